@@ -1,0 +1,96 @@
+"""Data sets in memory: the MNIST family, and drawn garments that need no download."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
+from gan_jax.data import mnist_family
+from gan_jax.errors import UserError
+
+DATASETS = ("auto", *mnist_family.TITLES, "garments")
+SPLITS = tuple(mnist_family.SIZES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A split of a data set.
+
+    Attributes:
+      name: the data set that is really there, never 'auto'.
+      images: uint8 [N, 28, 28, 1], 0 the background.
+      labels: int32 [N], 0 to 9.
+      class_names: the name of each label.
+      source: a phrase that says where it came from.
+      warning: set when drawn garments stand in for Fashion-MNIST; a line that says
+        so, and how to get the real ones.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    source: str
+    warning: str | None = None
+
+
+def load(
+    name: str = "auto",
+    split: str = "train",
+    *,
+    data_dir: str | os.PathLike | None = None,
+    garments_size: int | None = None,
+) -> Dataset:
+    """Loads a split of a data set into memory.
+
+    'auto' is Fashion-MNIST where it is in `data_dir`, cached, or can be downloaded,
+    and drawn garments with a warning elsewhere. A named data set never falls back.
+
+    Args:
+      name: one of `DATASETS`.
+      split: 'train' (60,000 images) or 'test' (10,000).
+      data_dir: a folder that holds the published .gz files, itself or in a folder
+        called `name`, or a TFDS folder. By default $GAN_JAX_DATA_DIR, then TFDS's
+        own. Drawn garments do not look at it.
+      garments_size: how many garments to draw, if they are what is drawn.
+
+    Returns:
+      The split.
+
+    Raises:
+      UserError: an unknown name or split; a `data_dir` that does not exist or holds
+        a damaged or wrong file (under 'auto', too: a slip must not train on another
+        data set); a named data set that is neither here nor can be downloaded.
+    """
+    _check("data set", name, DATASETS)
+    _check("split", split, SPLITS)
+    if name == "garments":
+        return _draw(split, garments_size)
+    real = "fashion_mnist" if name == "auto" else name
+    try:
+        images, labels, source = mnist_family.read(real, split, data_dir)
+    except mnist_family.Unavailable as error:
+        if name != "auto":
+            raise
+        warning = f"drawn garments stand in for the real ones: {error}"
+        return dataclasses.replace(_draw(split, garments_size), warning=warning)
+    return Dataset(real, images, labels, mnist_family.CLASS_NAMES[real], source)
+
+
+def _draw(split: str, size: int | None) -> Dataset:
+    from gan_jax.data import garments  # late: it compiles programs
+
+    seed = SPLITS.index(split)  # train is drawn from seed 0, test from seed 1
+    images, labels = garments.make(seed, size or mnist_family.SIZES[split])
+    source = f"drawn, seed {seed}"
+    return Dataset("garments", images, labels, tuple(garments.CLASS_NAMES), source)
+
+
+def _check(what: str, value: str, known: Iterable[str]) -> None:
+    """Raises UserError with the nearest known value unless `value` is one."""
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; it is one of:"
+        raise UserError(f"unknown {what} {value!r}{hint} ({', '.join(known)})")

@@ -1,0 +1,98 @@
+"""Data parallelism: the one place that knows about devices.
+
+The state is never stacked: it goes in and comes out replicated (``in_axes=None``),
+each device takes its part of every global batch, and gradients, metrics and batch
+norm are averaged over the axis `AXIS`. ``pmap`` does not check that replicas agree;
+a test compares eight devices with one.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import training
+from gan_jax.errors import UserError
+
+AXIS = "devices"
+
+
+def choose_devices(num_devices: int | None) -> list[jax.Device]:
+    """The first ``num_devices`` devices (None: all).
+
+    Raises:
+      UserError: there are fewer.
+    """
+    devices = jax.devices()
+    if num_devices is None:
+        return devices
+    if not 1 <= num_devices <= len(devices):
+        raise UserError(
+            f"--num_devices={num_devices}, and this machine has {len(devices)}"
+            f" ({devices[0].platform})"
+        )
+    return devices[:num_devices]
+
+
+def local_batch_size(batch_size: int, num_devices: int) -> int:
+    """Examples per device of a global batch.
+
+    Raises:
+      UserError: the devices cannot share the batch evenly.
+    """
+    if batch_size % num_devices:
+        raise UserError(
+            f"--batch_size={batch_size} is not divisible by {num_devices} devices: use"
+            f" {batch_size // num_devices * num_devices or num_devices}, or"
+            " --num_devices=1"
+        )
+    return batch_size // num_devices
+
+
+def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
+    """Copies a pytree to every device, once, so that no call has to."""
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.device_put(tree, sharding)
+
+
+def compile_train_steps(
+    gan: training.GAN,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+) -> Callable[..., tuple[training.GANState, training.Metrics]]:
+    """`training.train_steps`, data-parallel over ``devices``.
+
+    Args:
+      gan: what to train; its ``axis_name`` must be `AXIS`.
+      devices: where to run; each takes its share of every batch.
+      batch_size: of the global batch.
+      capacity: the most steps that one call takes.
+
+    Returns:
+      ``(state, images, order, num_steps) -> (state, metrics)``; the given state's
+      buffers are donated and must not be used again.
+    """
+    steps = partial(
+        training.train_steps,
+        gan,
+        batch_size=local_batch_size(batch_size, len(devices)),
+        capacity=capacity,
+    )
+    parallel = jax.pmap(
+        steps,
+        axis_name=AXIS,
+        in_axes=(None, None, None, None, 0),
+        out_axes=(None, None),
+        devices=devices,
+        donate_argnums=0,
+    )
+    shards = jnp.arange(len(devices))
+    return lambda state, images, order, num_steps: parallel(
+        state, images, order, num_steps, shards
+    )

@@ -1,0 +1,205 @@
+"""The table from a loss's name to everything that trains it.
+
+The numbers are the published ones of the reference networks (Adam 1e-3, betas 0.5
+and 0.999, one discriminator step per generator step), and of each loss's paper where
+the loss needs its own.
+"""
+
+import dataclasses
+import difflib
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from gan_jax import networks
+from gan_jax.errors import UserError
+from gan_jax.losses import LOSSES
+from gan_jax.penalties import PENALTIES
+from gan_jax.training import GAN
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Every number of a GAN's training but batch size, length and seed.
+
+    Attributes:
+      loss: name in `LOSSES`.
+      penalty: name in `PENALTIES`, or "none".
+      penalty_weight: factor of the penalty.
+      clip: bound of the discriminator's weights, or None for no clipping.
+      critic_steps: discriminator steps per generator step.
+      optimiser: "adam" or "rmsprop", of both networks.
+      generator_lr: learning rate.
+      discriminator_lr: learning rate.
+      beta1: Adam's decay of the first moment.
+      beta2: Adam's decay of the second moment.
+      latent_size: dimension of z.
+      ema_decay: decay of the generator's moving average for sampling, or None.
+      precision: type of the computation, "float32" or "bfloat16".
+    """
+
+    loss: str
+    penalty: str = "none"
+    penalty_weight: float = 0.0
+    clip: float | None = None
+    critic_steps: int = 1
+    optimiser: str = "adam"
+    generator_lr: float = 1e-3
+    discriminator_lr: float = 1e-3
+    beta1: float = 0.5
+    beta2: float = 0.999
+    latent_size: int = 64
+    ema_decay: float | None = None
+    precision: str = "float32"
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.loss: recipe
+    for recipe in (
+        Recipe("minimax"),
+        Recipe("nonsaturating"),
+        Recipe("kl"),
+        Recipe(
+            "wasserstein",
+            clip=0.01,
+            critic_steps=5,
+            optimiser="rmsprop",
+            generator_lr=5e-5,
+            discriminator_lr=5e-5,
+        ),
+        Recipe("wasserstein_gp", penalty="gradient_penalty", penalty_weight=10.0),
+        Recipe("hinge"),
+        Recipe("least_squares"),
+        Recipe("relativistic", penalty="r1_r2", penalty_weight=1.0),
+    )
+}
+
+# The weight that a penalty's paper gives it, for when a user adds one to a loss.
+_PENALTY_WEIGHTS = {"gradient_penalty": 10.0, "one_sided": 10.0, "dragan": 10.0}
+_PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
+
+
+def lookup(name: str, table: Any, what: str, flag: str) -> str:
+    """``name``, if the table has it.
+
+    Args:
+      name: what the user wrote.
+      table: the names that exist.
+      what: what the name stands for, as in "loss".
+      flag: the flag that gave it, without dashes.
+
+    Raises:
+      UserError: it has not; the message gives the nearest name and all of them.
+    """
+    if name in table:
+        return name
+    near = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
+    hint = f" did you mean --{flag}={near[0]}?" if near else ""
+    raise UserError(f"unknown {what} {name!r}:{hint} ({', '.join(table)})")
+
+
+def recipe(loss: str, **overrides: Any) -> Recipe:
+    """The recipe of a loss, with some of its numbers replaced.
+
+    Args:
+      loss: name in `LOSSES`.
+      **overrides: attributes of `Recipe`; None keeps the recipe's own.
+
+    Returns:
+      The checked recipe.
+
+    Raises:
+      UserError: an unknown name, a number out of range, or a contradiction.
+    """
+    base = RECIPES[lookup(loss, RECIPES, "loss", "loss")]
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if "clip" in given and base.clip is None:
+        raise UserError(
+            f"--clip={given['clip']} contradicts --loss={loss}, which clips no weights:"
+            " leave it out, or use --loss=wasserstein"
+        )
+    penalty = given.get("penalty", base.penalty)
+    lookup(penalty, ["none", *PENALTIES], "penalty", "penalty")
+    if "penalty_weight" in given and penalty == "none":
+        raise UserError(
+            f"--penalty_weight={given['penalty_weight']} without a penalty: name one"
+            f" with --penalty ({', '.join(PENALTIES)})"
+        )
+    if penalty not in ("none", base.penalty):
+        given.setdefault("penalty_weight", _PENALTY_WEIGHTS.get(penalty, 1.0))
+    if penalty == "none":
+        given["penalty_weight"] = 0.0
+    result = dataclasses.replace(base, **given)
+    _check(result)
+    return result
+
+
+def _check(recipe: Recipe) -> None:
+    lookup(recipe.optimiser, ["adam", "rmsprop"], "optimiser", "optimiser")
+    lookup(recipe.precision, _PRECISIONS, "precision", "precision")
+    for name in (
+        "generator_lr",
+        "discriminator_lr",
+        "critic_steps",
+        "latent_size",
+        "clip",
+    ):
+        value = getattr(recipe, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise UserError(f"--{name}={value} must be above 0 and finite")
+    if not 0 <= recipe.penalty_weight < float("inf"):
+        raise UserError(
+            f"--penalty_weight={recipe.penalty_weight} must be at least 0 and finite"
+        )
+    for name in ("beta1", "beta2", "ema_decay"):
+        value = getattr(recipe, name)
+        if value is not None and not 0 <= value < 1:
+            raise UserError(f"--{name}={value} must be at least 0 and below 1")
+
+
+def make_gan(
+    recipe: Recipe,
+    *,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+    axis_name: str | None = None,
+) -> GAN:
+    """Puts loss, penalty, networks and optimisers together.
+
+    Args:
+      recipe: the numbers; they may be tracers, so that ``vmap`` can sweep them.
+      generator: Linen module instead of `networks.Generator`.
+      discriminator: Linen module instead of `networks.Discriminator`.
+      axis_name: the device axis, inside of ``pmap``.
+
+    Returns:
+      What `gan_jax.training` trains.
+    """
+    dtype = _PRECISIONS[recipe.precision]
+    if generator is None:
+        generator = networks.Generator(axis_name=axis_name, dtype=dtype)
+    if discriminator is None:
+        discriminator = networks.Discriminator(dtype=dtype)
+
+    def optimiser(learning_rate: float) -> optax.GradientTransformation:
+        if recipe.optimiser == "adam":
+            return optax.adam(learning_rate, b1=recipe.beta1, b2=recipe.beta2)
+        # PyTorch's numbers, with which WGAN was published.
+        return optax.rmsprop(learning_rate, decay=0.99, eps=1e-8)
+
+    return GAN(
+        loss=LOSSES[recipe.loss],
+        generator=generator,
+        discriminator=discriminator,
+        generator_optimiser=optimiser(recipe.generator_lr),
+        discriminator_optimiser=optimiser(recipe.discriminator_lr),
+        penalty=PENALTIES.get(recipe.penalty),
+        penalty_weight=recipe.penalty_weight,
+        clip=recipe.clip,
+        critic_steps=recipe.critic_steps,
+        latent_size=recipe.latent_size,
+        ema_decay=recipe.ema_decay,
+        axis_name=axis_name,
+    )

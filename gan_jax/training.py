@@ -1,0 +1,402 @@
+"""The training state and the one step that everything else is made of.
+
+``train_step(gan, state, batch) -> (state, metrics)`` is pure. A run of steps is a
+loop of it (`train_steps`), data parallelism a ``pmap`` of that loop
+(`gan_jax.parallel`), many seeds a ``vmap``. All randomness of step ``t`` comes from
+``fold_in(state.key, t)`` and is drawn for the GLOBAL batch, one key per example, so
+that neither the number of devices nor an interruption changes what is computed.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+
+from gan_jax import penalties
+from gan_jax.errors import UserError
+from gan_jax.losses import GANLoss
+
+Array = jax.Array
+Metrics = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class GAN:
+    """What to train: a loss, a penalty, two networks, two optimisers.
+
+    Attributes:
+      loss: what each player minimises.
+      generator: Linen module, ``(z, train=) -> [batch, ...]``.
+      discriminator: Linen module, ``(x, train=) -> [batch]``.
+      generator_optimiser: optax transformation.
+      discriminator_optimiser: optax transformation.
+      penalty: gradient penalty on the discriminator, or None.
+      penalty_weight: factor of the penalty in the discriminator's loss.
+      clip: bound of the discriminator's weights after each of its steps, or None.
+      critic_steps: discriminator steps per generator step.
+      latent_size: dimension of z.
+      ema_decay: decay of the moving average of the generator, or None for none.
+      axis_name: name of the device axis to average over, None outside of ``pmap``.
+    """
+
+    loss: GANLoss
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_optimiser: optax.GradientTransformation
+    discriminator_optimiser: optax.GradientTransformation
+    penalty: penalties.Penalty | None = None
+    penalty_weight: float = 0.0
+    clip: float | None = None
+    critic_steps: int = 1
+    latent_size: int = 64
+    ema_decay: float | None = None
+    axis_name: str | None = None
+
+
+class Player(struct.PyTreeNode):
+    """A network in training: ``params``, other variables, optimiser state."""
+
+    params: Any
+    batch_stats: Any  # running statistics of batch norm; empty without one
+    optimiser: optax.OptState
+
+
+class GANState(struct.PyTreeNode):
+    """Everything that training changes, and the key that decides the rest.
+
+    Attributes:
+      step: generator steps taken, int32 scalar.
+      key: random key of the whole run; never changes.
+      generator: `Player`.
+      discriminator: `Player`.
+      ema: moving averages of the generator's ``(params, batch_stats)``, or None.
+    """
+
+    step: Array
+    key: Array
+    generator: Player
+    discriminator: Player
+    ema: Any
+
+
+def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState:
+    """Initialises networks and optimisers.
+
+    Args:
+      gan: what to train.
+      key: random key of the run: initial weights and every draw of training.
+      example_shape: shape of one example, ``(28, 28, 1)``.
+
+    Returns:
+      The state before step 0.
+
+    Raises:
+      UserError: a penalised discriminator has layers that mix examples.
+    """
+    keys = jax.random.split(key, 3)
+    z = jnp.zeros((2, gan.latent_size))
+    x = jnp.zeros((2, *example_shape))
+    generator = gan.generator.init(keys[0], z, train=True)
+    discriminator = gan.discriminator.init(keys[1], x, train=True)
+    if gan.penalty is not None:
+        penalties.refuse_mixing_layers(discriminator)
+
+    def player(variables: Any, optimiser: optax.GradientTransformation) -> Player:
+        params = variables["params"]
+        stats = variables.get("batch_stats", {})
+        return Player(params, stats, optimiser.init(params))
+
+    state = GANState(
+        step=jnp.zeros((), jnp.int32),
+        key=keys[2],
+        generator=player(generator, gan.generator_optimiser),
+        discriminator=player(discriminator, gan.discriminator_optimiser),
+        ema=None,
+    )
+    if gan.ema_decay is not None:
+        averaged = (state.generator.params, state.generator.batch_stats)
+        # A copy: donated buffers must not be given twice.
+        state = state.replace(ema=jax.tree.map(jnp.copy, averaged))
+    return state
+
+
+def generate(gan: GAN, state: GANState, z: Array) -> Array:
+    """Samples for evaluation: moving averages where kept, batch norm's running ones.
+
+    Args:
+      gan: what is trained.
+      state: at any step.
+      z: latents, ``[batch, latent]``.
+
+    Returns:
+      ``[batch, ...]``.
+    """
+    params, batch_stats = state.ema or (
+        state.generator.params,
+        state.generator.batch_stats,
+    )
+    variables = {"params": params, "batch_stats": batch_stats}
+    return gan.generator.apply(variables, z, train=False)
+
+
+def _apply(
+    network: nn.Module, player: Player, params: Any, x: Array
+) -> tuple[Array, Any]:
+    """Applies a network in training: ``(output, new batch_stats)``."""
+    if not player.batch_stats:
+        return network.apply({"params": params}, x, train=True), player.batch_stats
+    variables = {"params": params, "batch_stats": player.batch_stats}
+    output, updated = network.apply(variables, x, train=True, mutable="batch_stats")
+    return output, updated["batch_stats"]
+
+
+def _local_keys(gan: GAN, key: Array, local_batch: int) -> Array:
+    """One key per example of this device's part of the global batch."""
+    if gan.axis_name is None:
+        return jax.random.split(key, local_batch)
+    devices = jax.lax.axis_size(gan.axis_name)
+    keys = jax.random.split(key, local_batch * devices)
+    start = jax.lax.axis_index(gan.axis_name) * local_batch
+    return jax.lax.dynamic_slice_in_dim(keys, start, local_batch)
+
+
+def _latents(gan: GAN, keys: Array, dtype: jnp.dtype) -> Array:
+    """``z ~ N(0, I)``, ``[batch, latent]``, each example from its own key."""
+    return jax.vmap(lambda k: jax.random.normal(k, (gan.latent_size,), dtype))(keys)
+
+
+def _mean_over_devices(gan: GAN, tree: Any) -> Any:
+    return tree if gan.axis_name is None else jax.lax.pmean(tree, gan.axis_name)
+
+
+def discriminator_gradients(
+    gan: GAN, state: GANState, real: Array, key: Array
+) -> tuple[Any, Metrics, GANState]:
+    """Gradients of the discriminator's loss and penalty on one batch.
+
+    Args:
+      gan: what to train.
+      state: at any step.
+      real: this device's examples, ``[batch, ...]``.
+      key: random key of the global batch.
+
+    Returns:
+      Gradients like the discriminator's params, metrics, and the state with both
+      networks' batch statistics moved on.
+    """
+    latent_key, penalty_key = jax.random.split(key)
+    batch = real.shape[0]
+    z = _latents(gan, _local_keys(gan, latent_key, batch), real.dtype)
+    fake, generator_stats = _apply(
+        gan.generator, state.generator, state.generator.params, z
+    )
+    player = state.discriminator
+
+    def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
+        if player.batch_stats:
+            real_logits, stats = _apply(gan.discriminator, player, params, real)
+            fake_logits, stats = _apply(
+                gan.discriminator, player.replace(batch_stats=stats), params, fake
+            )
+        else:  # one pass over both: larger products, the weights read once
+            both = jnp.concatenate([real, fake.astype(real.dtype)])
+            logits, stats = _apply(gan.discriminator, player, params, both)
+            real_logits, fake_logits = jnp.split(logits, 2)
+        value = gan.loss.discriminator(real_logits, fake_logits)
+        metrics = {
+            "d_loss": value,
+            "real_logit": jnp.mean(real_logits),
+            "fake_logit": jnp.mean(fake_logits),
+        }
+        if gan.penalty is not None:
+
+            def critic(x: Array) -> Array:
+                return _apply(gan.discriminator, player, params, x[None])[0][0]
+
+            keys = _local_keys(gan, penalty_key, batch)
+            penalty = gan.penalty(critic, real, fake.astype(real.dtype), keys, None)
+            value = value + gan.penalty_weight * penalty
+            metrics |= {"d_loss": value, "penalty": penalty}
+        return value, (metrics, stats)
+
+    gradients, (metrics, stats) = jax.grad(loss, has_aux=True)(player.params)
+    gradients, metrics = _mean_over_devices(gan, (gradients, metrics))
+    metrics["d_gradient_norm"] = optax.global_norm(gradients)
+    state = state.replace(
+        generator=state.generator.replace(batch_stats=generator_stats),
+        discriminator=player.replace(batch_stats=stats),
+    )
+    return gradients, metrics, state
+
+
+def generator_gradients(
+    gan: GAN, state: GANState, real: Array, key: Array
+) -> tuple[Any, Metrics, GANState]:
+    """Gradients of the generator's loss on one batch; as `discriminator_gradients`."""
+    player = state.generator
+    z = _latents(gan, _local_keys(gan, key, real.shape[0]), real.dtype)
+
+    def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
+        fake, stats = _apply(gan.generator, player, params, z)
+        opponent = state.discriminator
+        fake_logits, _ = _apply(gan.discriminator, opponent, opponent.params, fake)
+        # Compiled away where the generator's loss does not look at real examples.
+        real_logits, _ = _apply(gan.discriminator, opponent, opponent.params, real)
+        value = gan.loss.generator(real_logits, fake_logits)
+        return value, ({"g_loss": value}, stats)
+
+    gradients, (metrics, stats) = jax.grad(loss, has_aux=True)(player.params)
+    gradients, metrics = _mean_over_devices(gan, (gradients, metrics))
+    metrics["g_gradient_norm"] = optax.global_norm(gradients)
+    return (
+        gradients,
+        metrics,
+        state.replace(generator=player.replace(batch_stats=stats)),
+    )
+
+
+def _update(
+    optimiser: optax.GradientTransformation, player: Player, gradients: Any
+) -> Player:
+    updates, opt_state = optimiser.update(gradients, player.optimiser, player.params)
+    params = optax.apply_updates(player.params, updates)
+    return player.replace(params=params, optimiser=opt_state)
+
+
+def train_step(gan: GAN, state: GANState, real: Array) -> tuple[GANState, Metrics]:
+    """``critic_steps`` discriminator updates, then one generator update.
+
+    The generator sees the updated discriminator. Pure: bind ``gan`` with
+    ``functools.partial`` and jit it.
+
+    Args:
+      gan: what to train.
+      state: before the step.
+      real: this device's examples, ``[critic_steps, batch, ...]``: one batch for each
+        discriminator update; the last also serves the generator's loss.
+
+    Returns:
+      The state after the step and scalar metrics; those of the discriminator are of
+      its last update.
+    """
+    key = jax.random.fold_in(state.key, state.step)
+    critic_key, generator_key = jax.random.split(key)
+
+    def critic_step(
+        state: GANState, inputs: tuple[Array, Array]
+    ) -> tuple[GANState, Metrics]:
+        gradients, metrics, state = discriminator_gradients(gan, state, *inputs)
+        player = _update(gan.discriminator_optimiser, state.discriminator, gradients)
+        if gan.clip is not None:
+            clipped = penalties.clip_weights(player.params, gan.clip)
+            player = player.replace(params=clipped)
+        return state.replace(discriminator=player), metrics
+
+    keys = jax.random.split(critic_key, gan.critic_steps)
+    if gan.critic_steps == 1:
+        state, metrics = critic_step(state, (real[0], keys[0]))
+    else:
+        state, metrics = jax.lax.scan(critic_step, state, (real, keys))
+        metrics = jax.tree.map(lambda m: m[-1], metrics)
+    gradients, more, state = generator_gradients(gan, state, real[-1], generator_key)
+    player = _update(gan.generator_optimiser, state.generator, gradients)
+    state = state.replace(step=state.step + 1, generator=player)
+    if gan.ema_decay is not None:
+        averaged = (player.params, player.batch_stats)
+        ema = optax.incremental_update(averaged, state.ema, 1 - gan.ema_decay)
+        state = state.replace(ema=ema)
+    return state, metrics | more
+
+
+def scale_images(images: Array, dtype: jnp.dtype = jnp.float32) -> Array:
+    """uint8 pixels to [-1, 1]."""
+    return images.astype(dtype) / 127.5 - 1
+
+
+def steps_per_epoch(gan: GAN, num_examples: int, batch_size: int) -> int:
+    """Generator steps in a pass over the data; the remainder is dropped.
+
+    Raises:
+      UserError: the data set is too small for one step.
+    """
+    steps = num_examples // (batch_size * gan.critic_steps)
+    if steps == 0:
+        raise UserError(
+            f"one step takes {gan.critic_steps} x {batch_size} examples and the data"
+            f" set has {num_examples}: use a smaller --batch_size"
+        )
+    return steps
+
+
+def epoch_permutation(key: Array, epoch: int, num_examples: int) -> Array:
+    """The order of the examples in an epoch: a pure function, nothing to save.
+
+    Args:
+      key: the run's key (`GANState.key`).
+      epoch: number of the epoch, from 0.
+      num_examples: size of the data set.
+
+    Returns:
+      ``[num_examples]`` int32, a permutation of ``range(num_examples)``.
+    """
+    # Steps fold in 0, 1, 2...: data take their own branch of the key.
+    key = jax.random.fold_in(jax.random.fold_in(key, 2**32 - 1), epoch)
+    return jax.random.permutation(key, num_examples)
+
+
+def train_steps(
+    gan: GAN,
+    state: GANState,
+    images: Array,
+    order: Array,
+    num_steps: Array,
+    shard: Array,
+    *,
+    batch_size: int,
+    capacity: int,
+) -> tuple[GANState, Metrics]:
+    """Takes ``num_steps`` steps within one epoch, as one compiled loop.
+
+    The bound of the loop is dynamic: one program serves every chunk, however long,
+    and so the same bits come out however a run was cut into chunks. (With ``scan``,
+    each chunk length is a program of its own, to compile and to round differently.)
+
+    Args:
+      gan: what to train.
+      state: before the first step.
+      images: uint8, ``[examples, height, width, channels]``: all of them, on the
+        device.
+      order: the epoch's `epoch_permutation`.
+      num_steps: int32 scalar, at most ``capacity``.
+      shard: int32 scalar: which part of each global batch is this device's.
+      batch_size: examples of this device in a batch; static.
+      capacity: length of the returned metrics; static.
+
+    Returns:
+      The state after the steps, and each metric as ``[capacity]``, of which the first
+      ``num_steps`` are filled.
+    """
+    devices = 1 if gan.axis_name is None else jax.lax.axis_size(gan.axis_name)
+    consumed = batch_size * devices * gan.critic_steps
+    per_epoch = images.shape[0] // consumed
+    dtype = jax.tree.leaves(state.generator.params)[0].dtype
+
+    def step(state: GANState) -> tuple[GANState, Metrics]:
+        start = state.step % per_epoch * consumed
+        index = jax.lax.dynamic_slice_in_dim(order, start, consumed)
+        index = index.reshape(gan.critic_steps, devices, batch_size)[:, shard]
+        return train_step(gan, state, scale_images(images[index], dtype))
+
+    shapes = jax.eval_shape(step, state)[1]
+    log = jax.tree.map(lambda s: jnp.zeros((capacity,), s.dtype), shapes)
+
+    def body(i: Array, carry: tuple[GANState, Metrics]) -> tuple[GANState, Metrics]:
+        state, log = carry
+        state, metrics = step(state)
+        return state, jax.tree.map(lambda a, m: a.at[i].set(m), log, metrics)
+
+    return jax.lax.fori_loop(0, num_steps, body, (state, log))

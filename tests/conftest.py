@@ -1,0 +1,16 @@
+"""Eight simulated CPU devices, strict rank promotion, compiled programs kept."""
+
+import os
+import pathlib
+
+import jax
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Compiled programs are shared by the workers of a run and by later runs.
+_cache = os.environ.get("GAN_JAX_TEST_CACHE") or str(
+    pathlib.Path(__file__).parents[1] / ".cache" / "xla"
+)
+jax.config.update("jax_compilation_cache_dir", _cache)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
