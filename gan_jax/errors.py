@@ -1,4 +1,7 @@
-"""The one error type that stands for a user's mistake."""
+"""The one error type that stands for a user's mistake, and its commonest case."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -7,3 +10,21 @@ class UserError(ValueError):
     The library raises it wherever an argument, a file or a folder is at fault;
     the entry points under ``experiments`` print it on stderr and exit with 2.
     """
+
+
+def check_name(what: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a name that does not exist.
+
+    Args:
+      what: what it names, as in "data set".
+      name: what the user wrote.
+      known: the names that exist.
+
+    Raises:
+      UserError: it is none of them; the message gives the nearest one, and all.
+    """
+    known = list(known)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else "; it is one of:"
+        raise UserError(f"unknown {what} {name!r}{hint} ({', '.join(known)})")

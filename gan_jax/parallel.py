@@ -61,15 +61,19 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
 
 def compile_train_steps(
     gan: training.GAN,
+    state: training.GANState,
+    images: jax.Array,
     devices: Sequence[jax.Device],
     *,
     batch_size: int,
     capacity: int,
 ) -> Callable[..., tuple[training.GANState, training.Metrics]]:
-    """`training.train_steps`, data-parallel over ``devices``.
+    """Compiles `training.train_steps`, data-parallel over ``devices``.
 
     Args:
       gan: what to train; its ``axis_name`` must be `AXIS`.
+      state: a state like those to come, replicated on the devices.
+      images: the data set, uint8 ``[examples, height, width, channels]``, replicated.
       devices: where to run; each takes its share of every batch.
       batch_size: of the global batch.
       capacity: the most steps that one call takes.
@@ -77,6 +81,9 @@ def compile_train_steps(
     Returns:
       ``(state, images, order, num_steps) -> (state, metrics)``; the given state's
       buffers are donated and must not be used again.
+
+    Raises:
+      UserError: the devices cannot share the batch evenly.
     """
     steps = partial(
         training.train_steps,
@@ -93,6 +100,6 @@ def compile_train_steps(
         donate_argnums=0,
     )
     shards = jnp.arange(len(devices))
-    return lambda state, images, order, num_steps: parallel(
-        state, images, order, num_steps, shards
-    )
+    order = replicate(jnp.arange(images.shape[0]), devices)
+    compiled = parallel.lower(state, images, order, 1, shards).compile()
+    return lambda *args: compiled(*args, shards)

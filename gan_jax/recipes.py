@@ -6,7 +6,6 @@ the loss needs its own.
 """
 
 import dataclasses
-import difflib
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ import optax
 from flax import linen as nn
 
 from gan_jax import networks
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
 from gan_jax.training import GAN
@@ -81,25 +80,6 @@ _PENALTY_WEIGHTS = {"gradient_penalty": 10.0, "one_sided": 10.0, "dragan": 10.0}
 _PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
-def lookup(name: str, table: Any, what: str, flag: str) -> str:
-    """``name``, if the table has it.
-
-    Args:
-      name: what the user wrote.
-      table: the names that exist.
-      what: what the name stands for, as in "loss".
-      flag: the flag that gave it, without dashes.
-
-    Raises:
-      UserError: it has not; the message gives the nearest name and all of them.
-    """
-    if name in table:
-        return name
-    near = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
-    hint = f" did you mean --{flag}={near[0]}?" if near else ""
-    raise UserError(f"unknown {what} {name!r}:{hint} ({', '.join(table)})")
-
-
 def recipe(loss: str, **overrides: Any) -> Recipe:
     """The recipe of a loss, with some of its numbers replaced.
 
@@ -113,7 +93,8 @@ def recipe(loss: str, **overrides: Any) -> Recipe:
     Raises:
       UserError: an unknown name, a number out of range, or a contradiction.
     """
-    base = RECIPES[lookup(loss, RECIPES, "loss", "loss")]
+    check_name("loss", loss, RECIPES)
+    base = RECIPES[loss]
     given = {name: value for name, value in overrides.items() if value is not None}
     if "clip" in given and base.clip is None:
         raise UserError(
@@ -121,7 +102,7 @@ def recipe(loss: str, **overrides: Any) -> Recipe:
             " leave it out, or use --loss=wasserstein"
         )
     penalty = given.get("penalty", base.penalty)
-    lookup(penalty, ["none", *PENALTIES], "penalty", "penalty")
+    check_name("penalty", penalty, ["none", *PENALTIES])
     if "penalty_weight" in given and penalty == "none":
         raise UserError(
             f"--penalty_weight={given['penalty_weight']} without a penalty: name one"
@@ -137,8 +118,8 @@ def recipe(loss: str, **overrides: Any) -> Recipe:
 
 
 def _check(recipe: Recipe) -> None:
-    lookup(recipe.optimiser, ["adam", "rmsprop"], "optimiser", "optimiser")
-    lookup(recipe.precision, _PRECISIONS, "precision", "precision")
+    check_name("optimiser", recipe.optimiser, ["adam", "rmsprop"])
+    check_name("precision", recipe.precision, _PRECISIONS)
     for name in (
         "generator_lr",
         "discriminator_lr",

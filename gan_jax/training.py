@@ -97,31 +97,32 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
     Raises:
       UserError: a penalised discriminator has layers that mix examples.
     """
-    keys = jax.random.split(key, 3)
-    z = jnp.zeros((2, gan.latent_size))
-    x = jnp.zeros((2, *example_shape))
-    generator = gan.generator.init(keys[0], z, train=True)
-    discriminator = gan.discriminator.init(keys[1], x, train=True)
-    if gan.penalty is not None:
-        penalties.refuse_mixing_layers(discriminator)
 
     def player(variables: Any, optimiser: optax.GradientTransformation) -> Player:
         params = variables["params"]
         stats = variables.get("batch_stats", {})
         return Player(params, stats, optimiser.init(params))
 
-    state = GANState(
-        step=jnp.zeros((), jnp.int32),
-        key=keys[2],
-        generator=player(generator, gan.generator_optimiser),
-        discriminator=player(discriminator, gan.discriminator_optimiser),
-        ema=None,
-    )
-    if gan.ema_decay is not None:
-        averaged = (state.generator.params, state.generator.batch_stats)
-        # A copy: donated buffers must not be given twice.
-        state = state.replace(ema=jax.tree.map(jnp.copy, averaged))
-    return state
+    @jax.jit  # one program instead of a hundred small ones
+    def initialise(key: Array) -> GANState:
+        keys = jax.random.split(key, 3)
+        z = jnp.zeros((2, gan.latent_size))
+        x = jnp.zeros((2, *example_shape))
+        generator = gan.generator.init(keys[0], z, train=True)
+        discriminator = gan.discriminator.init(keys[1], x, train=True)
+        if gan.penalty is not None:
+            penalties.refuse_mixing_layers(discriminator)
+        averaged = (generator["params"], generator.get("batch_stats", {}))
+        return GANState(
+            step=jnp.zeros((), jnp.int32),
+            key=keys[2],
+            generator=player(generator, gan.generator_optimiser),
+            discriminator=player(discriminator, gan.discriminator_optimiser),
+            # A copy: a buffer cannot be donated twice.
+            ema=None if gan.ema_decay is None else jax.tree.map(jnp.copy, averaged),
+        )
+
+    return initialise(key)
 
 
 def generate(gan: GAN, state: GANState, z: Array) -> Array:
@@ -315,6 +316,12 @@ def train_step(gan: GAN, state: GANState, real: Array) -> tuple[GANState, Metric
 def scale_images(images: Array, dtype: jnp.dtype = jnp.float32) -> Array:
     """uint8 pixels to [-1, 1]."""
     return images.astype(dtype) / 127.5 - 1
+
+
+def to_uint8(images: Array) -> Array:
+    """Pixels in [-1, 1], clipped to it, to uint8: the inverse of `scale_images`."""
+    pixels = jnp.rint((images.astype(jnp.float32) + 1) * 127.5)
+    return jnp.clip(pixels, 0, 255).astype(jnp.uint8)
 
 
 def steps_per_epoch(gan: GAN, num_examples: int, batch_size: int) -> int:

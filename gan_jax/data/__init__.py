@@ -1,14 +1,12 @@
 """Data sets in memory: the MNIST family, and drawn garments that need no download."""
 
 import dataclasses
-import difflib
 import os
-from collections.abc import Iterable
 
 import numpy as np
 
 from gan_jax.data import mnist_family
-from gan_jax.errors import UserError
+from gan_jax.errors import check_name
 
 DATASETS = ("auto", *mnist_family.TITLES, "garments")
 SPLITS = tuple(mnist_family.SIZES)
@@ -64,8 +62,8 @@ def load(
         a damaged or wrong file (under 'auto', too: a slip must not train on another
         data set); a named data set that is neither here nor can be downloaded.
     """
-    _check("data set", name, DATASETS)
-    _check("split", split, SPLITS)
+    check_name("data set", name, DATASETS)
+    check_name("split", split, SPLITS)
     if name == "garments":
         return _draw(split, garments_size)
     real = "fashion_mnist" if name == "auto" else name
@@ -86,11 +84,3 @@ def _draw(split: str, size: int | None) -> Dataset:
     images, labels = garments.make(seed, size or mnist_family.SIZES[split])
     source = f"drawn, seed {seed}"
     return Dataset("garments", images, labels, tuple(garments.CLASS_NAMES), source)
-
-
-def _check(what: str, value: str, known: Iterable[str]) -> None:
-    """Raises UserError with the nearest known value unless `value` is one."""
-    if value not in known:
-        near = difflib.get_close_matches(value, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "; it is one of:"
-        raise UserError(f"unknown {what} {value!r}{hint} ({', '.join(known)})")

@@ -1,0 +1,1 @@
+"""The programs that `experiments.benchmark` measures, each in a process of its own."""

@@ -1,0 +1,264 @@
+"""The same GANs in PyTorch: what `experiments.benchmark` measures gan_jax against.
+
+The reference networks, every loss with its penalty, clipping and optimisers, in the
+way that is fast there: images as NCHW, library convolutions, real and fake images
+through the discriminator as one batch, no gradient that is not used. One `train_step`
+does the work of one `gan_jax.training.train_step`, less the gradient norms that the
+latter reports.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_jax.recipes import Recipe
+
+softplus = F.softplus
+
+# (real_logits, fake_logits) -> scalar: what the discriminator and the generator
+# minimise. A generator that looks at real logits is marked in `USES_REAL`.
+PlayerLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    return (softplus(-real) + softplus(fake)).mean()
+
+
+def _wasserstein(real: Tensor, fake: Tensor) -> Tensor:
+    return (fake - real).mean()
+
+
+def _minus_logit(real: Tensor, fake: Tensor) -> Tensor:
+    return -fake.mean()
+
+
+LOSSES: dict[str, tuple[PlayerLoss, PlayerLoss]] = {
+    "minimax": (_cross_entropy, lambda real, fake: -softplus(fake).mean()),
+    "nonsaturating": (_cross_entropy, lambda real, fake: softplus(-fake).mean()),
+    "kl": (_cross_entropy, _minus_logit),
+    "wasserstein": (_wasserstein, _minus_logit),
+    "wasserstein_gp": (_wasserstein, _minus_logit),
+    "hinge": (
+        lambda real, fake: (F.relu(1 - real) + F.relu(1 + fake)).mean(),
+        _minus_logit,
+    ),
+    "least_squares": (
+        lambda real, fake: ((real - 1) ** 2 + fake**2).mean() / 2,
+        lambda real, fake: ((fake - 1) ** 2).mean() / 2,
+    ),
+    "relativistic": (
+        lambda real, fake: softplus(fake - real).mean(),
+        lambda real, fake: softplus(real - fake).mean(),
+    ),
+}
+USES_REAL = ("relativistic",)
+PENALTIES = ("none", "gradient_penalty", "r1_r2")
+
+
+class Generator(nn.Module):
+    """`gan_jax.networks.Generator`: ``[batch, latent]`` to ``[batch, 1, 28, 28]``."""
+
+    def __init__(self, latent_size: int = 64) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(latent_size, 512),
+            nn.BatchNorm1d(512),
+            nn.ReLU(),
+            nn.Linear(512, 64 * 7 * 7),
+            nn.BatchNorm1d(64 * 7 * 7),
+            nn.ReLU(),
+            nn.Unflatten(1, (64, 7, 7)),
+            nn.PixelShuffle(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.PixelShuffle(2),
+            nn.Conv2d(8, 1, 3, padding=1),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Draws images."""
+        return self.layers(z)
+
+
+class Discriminator(nn.Module):
+    """`gan_jax.networks.Discriminator`: ``[batch, 1, 28, 28]`` to ``[batch]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 32, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(32, 64, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Flatten(),
+            nn.Linear(64 * 7 * 7, 512),
+            nn.LeakyReLU(0.1),
+            nn.Linear(512, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores images."""
+        return self.layers(x)[:, 0]
+
+
+def input_gradients(discriminator: nn.Module, points: Tensor) -> Tensor:
+    """Each example's gradient of its own logit, flattened: ``[batch, pixels]``."""
+    points = points.detach().requires_grad_(True)
+    logits = discriminator(points)
+    (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+    return gradients.flatten(1)
+
+
+def gradient_penalty(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, mix: Tensor
+) -> Tensor:
+    """WGAN-GP's penalty at ``mix * fake + (1 - mix) * real``; ``mix`` is [batch]."""
+    mix = mix[:, None, None, None]
+    gradients = input_gradients(discriminator, mix * fake + (1 - mix) * real)
+    return ((gradients.norm(dim=1) - 1) ** 2).mean()
+
+
+class Trainer:
+    """Two networks, their optimisers, and the step that trains them.
+
+    Attributes:
+      generator: in training mode.
+      discriminator: in training mode.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        tuned: bool = False,
+        compiled: bool = False,
+    ) -> None:
+        """Builds networks and optimisers.
+
+        Args:
+          recipe: the numbers; its precision is not used, this is float32.
+          device: where to train.
+          tuned: take PyTorch's fastest implementation of the optimiser, which is
+            not its default.
+          compiled: run the networks through ``torch.compile``.
+        """
+        if recipe.penalty not in PENALTIES:
+            raise ValueError(f"the PyTorch peer has no penalty {recipe.penalty!r}")
+        self._recipe = recipe
+        self._device = device
+        self._d_loss, self._g_loss = LOSSES[recipe.loss]
+        self.generator = Generator(recipe.latent_size).to(device)
+        self.discriminator = Discriminator().to(device)
+        if compiled:
+            self.generator.compile()
+            self.discriminator.compile()
+
+        def optimiser(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+            if recipe.optimiser == "adam":
+                betas = (recipe.beta1, recipe.beta2)
+                fused = {"fused": True} if tuned else {}
+                return torch.optim.Adam(network.parameters(), lr, betas, **fused)
+            foreach = {"foreach": True} if tuned else {}  # it has no fused form
+            return torch.optim.RMSprop(network.parameters(), lr, **foreach)
+
+        self._g_optimiser = optimiser(self.generator, recipe.generator_lr)
+        self._d_optimiser = optimiser(self.discriminator, recipe.discriminator_lr)
+
+    def discriminator_loss(
+        self, real: Tensor, fake: Tensor, mix: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The discriminator's loss, penalty included, and the penalty alone.
+
+        Args:
+          real: ``[batch, 1, 28, 28]``.
+          fake: the same, detached.
+          mix: place of each example's interpolation in [0, 1], ``[batch]``; drawn
+            when None.
+        """
+        recipe = self._recipe
+        both = torch.cat([real, fake])
+        # R1 and R2 take the gradients of the logits that the loss needs anyway.
+        shared = recipe.penalty == "r1_r2"
+        logits = self.discriminator(both.requires_grad_(shared))
+        loss = self._d_loss(*logits.chunk(2))
+        if recipe.penalty == "none":
+            return loss, None
+        if shared:
+            (gradients,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
+            penalty = gradients.square().sum() / (2 * len(real))
+        else:
+            if mix is None:
+                mix = torch.rand(len(real), device=self._device)
+            penalty = gradient_penalty(self.discriminator, real, fake, mix)
+        return loss + recipe.penalty_weight * penalty, penalty
+
+    def generator_loss(self, real: Tensor, z: Tensor) -> Tensor:
+        """The generator's loss; ``real`` ``[batch, 1, 28, 28]``, ``z`` latents."""
+        fake_logits = self.discriminator(self.generator(z))
+        real_logits = fake_logits.detach()  # for the losses that do not look at it
+        if self._recipe.loss in USES_REAL:
+            with torch.no_grad():
+                real_logits = self.discriminator(real)
+        return self._g_loss(real_logits, fake_logits)
+
+    def _latents(self, batch: int) -> Tensor:
+        return torch.randn(batch, self._recipe.latent_size, device=self._device)
+
+    def train_step(self, real: Tensor) -> Tensor:
+        """``critic_steps`` discriminator updates, then one of the generator.
+
+        Args:
+          real: pixels in [-1, 1], ``[critic_steps, batch, 1, 28, 28]``.
+
+        Returns:
+          The discriminator's last loss, a scalar.
+        """
+        recipe = self._recipe
+        batch = real.shape[1]
+        for images in real:
+            with torch.no_grad():
+                fake = self.generator(self._latents(batch))
+            loss, _ = self.discriminator_loss(images, fake)
+            self._d_optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self._d_optimiser.step()
+            if recipe.clip is not None:
+                with torch.no_grad():
+                    for parameter in self.discriminator.parameters():
+                        parameter.clamp_(-recipe.clip, recipe.clip)
+        self.discriminator.requires_grad_(False)  # only the generator's are needed
+        self._g_optimiser.zero_grad(set_to_none=True)
+        self.generator_loss(real[-1], self._latents(batch)).backward()
+        self._g_optimiser.step()
+        self.discriminator.requires_grad_(True)
+        return loss.detach()
+
+    def train_steps(
+        self, images: Tensor, order: Tensor, step: int, num_steps: int, batch_size: int
+    ) -> Tensor:
+        """Takes steps through the data in the given order, from its start again at
+        its end.
+
+        Args:
+          images: uint8, ``[examples, 1, 28, 28]``, on the device.
+          order: a permutation of the examples, on the device.
+          step: steps taken before.
+          num_steps: steps to take.
+          batch_size: examples of a batch.
+
+        Returns:
+          The discriminator's last loss, a scalar.
+        """
+        critic_steps = self._recipe.critic_steps
+        consumed = batch_size * critic_steps
+        per_epoch = len(images) // consumed
+        for i in range(step, step + num_steps):
+            start = i % per_epoch * consumed
+            batch = images[order[start : start + consumed]].float() / 127.5 - 1
+            shape = (critic_steps, batch_size, *images.shape[1:])
+            loss = self.train_step(batch.reshape(shape))
+        return loss

@@ -1,0 +1,186 @@
+"""Trains a GAN: one loss, one data set, one command.
+
+    python -m experiments.train --loss=wasserstein_gp
+
+Leaves config.json, metrics.jsonl, TensorBoard events, sample grids, curves.png and
+checkpoints in --workdir. Started again on a workdir, a run goes on where it stopped.
+"""
+
+import pathlib
+import statistics
+import sys
+
+from absl import flags
+
+from experiments import cli
+from gan_jax import data, loop, parallel, recipes, runs, training
+from gan_jax.errors import UserError
+from gan_jax.losses import LOSSES
+from gan_jax.penalties import PENALTIES
+
+_LOSS = flags.DEFINE_string(
+    "loss", "wasserstein_gp", f"What to train: {', '.join(LOSSES)}."
+)
+_DATASET = flags.DEFINE_string(
+    "dataset",
+    "auto",
+    f"Training images: {', '.join(data.DATASETS)}. auto is Fashion-MNIST where it can"
+    " be had, and the drawn garments, with a warning, where it cannot.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Folder with the data set's four .gz files, or a TFDS folder. Default:"
+    " $GAN_JAX_DATA_DIR, then TFDS's own.",
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Run folder. Default: runs/<loss>.")
+_EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
+_STEPS = flags.DEFINE_integer(
+    "steps", None, "Generator steps in all, instead of --epochs."
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 64, "Examples in a batch, over all devices together."
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of the weights, of the data's order and of all latents."
+)
+_PENALTY = flags.DEFINE_string(
+    "penalty",
+    None,
+    f"Gradient penalty: none, {', '.join(PENALTIES)}. Default: the recipe's.",
+)
+_PENALTY_WEIGHT = flags.DEFINE_float(
+    "penalty_weight", None, "Factor of the penalty. Default: the recipe's."
+)
+_CRITIC_STEPS = flags.DEFINE_integer(
+    "critic_steps",
+    None,
+    "Discriminator steps per generator step. Default: the recipe's.",
+)
+_CLIP = flags.DEFINE_float(
+    "clip",
+    None,
+    "Bound of the critic's weights (--loss=wasserstein). Default: the recipe's.",
+)
+_GENERATOR_LR = flags.DEFINE_float(
+    "generator_lr", None, "Learning rate. Default: the recipe's."
+)
+_DISCRIMINATOR_LR = flags.DEFINE_float(
+    "discriminator_lr", None, "Learning rate. Default: the recipe's."
+)
+_BETA1 = flags.DEFINE_float("beta1", None, "Adam's beta1. Default: the recipe's.")
+_BETA2 = flags.DEFINE_float("beta2", None, "Adam's beta2. Default: the recipe's.")
+_LATENT_SIZE = flags.DEFINE_integer(
+    "latent_size", None, "Dimension of z. Default: the recipe's."
+)
+_EMA_DECAY = flags.DEFINE_float(
+    "ema_decay",
+    None,
+    "Sample from a moving average of the generator with this decay, such as 0.999."
+    " Default: the recipe's.",
+)
+_PRECISION = flags.DEFINE_string(
+    "precision", None, "float32 or bfloat16. Default: float32."
+)
+_NUM_DEVICES = flags.DEFINE_integer(
+    "num_devices", None, "Devices to train on. Default: all."
+)
+_SAMPLE_EVERY = flags.DEFINE_integer(
+    "sample_every", 50, "Generator steps between sample grids."
+)
+_CHECKPOINT_EVERY = flags.DEFINE_integer(
+    "checkpoint_every", 500, "Generator steps between checkpoints; the last is saved."
+)
+_LOG_EVERY = flags.DEFINE_integer(
+    "log_every", 10, "Generator steps between lines of metrics.jsonl."
+)
+_OVERWRITE = flags.DEFINE_boolean(
+    "overwrite", False, "Delete the run that --workdir holds."
+)
+
+
+def main() -> None:
+    """Turns the flags into one config, checks all of it, and trains."""
+    if _WORKDIR.value == "":
+        raise UserError("--workdir is empty: name a folder")
+    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS, _SAMPLE_EVERY, _CHECKPOINT_EVERY):
+        _require_positive(flag)
+    _require_positive(_LOG_EVERY)
+    recipe = recipes.recipe(
+        _LOSS.value,
+        penalty=_PENALTY.value,
+        penalty_weight=_PENALTY_WEIGHT.value,
+        clip=_CLIP.value,
+        critic_steps=_CRITIC_STEPS.value,
+        generator_lr=_GENERATOR_LR.value,
+        discriminator_lr=_DISCRIMINATOR_LR.value,
+        beta1=_BETA1.value,
+        beta2=_BETA2.value,
+        latent_size=_LATENT_SIZE.value,
+        ema_decay=_EMA_DECAY.value,
+        precision=_PRECISION.value,
+    )
+    if not 0 <= _SEED.value < 2**32:
+        raise UserError(f"--seed={_SEED.value} must be in 0 ... 2^32 - 1")
+    devices = parallel.choose_devices(_NUM_DEVICES.value)
+    parallel.local_batch_size(_BATCH_SIZE.value, len(devices))
+    dataset = data.load(_DATASET.value, data_dir=_DATA_DIR.value)
+    if dataset.warning:
+        print(f"warning: {dataset.warning}", file=sys.stderr)
+    gan = recipes.make_gan(recipe)
+    per_epoch = training.steps_per_epoch(gan, len(dataset.images), _BATCH_SIZE.value)
+    config = runs.Config(
+        recipe=recipe,
+        dataset=dataset.name,
+        batch_size=_BATCH_SIZE.value,
+        seed=_SEED.value,
+        steps=_STEPS.value or _EPOCHS.value * per_epoch,
+    )
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{recipe.loss}")
+    runs.prepare(workdir, config, overwrite=_OVERWRITE.value)
+    notes = {"source": dataset.source, "num_devices": len(devices)}
+    if dataset.warning:
+        notes["warning"] = dataset.warning
+    runs.write_config(workdir, config, **notes)
+    print(
+        f"{recipe.loss} on {dataset.name} ({dataset.source}), {config.steps} steps of"
+        f" {config.batch_size} on {len(devices)} {devices[0].device_kind}"
+    )
+    loop.train(
+        config,
+        dataset,
+        workdir,
+        schedule=loop.Schedule(
+            log_every=_LOG_EVERY.value,
+            sample_every=_SAMPLE_EVERY.value,
+            checkpoint_every=_CHECKPOINT_EVERY.value,
+        ),
+        devices=devices,
+    )
+    _summarise(workdir, dataset)
+
+
+def _require_positive(flag: flags.FlagHolder) -> None:
+    if flag.value is not None and flag.value < 1:
+        raise UserError(f"--{flag.name}={flag.value} must be at least 1")
+
+
+def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:
+    lines = runs.read_metrics(workdir)
+    last = lines[-1]
+    pace = statistics.median(line["images_per_second"] for line in lines)
+    print(
+        f"step {last['step']}: d_loss {last['d_loss']:.3f}, g_loss"
+        f" {last['g_loss']:.3f}; {last['seconds']:.1f} s, {pace:.0f} images/s"
+    )
+    newest = max((workdir / "samples").iterdir())
+    print(f"samples      {newest}  (real images: {workdir / 'real.png'})")
+    print(f"curves       {workdir / 'curves.png'}")
+    print(f"metrics      {workdir / 'metrics.jsonl'}")
+    print(f"checkpoints  {workdir / 'checkpoints'}")
+    if dataset.warning:
+        print(f"warning: {dataset.warning}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

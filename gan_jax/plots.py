@@ -1,0 +1,80 @@
+"""Pictures: grids of samples, and curves of a run's metrics."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+# matplotlib takes half a second to import: where it is used, not here.
+
+_BORDER = 2  # pixels between the images of a grid
+_SCALE = 2  # screen pixels per image pixel
+
+
+def image_grid(images: np.ndarray, columns: int = 10) -> np.ndarray:
+    """Lays images out in rows.
+
+    Args:
+      images: uint8, ``[N, height, width, 1]``.
+      columns: images in a row; the last row may be shorter.
+
+    Returns:
+      uint8, ``[rows * (height + 2) - 2, columns * (width + 2) - 2]``.
+    """
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    cell_h, cell_w = height + _BORDER, width + _BORDER
+    grid = np.full((rows * cell_h, columns * cell_w), 64, np.uint8)
+    for i, image in enumerate(images[..., 0]):
+        top, left = i // columns * cell_h, i % columns * cell_w
+        grid[top : top + height, left : left + width] = image
+    return grid[:-_BORDER, :-_BORDER]
+
+
+def save_grid(path: pathlib.Path, images: np.ndarray, columns: int = 10) -> None:
+    """Writes `image_grid` as a PNG, each pixel two screen pixels wide.
+
+    The same images give the same bytes.
+    """
+    from PIL import Image
+
+    grid = image_grid(images, columns)
+    grid = grid.repeat(_SCALE, axis=0).repeat(_SCALE, axis=1)
+    Image.fromarray(grid).save(path, format="PNG")
+
+
+# Panels of the curves: title, and the metrics that share its axes.
+_PANELS = (
+    ("losses", ("d_loss", "g_loss")),
+    ("mean logits", ("real_logit", "fake_logit")),
+    ("gradient norms", ("d_gradient_norm", "g_gradient_norm")),
+    ("penalty", ("penalty",)),
+)
+
+
+def save_curves(path: pathlib.Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Draws a run's metrics against the generator steps.
+
+    Args:
+      path: PNG to write.
+      lines: the lines of ``metrics.jsonl``.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [(t, names) for t, names in _PANELS if any(n in lines[0] for n in names)]
+    figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    steps = [line["step"] for line in lines]
+    for axes, (title, names) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        for name in names:
+            axes.plot(steps, [line[name] for line in lines], label=name, linewidth=1)
+        axes.set(title=title, xlabel="generator steps")
+        if title == "gradient norms":
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
