@@ -1,0 +1,1 @@
+"""Entry points: one short module a question (``python -m experiments.NAME``)."""

@@ -226,7 +226,7 @@ def discriminator_gradients(
 
     gradients, (metrics, stats) = jax.grad(loss, has_aux=True)(player.params)
     gradients, metrics = _mean_over_devices(gan, (gradients, metrics))
-    metrics["d_gradient_norm"] = optax.global_norm(gradients)
+    metrics["d_gradient_norm"] = optax.tree.norm(gradients)
     state = state.replace(
         generator=state.generator.replace(batch_stats=generator_stats),
         discriminator=player.replace(batch_stats=stats),
@@ -252,7 +252,7 @@ def generator_gradients(
 
     gradients, (metrics, stats) = jax.grad(loss, has_aux=True)(player.params)
     gradients, metrics = _mean_over_devices(gan, (gradients, metrics))
-    metrics["g_gradient_norm"] = optax.global_norm(gradients)
+    metrics["g_gradient_norm"] = optax.tree.norm(gradients)
     return (
         gradients,
         metrics,

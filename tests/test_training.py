@@ -1,0 +1,305 @@
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from gan_jax import networks, recipes, training
+from gan_jax.errors import UserError
+from gan_jax.losses import LOSSES
+
+LATENT, BATCH = 4, 8
+
+
+def small_gan(loss="nonsaturating", discriminator=None, **overrides):
+    """A GAN of points in the plane: compiles in a second."""
+    recipe = recipes.recipe(loss, latent_size=LATENT, **overrides)
+    return recipes.make_gan(
+        recipe,
+        generator=networks.MLPGenerator(hidden=(16,)),
+        discriminator=discriminator or networks.MLPDiscriminator(hidden=(16,)),
+    )
+
+
+def points(gan, seed=0):
+    return jax.random.normal(jax.random.key(seed), (gan.critic_steps, BATCH, 2)) + 2
+
+
+def assert_states_differ(a, b):
+    with pytest.raises(AssertionError):
+        chex.assert_trees_all_equal(a, b)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_step_changes_both_networks_and_stays_finite(loss):
+    gan = small_gan(loss)
+    before = training.init_state(gan, jax.random.key(0), (2,))
+    after, metrics = jax.jit(partial(training.train_step, gan))(before, points(gan))
+    assert_states_differ(before.generator.params, after.generator.params)
+    assert_states_differ(before.discriminator.params, after.discriminator.params)
+    chex.assert_tree_all_finite((after.generator, after.discriminator, metrics))
+    assert int(after.step) == 1
+    expected = {"d_loss", "g_loss", "real_logit", "fake_logit"}
+    expected |= {"d_gradient_norm", "g_gradient_norm"}
+    assert set(metrics) == expected | ({"penalty"} if gan.penalty else set())
+
+
+def test_a_step_by_hand_is_train_step():
+    """The discriminator first; the generator then sees the updated one."""
+    gan = small_gan("wasserstein_gp")
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    real = points(gan)
+    key = jax.random.fold_in(state.key, 0)
+    critic_key, generator_key = jax.random.split(key)
+    critic_key = jax.random.split(critic_key, 1)[0]
+
+    def latents(key):
+        keys = jax.random.split(key, BATCH)
+        return jnp.stack([jax.random.normal(k, (LATENT,)) for k in keys])
+
+    def generate(params, z):
+        return gan.generator.apply({"params": params}, z)
+
+    def score(params, x):
+        return gan.discriminator.apply({"params": params}, x)
+
+    latent_key, penalty_key = jax.random.split(critic_key)
+    fake = generate(state.generator.params, latents(latent_key))
+    mix = jnp.stack(
+        [jax.random.uniform(k) for k in jax.random.split(penalty_key, BATCH)]
+    )
+
+    def d_loss(params):
+        norms = []
+        for a, x, y in zip(mix, real[0], fake, strict=True):
+            point = a * y + (1 - a) * x
+            slope = jax.grad(lambda p: score(params, p[None])[0])(point)
+            norms.append(jnp.linalg.norm(slope))
+        penalty = jnp.mean((jnp.stack(norms) - 1) ** 2)
+        return jnp.mean(score(params, fake) - score(params, real[0])) + 10 * penalty
+
+    adam = optax.adam(1e-3, b1=0.5, b2=0.999)
+
+    def update(params, gradients):
+        updates, _ = adam.update(gradients, adam.init(params), params)
+        return optax.apply_updates(params, updates)
+
+    d_params = update(
+        state.discriminator.params, jax.grad(d_loss)(state.discriminator.params)
+    )
+
+    def g_loss(params):
+        return -jnp.mean(score(d_params, generate(params, latents(generator_key))))
+
+    g_params = update(state.generator.params, jax.grad(g_loss)(state.generator.params))
+    after, metrics = training.train_step(gan, state, real)
+    chex.assert_trees_all_close(after.discriminator.params, d_params, atol=1e-5)
+    chex.assert_trees_all_close(after.generator.params, g_params, atol=1e-5)
+    before = state.discriminator.params
+    np.testing.assert_allclose(metrics["d_loss"], d_loss(before), rtol=1e-4)
+    np.testing.assert_allclose(
+        metrics["g_loss"], g_loss(state.generator.params), rtol=1e-4
+    )
+
+
+def test_initial_losses_of_the_reference_networks_are_the_published_ones():
+    real = training.scale_images(
+        jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 16, 28, 28, 1)))
+    )
+    for loss, d_loss, g_loss in (
+        ("nonsaturating", 2 * np.log(2), np.log(2)),
+        ("wasserstein_gp", 9.5, 0.0),
+    ):
+        gan = recipes.make_gan(recipes.recipe(loss))
+        state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+        key = jax.random.key(1)
+        gradients = jax.jit(partial(training.discriminator_gradients, gan))
+        _, d_metrics, _ = gradients(state, real[0], key)
+        gradients = jax.jit(partial(training.generator_gradients, gan))
+        _, g_metrics, _ = gradients(state, real[0], key)
+        np.testing.assert_allclose(d_metrics["d_loss"], d_loss, atol=0.5)
+        np.testing.assert_allclose(g_metrics["g_loss"], g_loss, atol=0.2)
+
+
+def test_clipping_bounds_every_weight_of_the_critic_and_none_of_the_generator():
+    gan = small_gan("wasserstein", generator_lr=0.1, discriminator_lr=0.1)
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    state, _ = training.train_step(gan, state, points(gan))
+    largest = max(
+        jnp.max(jnp.abs(p)) for p in jax.tree.leaves(state.discriminator.params)
+    )
+    np.testing.assert_allclose(largest, 0.01, rtol=1e-6)
+    assert (
+        max(jnp.max(jnp.abs(p)) for p in jax.tree.leaves(state.generator.params)) > 0.1
+    )
+
+
+def test_critic_steps_update_the_discriminator_that_often_and_the_generator_once():
+    gan = small_gan("hinge", critic_steps=3)
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    state, _ = jax.jit(partial(training.train_step, gan))(state, points(gan))
+    assert int(state.discriminator.optimiser[0].count) == 3
+    assert int(state.generator.optimiser[0].count) == 1
+
+
+def test_a_step_is_a_pure_function_of_state_and_batch():
+    gan = small_gan("wasserstein_gp")
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    step = jax.jit(partial(training.train_step, gan))
+    chex.assert_trees_all_equal(step(state, points(gan)), step(state, points(gan)))
+    later = state.replace(step=state.step + 1)
+    assert_states_differ(
+        step(state, points(gan))[0].generator, step(later, points(gan))[0].generator
+    )
+
+
+def run_points(gan, state, chunks):
+    """train_steps over uint8 'images' of 1 x 2 pixels, in the given chunks."""
+    images = np.random.default_rng(0).integers(0, 256, (100, 2)).astype(np.uint8)
+    steps = jax.jit(partial(training.train_steps, gan, batch_size=BATCH, capacity=12))
+    order = training.epoch_permutation(state.key, 0, len(images))
+    log = []
+    for n in chunks:
+        state, metrics = steps(state, images, order, n, 0)
+        log.append({k: v[:n] for k, v in metrics.items()})
+    return state, jax.tree.map(lambda *m: np.concatenate(m), *log)
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "wasserstein_gp"])
+def test_how_a_run_is_cut_into_chunks_changes_no_bit_of_it(loss):
+    gan = small_gan(loss, ema_decay=0.9)
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    whole = run_points(gan, state, [12])
+    chex.assert_trees_all_equal(whole, run_points(gan, state, [5, 1, 6]))
+    assert int(whole[0].step) == 12
+    assert whole[1]["d_loss"].shape == (12,)
+
+
+def test_an_epoch_sees_every_example_once():
+    key = jax.random.key(3)
+    first, second = (training.epoch_permutation(key, e, 50) for e in (0, 1))
+    np.testing.assert_array_equal(np.sort(first), np.arange(50))
+    np.testing.assert_array_equal(np.sort(second), np.arange(50))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, training.epoch_permutation(key, 0, 50))
+
+
+def test_train_steps_reads_the_batches_of_the_epochs_order():
+    gan = small_gan("nonsaturating")
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    images = np.random.default_rng(0).integers(0, 256, (100, 2)).astype(np.uint8)
+    order = training.epoch_permutation(state.key, 0, len(images))
+    by_hand = state
+    for i in range(3):
+        batch = images[order[i * BATCH : (i + 1) * BATCH]]
+        by_hand, _ = training.train_step(
+            gan, by_hand, training.scale_images(jnp.asarray(batch))[None]
+        )
+    looped, _ = run_points(gan, state, [3])
+    chex.assert_trees_all_close(looped.generator, by_hand.generator, atol=1e-5)
+
+
+def test_steps_of_an_epoch_drop_the_remainder_and_count_critic_batches():
+    gan = small_gan()
+    assert training.steps_per_epoch(gan, 60_000, 64) == 937
+    wgan = small_gan("wasserstein")
+    assert training.steps_per_epoch(wgan, 60_000, 64) == 187
+    with pytest.raises(UserError, match="5 x 64 examples and the data set has 300"):
+        training.steps_per_epoch(wgan, 300, 64)
+
+
+def test_the_moving_average_follows_the_generator():
+    gan = small_gan(ema_decay=0.9)
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    after, _ = training.train_step(gan, state, points(gan))
+    expected = jax.tree.map(
+        lambda old, new: 0.9 * old + 0.1 * new,
+        state.generator.params,
+        after.generator.params,
+    )
+    chex.assert_trees_all_close(after.ema[0], expected, rtol=1e-6)
+    z = jnp.ones((3, LATENT))
+    np.testing.assert_allclose(
+        training.generate(gan, after, z),
+        gan.generator.apply({"params": after.ema[0]}, z),
+        rtol=1e-6,
+    )
+
+
+def test_many_seeds_at_once_are_the_same_gans_one_by_one():
+    gan = small_gan("wasserstein_gp")
+    keys = jax.random.split(jax.random.key(0), 3)
+
+    def train(key):
+        state = training.init_state(gan, key, (2,))
+        return training.train_step(gan, state, points(gan))[0].generator.params
+
+    together = jax.jit(jax.vmap(train))(keys)
+    for i, key in enumerate(keys):
+        alone = train(key)
+        mine = jax.tree.map(lambda p, i=i: p[i], together)
+        chex.assert_trees_all_close(mine, alone, atol=1e-5)
+
+
+class BatchNormCritic(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Dense(16)(x))
+        return nn.Dense(1)(nn.relu(x))[:, 0]
+
+
+def test_batch_norm_in_a_penalised_critic_is_refused():
+    gan = small_gan("wasserstein_gp", BatchNormCritic())
+    with pytest.raises(UserError, match=r"batch norm.*LayerNorm.*--penalty=none"):
+        training.init_state(gan, jax.random.key(0), (2,))
+
+
+def test_batch_norm_in_a_critic_without_penalty_trains():
+    gan = small_gan("nonsaturating", BatchNormCritic())
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    after, metrics = training.train_step(gan, state, points(gan))
+    chex.assert_tree_all_finite(metrics)
+    assert_states_differ(
+        state.discriminator.batch_stats, after.discriminator.batch_stats
+    )
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights():
+    gan = recipes.make_gan(recipes.recipe("wasserstein_gp", precision="bfloat16"))
+    assert gan.generator.dtype == gan.discriminator.dtype == jnp.bfloat16
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    real = jnp.zeros((1, 4, 28, 28, 1))
+    step = jax.jit(partial(training.train_step, gan))
+    after, metrics = step(state, real)
+    chex.assert_tree_all_finite(metrics)
+    chex.assert_trees_all_equal_dtypes(state, after)
+    assert metrics["d_loss"].dtype == jnp.float32
+    assert "bf16" in step.lower(state, real).as_text()
+
+
+def test_pixels_survive_scaling_and_back():
+    pixels = jnp.arange(256, dtype=jnp.uint8)
+    scaled = training.scale_images(pixels)
+    assert scaled.min() == -1
+    assert scaled.max() == 1
+    np.testing.assert_array_equal(training.to_uint8(scaled), pixels)
+    np.testing.assert_array_equal(
+        training.to_uint8(jnp.array([-3.0, 3.0])), np.array([0, 255])
+    )
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "wasserstein_gp"])
+def test_a_generator_learns_where_the_data_are(loss):
+    """Two hundred steps move the mean of the samples to the mean of the data."""
+    gan = small_gan(loss, generator_lr=1e-2, discriminator_lr=1e-2)
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    step = jax.jit(partial(training.train_step, gan))
+    for i in range(200):
+        state, _ = step(state, points(gan, seed=i) * jnp.array([[[0.5, 0.2]]]))
+    z = jax.random.normal(jax.random.key(9), (500, LATENT))
+    mean = training.generate(gan, state, z).mean(axis=0)
+    np.testing.assert_allclose(mean, [1.0, 0.4], atol=0.35)
