@@ -19,10 +19,11 @@ def run(main: Callable[[], None]) -> None:
     A `UserError`, like a flag that cannot be parsed, is one line on stderr and exit
     status 2.
     """
-    app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+    app.run(lambda argv: guarded(main, argv), flags_parser=parse)
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def parse(argv: Sequence[str]) -> list[str]:
+    """Parses the flags; ends the process where one cannot be."""
     try:
         rest = flags.FLAGS(argv, known_only=False)
     except flags.Error as error:
@@ -34,7 +35,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
-def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
+def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
+    """Calls ``main``; ends the process with one line for a `UserError`."""
     del argv
     logging.set_verbosity(logging.WARNING)
     try:

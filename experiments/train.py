@@ -14,7 +14,7 @@ from absl import flags
 
 from experiments import cli
 from gan_jax import data, loop, parallel, recipes, runs, training
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
 
@@ -101,11 +101,10 @@ _OVERWRITE = flags.DEFINE_boolean(
 
 def main() -> None:
     """Turns the flags into one config, checks all of it, and trains."""
-    if _WORKDIR.value == "":
-        raise UserError("--workdir is empty: name a folder")
-    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS, _SAMPLE_EVERY, _CHECKPOINT_EVERY):
+    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS):
         _require_positive(flag)
-    _require_positive(_LOG_EVERY)
+    for flag in (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY):
+        _require_positive(flag)
     recipe = recipes.recipe(
         _LOSS.value,
         penalty=_PENALTY.value,
@@ -122,13 +121,20 @@ def main() -> None:
     )
     if not 0 <= _SEED.value < 2**32:
         raise UserError(f"--seed={_SEED.value} must be in 0 ... 2^32 - 1")
+    if _WORKDIR.value == "":
+        raise UserError("--workdir is empty: name a folder")
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{recipe.loss}")
+    runs.check_folder(workdir)
     devices = parallel.choose_devices(_NUM_DEVICES.value)
     parallel.local_batch_size(_BATCH_SIZE.value, len(devices))
+    check_name("data set", _DATASET.value, data.DATASETS)
+    per_epoch = training.steps_per_epoch(
+        recipes.make_gan(recipe), data.SIZES["train"], _BATCH_SIZE.value
+    )
+    # Only now what takes time: a download, perhaps.
     dataset = data.load(_DATASET.value, data_dir=_DATA_DIR.value)
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
-    gan = recipes.make_gan(recipe)
-    per_epoch = training.steps_per_epoch(gan, len(dataset.images), _BATCH_SIZE.value)
     config = runs.Config(
         recipe=recipe,
         dataset=dataset.name,
@@ -136,7 +142,6 @@ def main() -> None:
         seed=_SEED.value,
         steps=_STEPS.value or _EPOCHS.value * per_epoch,
     )
-    workdir = pathlib.Path(_WORKDIR.value or f"runs/{recipe.loss}")
     runs.prepare(workdir, config, overwrite=_OVERWRITE.value)
     notes = {"source": dataset.source, "num_devices": len(devices)}
     if dataset.warning:

@@ -12,6 +12,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+# From here on, copying whole patches costs more than some products of zero use.
+_FEW_CHANNELS = 64
+
 
 def conv2d(
     x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0
@@ -51,6 +54,8 @@ def conv2d(
         kernel = kernel.reshape(taps, taps, stride * stride * channels, features)
     if features < channels:
         return _multiply_then_shift(x, kernel, out_h, out_w)
+    if x.shape[-1] > _FEW_CHANNELS:
+        return _shift_down_multiply_shift_across(x, kernel, out_h, out_w)
     return _shift_then_multiply(x, kernel, out_h, out_w)
 
 
@@ -68,6 +73,22 @@ def _shift_then_multiply(
         axis=-1,
     )
     return patches @ kernel.reshape(taps * taps * channels, features)
+
+
+def _shift_down_multiply_shift_across(
+    x: jax.Array, kernel: jax.Array, out_h: int, out_w: int
+) -> jax.Array:
+    """Gathers along the height, adds shifts along the width; many channels in.
+
+    Between the other two: patches half as large, for an eighth more products.
+    """
+    taps, _, channels, features = kernel.shape
+    columns = jnp.concatenate(
+        [x[..., i : i + out_h, :, :] for i in range(taps)], axis=-1
+    )
+    kernel = kernel.transpose(0, 2, 1, 3).reshape(taps * channels, taps * features)
+    products = jnp.split(columns @ kernel, taps, axis=-1)
+    return sum(products[j][..., j : j + out_w, :] for j in range(taps))
 
 
 def _multiply_then_shift(

@@ -77,7 +77,7 @@ def train(
     size = len(dataset.images)
     per_epoch = training.steps_per_epoch(gan, size, config.batch_size)
     key = jax.random.key(config.seed)
-    state = training.init_state(gan, key, dataset.images.shape[1:])
+    state = parallel.initialise(gan, key, dataset.images.shape[1:], devices)
     checkpoints = runs.Checkpoints(workdir)
     if checkpoints.latest() is not None:
         state = checkpoints.restore(state)

@@ -168,7 +168,7 @@ def make_gan(
         if recipe.optimiser == "adam":
             return optax.adam(learning_rate, b1=recipe.beta1, b2=recipe.beta2)
         # PyTorch's numbers, with which WGAN was published.
-        return optax.rmsprop(learning_rate, decay=0.99, eps=1e-8)
+        return optax.rmsprop(learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False)
 
     return GAN(
         loss=LOSSES[recipe.loss],

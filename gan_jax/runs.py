@@ -102,31 +102,43 @@ def read_config(folder: pathlib.Path) -> Config:
         ) from error
 
 
-def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
-    """Makes sure that a run of this config may write to the folder.
+def check_folder(folder: pathlib.Path) -> None:
+    """Makes sure that some run may write to the folder; writes nothing itself.
 
     Raises:
-      UserError: the folder cannot be written to, or it holds something that is no
-        run, or the run of another configuration.
+      UserError: it is a file, it cannot be written to, or it holds files and no run.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--workdir={folder} is a file: name a folder")
-    entries = (
-        sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
-    )
-    is_run = "config.json" in entries
-    if entries and not is_run:
+    nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to --workdir={folder}: choose another folder")
+    entries = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+    if entries and "config.json" not in entries:
         raise UserError(
             f"--workdir={folder} holds files and no run ({entries[0]}...): name an"
             " empty or a new folder"
         )
-    if is_run and not overwrite:
-        _refuse_other_config(folder, config)
-    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write to --workdir={folder}: choose another folder")
-    if is_run and overwrite:
-        _delete_run(folder)
+
+
+def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
+    """Makes the folder of a run, or makes sure that this is the run it holds.
+
+    Args:
+      folder: run folder.
+      config: what the run is to compute.
+      overwrite: delete a run that is there.
+
+    Raises:
+      UserError: as `check_folder`; or the folder holds the run of another
+        configuration, or one that is trained further than this is to be.
+    """
+    check_folder(folder)
+    if (folder / "config.json").exists():
+        if overwrite:
+            _delete_run(folder)
+        else:
+            _refuse_other_config(folder, config)
     try:
         (folder / "samples").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -148,6 +160,17 @@ def _refuse_other_config(folder: pathlib.Path, config: Config) -> None:
             f"--workdir={folder} holds another run ({', '.join(differing)}): use"
             " another --workdir, or --overwrite"
         )
+    trained = max(map(int, _checkpoint_names(folder)), default=0)
+    if config.steps < trained:
+        raise UserError(
+            f"--workdir={folder} is trained up to step {trained} already, and"
+            f" --steps={config.steps} asks for less: ask for more, or use --overwrite"
+        )
+
+
+def _checkpoint_names(folder: pathlib.Path) -> list[str]:
+    names = (path.name for path in (folder / "checkpoints").glob("*"))
+    return [name for name in names if name.isdecimal()]
 
 
 def _delete_run(folder: pathlib.Path) -> None:

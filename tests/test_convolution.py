@@ -11,9 +11,10 @@ from flax import linen as nn
 
 from gan_jax.convolution import Conv, conv2d, pixel_shuffle, space_to_depth
 
-# (channels, features): fewer features than channels is one code path, more the other,
-# where a stride of 3 counts for nine times the channels.
-FEW_TO_MANY, MANY_TO_FEW = (2, 19), (3, 2)
+# (channels, features), one for each code path; a stride of 3 counts for nine times the
+# channels.
+FEW_TO_MANY, MANY_TO_FEW, MANY_TO_MANY = (2, 19), (3, 2), (65, 66)
+PATHS = [FEW_TO_MANY, MANY_TO_FEW, MANY_TO_MANY]
 # (height, size, stride, padding, channels, features) of the reference networks.
 REFERENCE = [
     (14, 3, 1, 1, 16, 32),
@@ -56,8 +57,8 @@ def value_and_gradients(conv, x, kernel, **how):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1, 2])
 def test_value_and_gradients_are_those_of_lax_in_float64(size, stride, padding):
-    # Each size, stride and pair of size and stride meets both code paths.
-    channels = (FEW_TO_MANY, MANY_TO_FEW)[(size + stride + padding) % 2]
+    # Each size, stride and pair of size and stride meets every code path.
+    channels = PATHS[(size + stride + padding) % 3]
     x, kernel = inputs((2, 6, 9), size, *channels)
     how = {"stride": stride, "padding": padding}
     with jax.enable_x64(True):
@@ -97,7 +98,7 @@ def test_a_convolution_is_a_sum_over_its_taps():
 
 
 @pytest.mark.parametrize("batch", [(), (2, 3)])
-@pytest.mark.parametrize("channels", [FEW_TO_MANY, MANY_TO_FEW])
+@pytest.mark.parametrize("channels", PATHS)
 def test_any_number_of_batch_axes_is_a_loop_over_images(batch, channels):
     x, kernel = map(jnp.float32, inputs((*batch, 5, 6), 3, *channels))
     measured = conv2d(x, kernel, stride=2, padding=1)
@@ -107,7 +108,7 @@ def test_any_number_of_batch_axes_is_a_loop_over_images(batch, channels):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("channels", [FEW_TO_MANY, MANY_TO_FEW])
+@pytest.mark.parametrize("channels", PATHS)
 def test_vmap_over_kernels_is_a_loop(stride, channels):
     x, _ = inputs((4, 2, 6, 7), 3, *channels)  # four seeds, two images each
     kernels = np.stack([inputs((1, 1), 3, *channels, seed)[1] for seed in range(4)])
@@ -122,7 +123,7 @@ def test_vmap_over_kernels_is_a_loop(stride, channels):
     chex.assert_trees_all_close(together, stacked, rtol=1e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("channels", [FEW_TO_MANY, MANY_TO_FEW])
+@pytest.mark.parametrize("channels", PATHS)
 def test_scan_gives_what_calls_outside_of_it_give(channels):
     x, kernel = map(jnp.float32, inputs((3, 2, 6, 7), 4, *channels))
 
@@ -142,7 +143,7 @@ def test_scan_gives_what_calls_outside_of_it_give(channels):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("channels", [FEW_TO_MANY, MANY_TO_FEW])
+@pytest.mark.parametrize("channels", PATHS)
 def test_second_derivative_of_a_gradient_norm_is_that_of_lax(stride, channels):
     x, kernel = inputs((2, 5, 6), 3, *channels)
 

@@ -1,5 +1,6 @@
 """Eight devices compute what one computes: pmap checks nothing of that itself."""
 
+import dataclasses
 from functools import partial
 
 import chex
@@ -7,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from gan_jax import parallel, recipes, training
+from gan_jax.convolution import Conv, pixel_shuffle
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 
@@ -17,31 +20,68 @@ STEPS = 20
 _IMAGES = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1)).astype(np.uint8)
 
 
-def make_gan(loss, **overrides):
-    recipe = recipes.recipe(loss, **overrides)
-    return recipes.make_gan(recipe, axis_name=parallel.AXIS)
+class SmallGenerator(nn.Module):
+    """Every kind of layer of the reference generator, and 8 x 8 images."""
+
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z, *, train):
+        norm = partial(
+            nn.BatchNorm, use_running_average=not train, axis_name=self.axis_name
+        )
+        x = nn.relu(norm()(nn.Dense(64)(z)))
+        x = pixel_shuffle(x.reshape(-1, 4, 4, 4), 2)
+        x = nn.relu(norm()(Conv(2, 3, padding=1)(x)))
+        return Conv(1, 3, padding=1)(x)
 
 
-def run(gan, devices, steps=STEPS, dtype=jnp.float32):
+class SmallDiscriminator(nn.Module):
+    """Every kind of layer of the reference discriminator."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = nn.leaky_relu(Conv(4, 4, stride=2, padding=1)(x), 0.1)
+        return nn.Dense(1)(x.reshape(-1, 64))[:, 0]
+
+
+def make_gan(loss, size="reference"):
+    """A GAN on the device axis, and the training images that it takes."""
+    recipe = recipes.recipe(loss)
+    if size == "reference":
+        return recipes.make_gan(recipe, axis_name=parallel.AXIS), _IMAGES
+    networks = {
+        "generator": SmallGenerator(parallel.AXIS),
+        "discriminator": SmallDiscriminator(),
+    }
+    gan = recipes.make_gan(recipe, **networks, axis_name=parallel.AXIS)
+    return gan, _IMAGES[:, 10:18, 10:18]
+
+
+# Small networks compile in a third of the time; the main job has the reference ones.
+CASES = [*((loss, "small") for loss in LOSSES), ("wasserstein_gp", "reference")]
+
+
+def run(gan, images, devices, steps=STEPS, dtype=jnp.float32):
     """The state after some steps on the given devices."""
-    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    state = training.init_state(gan, jax.random.key(0), images.shape[1:])
     state = jax.tree.map(
         lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
     )
-    order = training.epoch_permutation(state.key, 0, len(_IMAGES))
-    state, images, order = parallel.replicate((state, _IMAGES, order), devices)
+    order = training.epoch_permutation(state.key, 0, len(images))
+    state, images, order = parallel.replicate((state, images, order), devices)
     step = parallel.compile_train_steps(
         gan, state, images, devices, batch_size=BATCH, capacity=STEPS
     )
     return step(state, images, order, steps)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_eight_devices_agree_with_one_after_twenty_steps_in_float64(loss):
+@pytest.mark.parametrize(("loss", "size"), CASES)
+def test_eight_devices_agree_with_one_after_twenty_steps_in_float64(loss, size):
     with jax.enable_x64(True):
-        gan = make_gan(loss)
-        one, metrics_1 = run(gan, jax.devices()[:1], dtype=jnp.float64)
-        eight, metrics_8 = run(gan, jax.devices()[:8], dtype=jnp.float64)
+        gan, images = make_gan(loss, size)
+        one, metrics_1 = run(gan, images, jax.devices()[:1], dtype=jnp.float64)
+        eight, metrics_8 = run(gan, images, jax.devices()[:8], dtype=jnp.float64)
         assert jax.tree.leaves(one.generator.params)[0].dtype == jnp.float64
         chex.assert_trees_all_close(
             one.generator.params, eight.generator.params, rtol=0, atol=1e-9
@@ -62,11 +102,11 @@ def relative_distance(a, b):
     return np.linalg.norm(a - b) / np.linalg.norm(a)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_one_steps_gradients_agree_between_eight_devices_and_one_in_float32(loss):
-    gan = make_gan(loss)
-    state = training.init_state(gan, jax.random.key(1), (28, 28, 1))
-    real = training.scale_images(jnp.asarray(_IMAGES[:BATCH]))
+@pytest.mark.parametrize(("loss", "size"), CASES)
+def test_one_steps_gradients_agree_between_eight_devices_and_one_in_float32(loss, size):
+    gan, images = make_gan(loss, size)
+    state = training.init_state(gan, jax.random.key(1), images.shape[1:])
+    real = training.scale_images(jnp.asarray(images[:BATCH]))
 
     def gradients(state, real):
         key = jax.random.key(2)
@@ -89,8 +129,8 @@ def test_one_steps_gradients_agree_between_eight_devices_and_one_in_float32(loss
 
 
 def test_replicas_end_identical():
-    gan = make_gan("wasserstein_gp")
-    state, _ = run(gan, jax.devices()[:8], steps=5)
+    gan, images = make_gan("wasserstein_gp", "small")
+    state, _ = run(gan, images, jax.devices()[:8], steps=5)
     for leaf in jax.tree.leaves(state.replace(key=jax.random.key_data(state.key))):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 8
@@ -98,21 +138,45 @@ def test_replicas_end_identical():
             np.testing.assert_array_equal(copy, copies[0])
 
 
+def test_a_forgotten_mean_over_devices_would_show():
+    """The comparison above has teeth: replicas that are not averaged drift apart."""
+    gan, images = make_gan("wasserstein_gp", "small")
+    one, _ = run(gan, images, jax.devices()[:1])
+    alone = dataclasses.replace(gan.generator, axis_name=None)
+    forgetful = dataclasses.replace(gan, generator=alone)
+    eight, _ = run(forgetful, images, jax.devices()[:8])
+    assert relative_distance(one.generator.params, eight.generator.params) > 1e-3
+
+
 def test_the_step_without_a_device_axis_is_that_of_one_device():
-    gan = recipes.make_gan(recipes.recipe("nonsaturating"))
-    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
-    order = training.epoch_permutation(state.key, 0, len(_IMAGES))
-    real = training.scale_images(jnp.asarray(_IMAGES)[order[:BATCH]])[None]
+    gan, images = make_gan("nonsaturating", "small")
+    mapped, _ = run(gan, images, jax.devices()[:1], steps=1)
+    generator = dataclasses.replace(gan.generator, axis_name=None)
+    gan = dataclasses.replace(gan, generator=generator, axis_name=None)
+    state = training.init_state(gan, jax.random.key(0), images.shape[1:])
+    order = training.epoch_permutation(state.key, 0, len(images))
+    real = training.scale_images(jnp.asarray(images)[order[:BATCH]])[None]
     plain, _ = jax.jit(partial(training.train_step, gan))(state, real)
-    mapped, _ = run(make_gan("nonsaturating"), jax.devices()[:1], steps=1)
     # Adam turns rounding in a gradient that is exactly zero into a step of its own.
     chex.assert_trees_all_close(
         plain.discriminator.params, mapped.discriminator.params, atol=2e-3
     )
-    assert (
-        relative_distance(plain.discriminator.params, mapped.discriminator.params)
-        < 1e-3
+    distance = relative_distance(
+        plain.discriminator.params, mapped.discriminator.params
     )
+    assert distance < 1e-3
+
+
+def test_the_state_is_initialised_replicated_and_the_same_on_any_devices():
+    gan, images = make_gan("hinge", "small")
+    key, shape = jax.random.key(0), images.shape[1:]
+    plain = training.init_state(gan, key, shape)
+    for devices in (jax.devices()[:1], jax.devices()[:8]):
+        state = parallel.initialise(gan, key, shape, devices)
+        chex.assert_trees_all_equal(state.generator, plain.generator)
+        chex.assert_trees_all_equal(state.discriminator, plain.discriminator)
+        leaves = jax.tree.leaves(state.generator)
+        assert all(leaf.sharding.device_set == set(devices) for leaf in leaves)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused():

@@ -73,6 +73,7 @@ def test_a_step_by_hand_is_train_step():
         [jax.random.uniform(k) for k in jax.random.split(penalty_key, BATCH)]
     )
 
+    @jax.jit
     def d_loss(params):
         norms = []
         for a, x, y in zip(mix, real[0], fake, strict=True):
@@ -92,11 +93,12 @@ def test_a_step_by_hand_is_train_step():
         state.discriminator.params, jax.grad(d_loss)(state.discriminator.params)
     )
 
+    @jax.jit
     def g_loss(params):
         return -jnp.mean(score(d_params, generate(params, latents(generator_key))))
 
     g_params = update(state.generator.params, jax.grad(g_loss)(state.generator.params))
-    after, metrics = training.train_step(gan, state, real)
+    after, metrics = jax.jit(partial(training.train_step, gan))(state, real)
     chex.assert_trees_all_close(after.discriminator.params, d_params, atol=1e-5)
     chex.assert_trees_all_close(after.generator.params, g_params, atol=1e-5)
     before = state.discriminator.params
@@ -117,12 +119,15 @@ def test_initial_losses_of_the_reference_networks_are_the_published_ones():
         gan = recipes.make_gan(recipes.recipe(loss))
         state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
         key = jax.random.key(1)
-        gradients = jax.jit(partial(training.discriminator_gradients, gan))
-        _, d_metrics, _ = gradients(state, real[0], key)
-        gradients = jax.jit(partial(training.generator_gradients, gan))
-        _, g_metrics, _ = gradients(state, real[0], key)
-        np.testing.assert_allclose(d_metrics["d_loss"], d_loss, atol=0.5)
-        np.testing.assert_allclose(g_metrics["g_loss"], g_loss, atol=0.2)
+        # Only the losses leave the program, so nothing else of it is compiled.
+        d_value = jax.jit(
+            lambda *a, g=gan: training.discriminator_gradients(g, *a)[1]["d_loss"]
+        )
+        g_value = jax.jit(
+            lambda *a, g=gan: training.generator_gradients(g, *a)[1]["g_loss"]
+        )
+        np.testing.assert_allclose(d_value(state, real[0], key), d_loss, atol=0.5)
+        np.testing.assert_allclose(g_value(state, real[0], key), g_loss, atol=0.2)
 
 
 def test_clipping_bounds_every_weight_of_the_critic_and_none_of_the_generator():
@@ -294,12 +299,16 @@ def test_pixels_survive_scaling_and_back():
 
 @pytest.mark.parametrize("loss", ["nonsaturating", "wasserstein_gp"])
 def test_a_generator_learns_where_the_data_are(loss):
-    """Two hundred steps move the mean of the samples to the mean of the data."""
-    gan = small_gan(loss, generator_lr=1e-2, discriminator_lr=1e-2)
+    """Four hundred steps move the mean of the samples to the mean of the data.
+
+    The players circle around it, so the moving average of the generator is asked.
+    """
+    rates = {"generator_lr": 1e-2, "discriminator_lr": 1e-2}
+    gan = small_gan(loss, **rates, ema_decay=0.98)
     state = training.init_state(gan, jax.random.key(0), (2,))
     step = jax.jit(partial(training.train_step, gan))
-    for i in range(200):
+    for i in range(400):
         state, _ = step(state, points(gan, seed=i) * jnp.array([[[0.5, 0.2]]]))
     z = jax.random.normal(jax.random.key(9), (500, LATENT))
     mean = training.generate(gan, state, z).mean(axis=0)
-    np.testing.assert_allclose(mean, [1.0, 0.4], atol=0.35)
+    np.testing.assert_allclose(mean, [1.0, 0.4], atol=0.15)

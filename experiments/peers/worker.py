@@ -80,9 +80,9 @@ def start_gan_jax(spec: Spec, phases: _Phases) -> tuple[RunSteps, dict[str, Any]
     images = parallel.replicate(images, devices)
     jax.block_until_ready(images)
     phases.end("data")
-    state = training.init_state(gan, jax.random.key(0), images.shape[1:])
+    state = parallel.initialise(gan, jax.random.key(0), images.shape[1:], devices)
     order = training.epoch_permutation(state.key, 0, len(images))
-    state, order = parallel.replicate((state, order), devices)
+    order = parallel.replicate(order, devices)
     jax.block_until_ready((state, order))
     phases.end("initialise")
     cache_hits = []

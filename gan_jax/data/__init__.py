@@ -9,7 +9,8 @@ from gan_jax.data import mnist_family
 from gan_jax.errors import check_name
 
 DATASETS = ("auto", *mnist_family.TITLES, "garments")
-SPLITS = tuple(mnist_family.SIZES)
+SIZES = mnist_family.SIZES  # images of each split, drawn or real
+SPLITS = tuple(SIZES)
 
 
 @dataclasses.dataclass(frozen=True)

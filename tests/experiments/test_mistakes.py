@@ -1,0 +1,175 @@
+"""A user's mistake is one line that says what to do, status 2, and nothing written."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import recipes, runs
+from tests.data.test_idx import pack
+
+# What a case's folder holds before the call: see `folder`.
+TRAIN = {
+    # names
+    "loss": (["--loss=wassersteingp"], "did you mean 'wasserstein_gp'"),
+    "loss, far off": (["--loss=zzz"], "minimax.*nonsaturating.*relativistic"),
+    "data set": (["--dataset=fashion-mnist"], "did you mean 'fashion_mnist'"),
+    "data set, far off": (["--dataset=zzz"], "garments"),
+    "penalty": (["--penalty=gradient"], "did you mean 'gradient_penalty'"),
+    "precision": (["--precision=float16"], "float32, bfloat16"),
+    "flag": (["--batchsize=64"], "batch_size"),
+    "argument": (["wasserstein_gp"], "unexpected argument 'wasserstein_gp'.*--name"),
+    # numbers
+    "no number": (["--batch_size=many"], "batch_size"),
+    "no batch": (["--batch_size=0"], "--batch_size=0 must be at least 1"),
+    "negative batch": (["--batch_size=-64"], "--batch_size=-64"),
+    "indivisible batch": (
+        ["--batch_size=60", "--num_devices=8"],
+        "not divisible by 8 devices: use 56",
+    ),
+    "batch beyond the data": (
+        ["--batch_size=60001", "--num_devices=1"],
+        "60000: use a smaller --batch_size",
+    ),
+    "critic batches beyond the data": (
+        ["--loss=wasserstein", "--batch_size=16000"],
+        "5 x 16000",
+    ),
+    "no step": (["--steps=0"], "--steps=0"),
+    "negative steps": (["--steps=-1"], "--steps=-1"),
+    "no epoch": (["--epochs=0"], "--epochs=0"),
+    "no critic step": (["--critic_steps=0"], "--critic_steps=0"),
+    "no learning": (["--generator_lr=0"], "--generator_lr=0.0"),
+    "learning rate": (["--discriminator_lr=nan"], "--discriminator_lr=nan"),
+    "negative penalty": (["--penalty_weight=-1"], "--penalty_weight=-1.0"),
+    "beta": (["--beta1=1"], "--beta1=1.0"),
+    "decay": (["--ema_decay=1.5"], "--ema_decay=1.5"),
+    "latents": (["--latent_size=0"], "--latent_size=0"),
+    "seed": (["--seed=-1"], "--seed=-1"),
+    "samples": (["--sample_every=0"], "--sample_every=0"),
+    "checkpoints": (["--checkpoint_every=-5"], "--checkpoint_every=-5"),
+    "log": (["--log_every=0"], "--log_every=0"),
+    "no device": (["--num_devices=0"], "--num_devices=0"),
+    "devices": (["--num_devices=99"], "this machine has 8"),
+    # contradictions
+    "clip": (["--loss=hinge", "--clip=0.01"], "contradicts --loss=hinge"),
+    "negative clip": (["--loss=wasserstein", "--clip=-1"], "--clip=-1.0"),
+    "weight": (["--loss=hinge", "--penalty_weight=1"], "without a penalty"),
+    # folders
+    "no workdir": (["--workdir="], "--workdir is empty"),
+    "workdir is a file": (["--workdir={0}/file"], "is a file"),
+    "workdir in a file": (["--workdir={0}/file/run"], "cannot write"),
+    "workdir of others": (["--workdir={0}/files"], "holds files and no run"),
+    "workdir in /proc": (
+        ["--workdir=/proc/run", "--dataset=garments"],
+        "cannot write to --workdir=/proc/run",
+    ),
+    "workdir of another run": (
+        ["--workdir={0}/run", "--loss=hinge", "--dataset=garments"],
+        "--loss=minimax there and hinge now",
+    ),
+    "damaged workdir": (
+        ["--workdir={0}/damaged", "--dataset=garments"],
+        "config.json is damaged",
+    ),
+    "no data folder": (["--data_dir={0}/nowhere"], "no readable folder"),
+    "data folder lacks files": (["--data_dir={0}/half"], "no train-labels"),
+    "damaged data": (["--data_dir={0}/cut"], "train-images-idx3-ubyte.gz is truncated"),
+}
+
+SAMPLE = {
+    "no workdir": (["--output={0}/a.png"], "--workdir is missing"),
+    "no run": (["--workdir={0}/files", "--output={0}/a.png"], "no run in"),
+    "no checkpoint": (["--workdir={0}/run", "--output={0}/a.npz"], "no checkpoint yet"),
+    "no output": (["--workdir={0}/run"], "--output"),
+    "format": (["--workdir={0}/run", "--output={0}/a.jpg"], ".npz or .png"),
+    "output folder": (["--workdir={0}/run", "--output={0}/no/a.png"], "no folder"),
+    "no samples": (
+        ["--workdir={0}/run", "--output={0}/a.png", "--num_samples=0"],
+        "--num_samples=0",
+    ),
+    "picture": (
+        ["--workdir={0}/run", "--output={0}/a.png", "--num_samples=10001"],
+        "use .npz",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder that holds what the cases need."""
+    root = tmp_path_factory.mktemp("mistakes")
+    (root / "file").write_text("")
+    (root / "files").mkdir()
+    (root / "files" / "thesis.tex").write_text("")
+    config = runs.Config(recipes.recipe("minimax"), "garments", 64, 0, 937)
+    for name in ("run", "damaged"):
+        runs.prepare(root / name, config, overwrite=False)
+        runs.write_config(root / name, config)
+    (root / "damaged" / "config.json").write_text('{"flags"')
+    (root / "half").mkdir()
+    (root / "cut").mkdir()
+    cut_off = gzip.compress(pack(np.zeros((60_000, 28, 28), np.uint8)))[:-20]
+    for file in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
+        for name in ("half", "cut"):
+            (root / name / file).write_bytes(cut_off)
+    (root / "half" / "train-labels-idx1-ubyte.gz").unlink()
+    return root
+
+
+def call(module, cases, folder):
+    """Each case's result; the current directory is the folder."""
+    environment = {
+        **os.environ,
+        "JAX_NUM_CPU_DEVICES": "8",
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "PYTHONPATH": os.getcwd(),
+    }
+    arguments = [[a.format(folder) for a in case[0]] for case in cases.values()]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.experiments.calls", module],
+        input=json.dumps(arguments),
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(cases, json.loads(done.stdout), strict=True))
+
+
+def entries(folder):
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    before = entries(folder)
+    made = {
+        "train": call("experiments.train", TRAIN, folder),
+        "sample": call("experiments.sample", SAMPLE, folder),
+    }
+    return made | {"left": set(entries(folder)) - set(before)}
+
+
+CASES = [("train", case) for case in TRAIN] + [("sample", case) for case in SAMPLE]
+
+
+@pytest.mark.parametrize(("program", "case"), CASES)
+def test_a_mistake_is_one_line_with_status_2(program, case, results):
+    words = {"train": TRAIN, "sample": SAMPLE}[program][case][1]
+    result = results[program][case]
+    assert result["status"] == 2
+    assert len(result["stderr"].splitlines()) == 1, result["stderr"]
+    assert result["stderr"].startswith(f"{program}: ")
+    assert re.search(words, result["stderr"]), result["stderr"]
+
+
+def test_mistakes_leave_nothing_behind(results):
+    assert results["left"] == set()

@@ -1,0 +1,136 @@
+"""The host's side: when it writes, what it writes, and going on after a stop."""
+
+import dataclasses
+import itertools
+
+import chex
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import loop, recipes, runs, training
+from gan_jax.data import Dataset
+from gan_jax.errors import UserError
+
+SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (90, 28, 28, 1)).astype(np.uint8)
+    labels = np.arange(90, dtype=np.int32) % 10
+    return Dataset("garments", images, labels, tuple("abcdefghij"), "made up")
+
+
+def config(steps, **changes):
+    """Eleven steps an epoch."""
+    made = runs.Config(recipes.recipe("nonsaturating"), "garments", 8, 0, steps)
+    return dataclasses.replace(made, **changes)
+
+
+def train(workdir, dataset, config):
+    said = []
+    runs.prepare(workdir, config, overwrite=False)
+    runs.write_config(workdir, config)
+    devices = jax.devices()[:1]
+    state = loop.train(
+        config, dataset, workdir, schedule=SCHEDULE, devices=devices, say=said.append
+    )
+    return state, said
+
+
+def test_stops_are_multiples_of_absolute_steps_wherever_a_run_starts():
+    def stops(step):
+        while step < 12:
+            step = SCHEDULE.next_stop(step, 12)
+            yield step
+
+    whole = list(stops(0))
+    assert whole == [2, 3, 4, 6, 8, 9, 10, 12]
+    for start in range(12):
+        assert list(stops(start)) == [stop for stop in whole if stop > start]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, dataset):
+    """A run of 13 steps, into its second epoch, that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    return workdir, *train(workdir, dataset, config(13))
+
+
+def test_a_run_leaves_everything_that_a_run_folder_holds(whole):
+    workdir, state, said = whole
+    assert int(state.step) == 13
+    assert [path.name for path in sorted((workdir / "samples").iterdir())] == [
+        f"step_{step:06d}.png" for step in (3, 6, 9, 12, 13)
+    ]
+    lines = runs.read_metrics(workdir)
+    assert [line["step"] for line in lines] == [2, 3, 4, 6, 8, 9, 10, 11, 12, 13]
+    for line in lines:
+        assert line["epoch"] == pytest.approx(line["step"] / 11, abs=1e-4)
+        assert line["images_per_second"] > 0
+        assert {"d_loss", "g_loss", "d_gradient_norm", "seconds"} <= set(line)
+    assert all(a["seconds"] < b["seconds"] for a, b in itertools.pairwise(lines))
+    assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == ["12", "13"]
+    for name in ("real.png", "curves.png"):
+        Image.open(workdir / name).verify()
+    assert len(list(workdir.glob("events.out.*"))) == 1
+    assert any(line.startswith("compiled in") for line in said)
+
+
+def test_a_run_in_two_sittings_is_the_run_in_one(whole, tmp_path, dataset):
+    workdir, expected, _ = whole
+    train(tmp_path / "run", dataset, config(5))
+    state, said = train(tmp_path / "run", dataset, config(13))
+    assert "step 5" in said[0]
+
+    def numbers(state):
+        return state.replace(key=jax.random.key_data(state.key))
+
+    chex.assert_trees_all_equal(numbers(state), numbers(expected))
+    for step in (3, 6, 9, 12, 13):
+        name = f"samples/step_{step:06d}.png"
+        assert (tmp_path / "run" / name).read_bytes() == (workdir / name).read_bytes()
+    steps = [line["step"] for line in runs.read_metrics(tmp_path / "run")]
+    assert steps == [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13]
+
+
+def test_a_finished_run_is_left_as_it_is(whole, dataset):
+    workdir, expected, _ = whole
+    before = (workdir / "metrics.jsonl").read_bytes()
+    state, _ = train(workdir, dataset, config(13))
+    chex.assert_trees_all_equal(state.generator, expected.generator)
+    assert (workdir / "metrics.jsonl").read_bytes() == before
+
+
+def test_numbers_that_go_wrong_stop_the_run_by_name_and_save_nothing(tmp_path, dataset):
+    recipe = recipes.recipe("least_squares", discriminator_lr=1e30)
+    with pytest.raises(
+        UserError, match=r"(_loss|_norm|_logit) is (nan|inf|-inf) at st"
+    ):
+        train(tmp_path / "run", dataset, config(8, recipe=recipe))
+    assert not [p for p in (tmp_path / "run" / "checkpoints").glob("*") if p.is_dir()]
+
+
+def test_the_grid_of_real_images_has_a_class_a_column(dataset):
+    few = loop.hundred_real(dataset)
+    np.testing.assert_array_equal(few, dataset.images)  # nine of each: as they come
+    images = np.repeat(dataset.images[:10], 10, axis=0)
+    labels = np.repeat(np.arange(10, dtype=np.int32), 10)
+    many = dataclasses.replace(dataset, images=images, labels=labels)
+    grid = loop.hundred_real(many).reshape(10, 10, 28, 28, 1)
+    for label in range(10):
+        assert (grid[:, label] == dataset.images[label]).all()
+
+
+def test_the_samples_of_a_grid_are_of_the_same_latents_every_time():
+    gan = recipes.make_gan(recipes.recipe("hinge"))
+    key = jax.random.key(0)
+    state = training.init_state(gan, key, (28, 28, 1))
+    first, second = (loop.grid_sampler(gan, key)(state) for _ in range(2))
+    assert first.shape == (100, 28, 28, 1)
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, second)
+    assert len({image.tobytes() for image in np.asarray(first)}) == 100
