@@ -44,14 +44,15 @@ def draw(workdir: pathlib.Path, num_samples: int, seed: int = 0) -> np.ndarray:
     """
     config = runs.read_config(workdir)
     gan = recipes.make_gan(config.recipe)
-    checkpoints = runs.Checkpoints(workdir)
-    if checkpoints.latest() is None:
+    if runs.latest_checkpoint(workdir) is None:
         raise UserError(
             f"the run in {workdir} has no checkpoint yet: let experiments.train reach"
             " its first --checkpoint_every"
         )
-    like = training.init_state(gan, jax.random.key(0), _SHAPE)
-    state = checkpoints.restore(like)
+    checkpoints = runs.Checkpoints(workdir)
+    state = checkpoints.restore(
+        jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
+    )
     checkpoints.close()
 
     @jax.jit

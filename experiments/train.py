@@ -124,24 +124,31 @@ def main() -> None:
     if _WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{recipe.loss}")
-    runs.check_folder(workdir)
     devices = parallel.choose_devices(_NUM_DEVICES.value)
     parallel.local_batch_size(_BATCH_SIZE.value, len(devices))
     check_name("data set", _DATASET.value, data.DATASETS)
     per_epoch = training.steps_per_epoch(
         recipes.make_gan(recipe), data.SIZES["train"], _BATCH_SIZE.value
     )
-    # Only now what takes time: a download, perhaps.
+
+    def config_on(dataset: str) -> runs.Config:
+        return runs.Config(
+            recipe=recipe,
+            dataset=dataset,
+            batch_size=_BATCH_SIZE.value,
+            seed=_SEED.value,
+            steps=_STEPS.value or _EPOCHS.value * per_epoch,
+        )
+
+    # Whatever can be refused is refused before what takes time: a download, perhaps.
+    if _DATASET.value == "auto":
+        runs.check_folder(workdir)
+    else:
+        runs.check(workdir, config_on(_DATASET.value), overwrite=_OVERWRITE.value)
     dataset = data.load(_DATASET.value, data_dir=_DATA_DIR.value)
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
-    config = runs.Config(
-        recipe=recipe,
-        dataset=dataset.name,
-        batch_size=_BATCH_SIZE.value,
-        seed=_SEED.value,
-        steps=_STEPS.value or _EPOCHS.value * per_epoch,
-    )
+    config = config_on(dataset.name)
     runs.prepare(workdir, config, overwrite=_OVERWRITE.value)
     notes = {"source": dataset.source, "num_devices": len(devices)}
     if dataset.warning:

@@ -121,24 +121,31 @@ def check_folder(folder: pathlib.Path) -> None:
         )
 
 
-def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
-    """Makes the folder of a run, or makes sure that this is the run it holds.
+def check(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
+    """Makes sure that a run of this config may write to the folder.
 
     Args:
       folder: run folder.
       config: what the run is to compute.
-      overwrite: delete a run that is there.
+      overwrite: whether a run that is there may be deleted.
 
     Raises:
       UserError: as `check_folder`; or the folder holds the run of another
         configuration, or one that is trained further than this is to be.
     """
     check_folder(folder)
-    if (folder / "config.json").exists():
-        if overwrite:
-            _delete_run(folder)
-        else:
-            _refuse_other_config(folder, config)
+    if (folder / "config.json").exists() and not overwrite:
+        _refuse_other_config(folder, config)
+
+
+def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
+    """Makes the folder of a run, without the run that it held if told to overwrite.
+
+    Args and errors as in `check`.
+    """
+    check(folder, config, overwrite=overwrite)
+    if (folder / "config.json").exists() and overwrite:
+        _delete_run(folder)
     try:
         (folder / "samples").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -160,17 +167,18 @@ def _refuse_other_config(folder: pathlib.Path, config: Config) -> None:
             f"--workdir={folder} holds another run ({', '.join(differing)}): use"
             " another --workdir, or --overwrite"
         )
-    trained = max(map(int, _checkpoint_names(folder)), default=0)
-    if config.steps < trained:
+    trained = latest_checkpoint(folder)
+    if trained is not None and config.steps < trained:
         raise UserError(
             f"--workdir={folder} is trained up to step {trained} already, and"
             f" --steps={config.steps} asks for less: ask for more, or use --overwrite"
         )
 
 
-def _checkpoint_names(folder: pathlib.Path) -> list[str]:
+def latest_checkpoint(folder: pathlib.Path) -> int | None:
+    """Step of a run's newest checkpoint, None where there is none; only looks."""
     names = (path.name for path in (folder / "checkpoints").glob("*"))
-    return [name for name in names if name.isdecimal()]
+    return max((int(name) for name in names if name.isdecimal()), default=None)
 
 
 def _delete_run(folder: pathlib.Path) -> None:
@@ -257,7 +265,8 @@ class Checkpoints:
         """Reads the newest state.
 
         Args:
-          like: a state of the same GAN; its values are not used.
+          like: a state of the same GAN, or `jax.eval_shape` of one; its values are
+            not used.
 
         Raises:
           UserError: the checkpoint is damaged.
@@ -282,4 +291,6 @@ class Checkpoints:
 
 def _plain(state: GANState) -> GANState:
     """With the key as numbers: a typed key is no array to a file."""
+    if isinstance(state.key, jax.ShapeDtypeStruct):
+        return state.replace(key=jax.eval_shape(jax.random.key_data, state.key))
     return state.replace(key=jax.random.key_data(state.key))

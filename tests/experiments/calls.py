@@ -11,7 +11,7 @@ import io
 import json
 import sys
 
-from absl import flags
+from absl import app, flags
 from absl.testing import flagsaver
 
 from experiments import cli
@@ -36,6 +36,7 @@ def call(main, name, arguments):
 if __name__ == "__main__":
     name = sys.argv[1]
     main = importlib.import_module(name).main
+    app.define_help_flags()
     flags.FLAGS([name])
     results = [call(main, name, arguments) for arguments in json.load(sys.stdin)]
     json.dump(results, sys.stdout)

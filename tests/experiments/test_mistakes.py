@@ -66,10 +66,6 @@ TRAIN = {
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
     "workdir in a file": (["--workdir={0}/file/run"], "cannot write"),
     "workdir of others": (["--workdir={0}/files"], "holds files and no run"),
-    "workdir in /proc": (
-        ["--workdir=/proc/run", "--dataset=garments"],
-        "cannot write to --workdir=/proc/run",
-    ),
     "workdir of another run": (
         ["--workdir={0}/run", "--loss=hinge", "--dataset=garments"],
         "--loss=minimax there and hinge now",

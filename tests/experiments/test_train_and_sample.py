@@ -33,13 +33,13 @@ def train(workdir, *flags):
 
 
 SMALL = ("--dataset=garments", "--batch_size=8", "--loss=wasserstein_gp")
+KEPT = ("--sample_every=4", "--log_every=2", "--ema_decay=0.9")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("trained") / "run"
-    flags = ("--steps=6", "--sample_every=4", "--log_every=2", "--ema_decay=0.9")
-    done = train(workdir, *SMALL, *flags)
+    done = train(workdir, *SMALL, "--steps=6", *KEPT)
     assert done.returncode == 0, done.stderr
     return workdir, done
 
@@ -92,11 +92,11 @@ def test_more_samples_begin_with_the_fewer(trained):
 
 def test_the_run_goes_on_from_where_it_was_and_refuses_less(trained):
     workdir, _ = trained
-    done = train(workdir, *SMALL, "--steps=8", "--ema_decay=0.9")
+    done = train(workdir, *SMALL, "--steps=8", *KEPT)
     assert done.returncode == 0, done.stderr
     assert "up to step 6: going on" in done.stdout
     assert runs.read_metrics(workdir)[-1]["step"] == 8
-    done = train(workdir, *SMALL, "--steps=2", "--ema_decay=0.9")
+    done = train(workdir, *SMALL, "--steps=2", *KEPT)
     assert done.returncode == 2
     assert "trained up to step 8" in done.stderr
 
