@@ -2,19 +2,25 @@
 # Sets up .venv on first use, then trains or tests in it.
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
-#   ./launch.sh [--dry-run] local|test ...   prints the commands instead
+#   ./launch.sh local|test --dry-run ...   prints the commands instead
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=$root/.venv/bin/python
 
 usage() {
-  sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,5s/^# \{0,1\}//p' "$root/launch.sh"
 }
 
 dry_run=false
-if [[ "${1:-}" == --dry-run ]]; then
-  dry_run=true
-  shift
-fi
+arguments=()
+for argument in "$@"; do
+  if [[ "$argument" == --dry-run ]]; then
+    dry_run=true
+  else
+    arguments+=("$argument")
+  fi
+done
+set -- ${arguments[@]+"${arguments[@]}"}
 
 run() {
   if "$dry_run"; then
@@ -32,8 +38,8 @@ fail() {
 
 find_python() {
   local candidate
-  for candidate in "${PYTHON:-}" python3.12 python3.11 python3 python; do
-    if [[ -n "$candidate" ]] && command -v "$candidate" >/dev/null 2>&1 &&
+  for candidate in ${PYTHON:-python3.12 python3.11 python3 python}; do
+    if command -v "$candidate" >/dev/null 2>&1 &&
       "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       printf '%s' "$candidate"
       return
@@ -44,17 +50,17 @@ find_python() {
 
 # .venv counts as set up when its stamp holds these very files.
 setup() {
-  local python stamp wanted
-  stamp=.venv/gan_jax.stamp
-  wanted=$(cat pyproject.toml constraints.txt | cksum)
+  local found stamp wanted
+  stamp=$root/.venv/gan_jax.stamp
+  wanted=$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)
   if [[ -f "$stamp" && "$(cat "$stamp")" == "$wanted" ]]; then
     return
   fi
-  python=$(find_python)
+  found=$(find_python)
   "$dry_run" || printf 'setting up .venv (once)\n' >&2
-  run "$python" -m venv .venv
-  run .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    --constraint constraints.txt --editable '.[test]'
+  run "$found" -m venv "$root/.venv"
+  run "$python" -m pip install --quiet --disable-pip-version-check \
+    --constraint "$root/constraints.txt" --editable "$root[test]"
   "$dry_run" || printf '%s' "$wanted" >"$stamp"
 }
 
@@ -63,18 +69,18 @@ command=${1:-}
 case "$command" in
   local)
     setup
-    run .venv/bin/python -m experiments.train "$@"
+    run "$python" -m experiments.train "$@" # here: paths in flags are the caller's
     ;;
   test)
     setup
+    cd "$root"
     # Two processes: half of the suite's time is compilation, on one core each.
-    run .venv/bin/python -m pytest --numprocesses 2 "$@"
+    run "$python" -m pytest --numprocesses 2 "$@"
     ;;
   -h | --help | help)
     usage
     ;;
   *)
-    usage >&2
-    fail "unknown command '${command}': local or test"
+    fail "unknown command '${command}': ./launch.sh local, test or --help"
     ;;
 esac

@@ -10,7 +10,7 @@ from absl import app, flags, logging
 from gan_jax.errors import UserError
 
 # What is left of an earlier compilation is found again by the next process.
-_CACHE = pathlib.Path.home() / ".cache" / "gan_jax" / "xla"
+_CACHE = "~/.cache/gan_jax/xla"
 
 
 def run(main: Callable[[], None]) -> None:
@@ -28,15 +28,16 @@ def parse(argv: Sequence[str]) -> list[str]:
         rest = flags.FLAGS(argv, known_only=False)
     except flags.Error as error:
         _fail(str(error))
-    if flags.FLAGS["help"].value or flags.FLAGS["helpfull"].value:
-        return rest
     if len(rest) > 1:
         _fail(f"unexpected argument {rest[1]!r}: flags look like --name=value")
     return rest
 
 
 def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
-    """Calls ``main``; ends the process with one line for a `UserError`."""
+    """Calls ``main``; ends the process with one line for a user's mistake.
+
+    An `OSError` counts as one: a full disk, a folder without permission.
+    """
     del argv
     logging.set_verbosity(logging.WARNING)
     try:
@@ -44,6 +45,34 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
         main()
     except UserError as error:
         _fail(str(error))
+    except BrokenPipeError:  # whoever read our output has gone, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'the system'}: {error.strerror or error}: free the"
+            " space, mend the permission, or name another folder"
+        )
+
+
+def require_seed(flag: flags.FlagHolder) -> None:
+    """Refuses a seed that JAX's keys cannot hold.
+
+    Raises:
+      UserError: the flag is not in 0 ... 2^32 - 1.
+    """
+    if not 0 <= flag.value < 2**32:
+        raise UserError(f"--{flag.name}={flag.value} must be in 0 ... 2^32 - 1")
+
+
+def require_positive(flag: flags.FlagHolder) -> None:
+    """Refuses zero and less; None passes.
+
+    Raises:
+      UserError: the flag is below 1.
+    """
+    if flag.value is not None and flag.value < 1:
+        raise UserError(f"--{flag.name}={flag.value} must be at least 1")
 
 
 def _fail(message: str) -> None:
@@ -57,5 +86,5 @@ def configure_jax() -> None:
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(_CACHE))
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(_CACHE))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -7,6 +7,7 @@ An .npz holds `images`, uint8 [N, 28, 28, 1]; a .png shows them ten a row.
 """
 
 import pathlib
+import sys
 
 import jax
 import numpy as np
@@ -23,6 +24,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
 
 _BATCH = 500
 _SHAPE = (28, 28, 1)
+_MOST = 1_000_000  # all in memory: 784 MB
 _MOST_IN_A_PICTURE = 10_000
 
 
@@ -72,16 +74,19 @@ def main() -> None:
     """Checks the flags, draws, and writes the file whole or not at all."""
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a run folder of experiments.train")
-    if _NUM_SAMPLES.value < 1:
-        raise UserError(f"--num_samples={_NUM_SAMPLES.value} must be at least 1")
-    output = pathlib.Path(_OUTPUT.value or "")
+    cli.require_positive(_NUM_SAMPLES)
+    cli.require_seed(_SEED)
+    output = pathlib.Path(_OUTPUT.value or "").expanduser()
     if output.suffix not in (".npz", ".png"):
         raise UserError("--output must name a file that ends in .npz or .png")
     if not output.absolute().parent.is_dir():
         raise UserError(f"--output: there is no folder {output.parent}: make it first")
     if output.suffix == ".png" and _NUM_SAMPLES.value > _MOST_IN_A_PICTURE:
         raise UserError(f"a .png shows at most {_MOST_IN_A_PICTURE} images: use .npz")
-    images = draw(pathlib.Path(_WORKDIR.value), _NUM_SAMPLES.value, _SEED.value)
+    if _NUM_SAMPLES.value > _MOST:
+        raise UserError(f"--num_samples={_NUM_SAMPLES.value} is more than {_MOST}")
+    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    images = draw(workdir, _NUM_SAMPLES.value, _SEED.value)
     part = output.with_name(output.name + ".part")
     try:
         with part.open("wb") as file:
@@ -94,6 +99,8 @@ def main() -> None:
         part.unlink(missing_ok=True)
         raise UserError(f"cannot write {output}: {error.strerror}") from error
     print(f"{len(images)} images in {output}")
+    if warning := runs.read_warning(workdir):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Leaves config.json, metrics.jsonl, TensorBoard events, sample grids, curves.png 
 checkpoints in --workdir. Started again on a workdir, a run goes on where it stopped.
 """
 
+import dataclasses
 import pathlib
 import statistics
 import sys
@@ -68,6 +69,9 @@ _GENERATOR_LR = flags.DEFINE_float(
 _DISCRIMINATOR_LR = flags.DEFINE_float(
     "discriminator_lr", None, "Learning rate. Default: the recipe's."
 )
+_OPTIMISER = flags.DEFINE_string(
+    "optimiser", None, "adam or rmsprop, of both networks. Default: the recipe's."
+)
 _BETA1 = flags.DEFINE_float("beta1", None, "Adam's beta1. Default: the recipe's.")
 _BETA2 = flags.DEFINE_float("beta2", None, "Adam's beta2. Default: the recipe's.")
 _LATENT_SIZE = flags.DEFINE_integer(
@@ -92,7 +96,10 @@ _CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 500, "Generator steps between checkpoints; the last is saved."
 )
 _LOG_EVERY = flags.DEFINE_integer(
-    "log_every", 10, "Generator steps between lines of metrics.jsonl."
+    "log_every",
+    10,
+    "Generator steps between lines of metrics.jsonl; one stands before each sample"
+    " grid, checkpoint and epoch, too.",
 )
 _OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Delete the run that --workdir holds."
@@ -102,9 +109,9 @@ _OVERWRITE = flags.DEFINE_boolean(
 def main() -> None:
     """Turns the flags into one config, checks all of it, and trains."""
     for flag in (_BATCH_SIZE, _EPOCHS, _STEPS):
-        _require_positive(flag)
+        cli.require_positive(flag)
     for flag in (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY):
-        _require_positive(flag)
+        cli.require_positive(flag)
     recipe = recipes.recipe(
         _LOSS.value,
         penalty=_PENALTY.value,
@@ -113,17 +120,17 @@ def main() -> None:
         critic_steps=_CRITIC_STEPS.value,
         generator_lr=_GENERATOR_LR.value,
         discriminator_lr=_DISCRIMINATOR_LR.value,
+        optimiser=_OPTIMISER.value,
         beta1=_BETA1.value,
         beta2=_BETA2.value,
         latent_size=_LATENT_SIZE.value,
         ema_decay=_EMA_DECAY.value,
         precision=_PRECISION.value,
     )
-    if not 0 <= _SEED.value < 2**32:
-        raise UserError(f"--seed={_SEED.value} must be in 0 ... 2^32 - 1")
+    cli.require_seed(_SEED)
     if _WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
-    workdir = pathlib.Path(_WORKDIR.value or f"runs/{recipe.loss}")
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{recipe.loss}").expanduser()
     devices = parallel.choose_devices(_NUM_DEVICES.value)
     parallel.local_batch_size(_BATCH_SIZE.value, len(devices))
     check_name("data set", _DATASET.value, data.DATASETS)
@@ -150,7 +157,16 @@ def main() -> None:
         print(f"warning: {dataset.warning}", file=sys.stderr)
     config = config_on(dataset.name)
     runs.prepare(workdir, config, overwrite=_OVERWRITE.value)
-    notes = {"source": dataset.source, "num_devices": len(devices)}
+    schedule = loop.Schedule(
+        log_every=_LOG_EVERY.value,
+        sample_every=_SAMPLE_EVERY.value,
+        checkpoint_every=_CHECKPOINT_EVERY.value,
+    )
+    notes = {
+        "source": dataset.source,
+        "num_devices": len(devices),
+        "schedule": dataclasses.asdict(schedule),
+    }
     if dataset.warning:
         notes["warning"] = dataset.warning
     runs.write_config(workdir, config, **notes)
@@ -162,19 +178,10 @@ def main() -> None:
         config,
         dataset,
         workdir,
-        schedule=loop.Schedule(
-            log_every=_LOG_EVERY.value,
-            sample_every=_SAMPLE_EVERY.value,
-            checkpoint_every=_CHECKPOINT_EVERY.value,
-        ),
+        schedule=schedule,
         devices=devices,
     )
     _summarise(workdir, dataset)
-
-
-def _require_positive(flag: flags.FlagHolder) -> None:
-    if flag.value is not None and flag.value < 1:
-        raise UserError(f"--{flag.name}={flag.value} must be at least 1")
 
 
 def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:
@@ -185,8 +192,7 @@ def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:
         f"step {last['step']}: d_loss {last['d_loss']:.3f}, g_loss"
         f" {last['g_loss']:.3f}; {last['seconds']:.1f} s, {pace:.0f} images/s"
     )
-    newest = max((workdir / "samples").iterdir())
-    print(f"samples      {newest}  (real images: {workdir / 'real.png'})")
+    print(f"samples      {workdir / 'samples'}  (real images: {workdir / 'real.png'})")
     print(f"curves       {workdir / 'curves.png'}")
     print(f"metrics      {workdir / 'metrics.jsonl'}")
     print(f"checkpoints  {workdir / 'checkpoints'}")

@@ -136,7 +136,9 @@ class Conv(nn.Module):
       kernel_size: side of the square kernel, in pixels.
       stride: step of the output grid, in pixels.
       padding: zeros added on each side, in pixels.
-      dtype: type of the computation; parameters stay float32 or what ``x`` is.
+      kernel_init: initialiser of the kernel; the bias starts at 0.
+      dtype: type of the computation; None for that of input and parameters.
+      param_dtype: type of the parameters.
     """
 
     features: int

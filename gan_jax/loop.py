@@ -27,8 +27,8 @@ class Schedule:
     """How often a run writes, in generator steps.
 
     Attributes:
-      log_every: between lines of metrics.jsonl; each averages the steps since the
-        line before.
+      log_every: between lines of metrics.jsonl; a line stands at every other stop
+        and at the end of an epoch, too, and averages the steps since the one before.
       sample_every: between sample grids.
       checkpoint_every: between checkpoints; the last state is always saved.
     """
@@ -36,6 +36,11 @@ class Schedule:
     log_every: int = 10
     sample_every: int = 50
     checkpoint_every: int = 500
+
+    @property
+    def longest(self) -> int:
+        """The most steps between two stops."""
+        return min(dataclasses.astuple(self))
 
     def next_stop(self, step: int, end: int) -> int:
         """The next step at which the host has something to do, at most ``end``.
@@ -93,11 +98,12 @@ def train(
         images,
         devices,
         batch_size=config.batch_size,
-        capacity=schedule.log_every,
+        capacity=min(schedule.longest, per_epoch),
     )
     say(f"compiled in {time.perf_counter() - started:.1f} s")
     permute = jax.jit(partial(training.epoch_permutation, num_examples=size))
     sample = grid_sampler(gan, key)
+    (workdir / "samples").mkdir(exist_ok=True)
     plots.save_grid(workdir / "real.png", hundred_real(dataset))
     examples = config.batch_size * gan.critic_steps
     reporter = _Reporter(workdir, config.steps, step, per_epoch, examples)
@@ -120,7 +126,8 @@ def train(
     finally:
         reporter.close()
         checkpoints.close()
-    plots.save_curves(workdir / "curves.png", runs.read_metrics(workdir))
+    if lines := runs.read_metrics(workdir):
+        plots.save_curves(workdir / "curves.png", lines)
     return state
 
 
@@ -132,7 +139,9 @@ def grid_sampler(
     Returns:
       ``state -> [100, 28, 28, 1]``, uint8.
     """
-    z = jax.random.normal(jax.random.fold_in(key, 1), (_GRID, gan.latent_size))
+    # Far from what the state splits off the same key, and from the steps' numbers.
+    z_key = jax.random.fold_in(key, 2**32 - 1)
+    z = jax.random.normal(z_key, (_GRID, gan.latent_size))
 
     @jax.jit
     def sample(state: training.GANState) -> jax.Array:
@@ -212,12 +221,9 @@ class _Reporter:
         )
 
     def close(self) -> None:
-        try:
-            if sys.exception() is None:
-                self.flush()
-        finally:
-            self._bar.close()
-            self._log.close()
+        """Ends the bar and the log; what is pending was never asked for."""
+        self._bar.close()
+        self._log.close()
 
 
 def _refuse_non_finite(step: int, values: dict[str, np.ndarray]) -> None:

@@ -96,7 +96,7 @@ def kl_generator_loss(real_logits: Array, fake_logits: Array) -> Array:
     Returns:
       Scalar.
 
-    Source: Sonderby et al. 2017, eq. 5, https://arxiv.org/abs/1610.04490
+    Source: Sonderby et al. 2017, https://arxiv.org/abs/1610.04490
     """
     _check(real_logits, fake_logits)
     return -jnp.mean(fake_logits)

@@ -24,9 +24,12 @@ def choose_devices(num_devices: int | None) -> list[jax.Device]:
     """The first ``num_devices`` devices (None: all).
 
     Raises:
-      UserError: there are fewer.
+      UserError: there are fewer, or none of the kind that was asked for.
     """
-    devices = jax.devices()
+    try:
+        devices = jax.devices()
+    except RuntimeError as error:  # JAX_PLATFORMS names what is not there
+        raise UserError(f"JAX finds no device: {error}") from error
     if num_devices is None:
         return devices
     if not 1 <= num_devices <= len(devices):

@@ -111,7 +111,7 @@ def one_sided_gradient_penalty(
 
     Args and returns as in `gradient_penalty`.
 
-    Source: Gulrajani et al. 2017, section 4; Petzka et al. 2018 (WGAN-LP), eq. 8,
+    Source: Gulrajani et al. 2017, section 4; Petzka et al. 2018 (WGAN-LP),
     https://arxiv.org/abs/1709.08894
     """
     norms = gradient_norms(critic, interpolate(real, fake, keys), labels)
@@ -142,7 +142,7 @@ def dragan_penalty(
     Returns:
       Scalar, at least 0.
 
-    Source: Kodali et al. 2017, section 2.2, https://arxiv.org/abs/1705.07215
+    Source: Kodali et al. 2017, https://arxiv.org/abs/1705.07215
     """
     del fake
 

@@ -102,7 +102,7 @@ def recipe(loss: str, **overrides: Any) -> Recipe:
             " leave it out, or use --loss=wasserstein"
         )
     penalty = given.get("penalty", base.penalty)
-    check_name("penalty", penalty, ["none", *PENALTIES])
+    check_name("penalty", penalty, ["none", *PENALTIES])  # before its weight
     if "penalty_weight" in given and penalty == "none":
         raise UserError(
             f"--penalty_weight={given['penalty_weight']} without a penalty: name one"
@@ -113,11 +113,23 @@ def recipe(loss: str, **overrides: Any) -> Recipe:
     if penalty == "none":
         given["penalty_weight"] = 0.0
     result = dataclasses.replace(base, **given)
-    _check(result)
+    check(result)
+    if result.optimiser != "adam" and {"beta1", "beta2"} & given.keys():
+        raise UserError(
+            f"--beta1 and --beta2 are Adam's, and --loss={loss} trains with"
+            f" {result.optimiser}: leave them out, or use --optimiser=adam"
+        )
     return result
 
 
-def _check(recipe: Recipe) -> None:
+def check(recipe: Recipe) -> None:
+    """Refuses a recipe that nothing can be trained with.
+
+    Raises:
+      UserError: an unknown name, or a number out of range.
+    """
+    check_name("loss", recipe.loss, LOSSES)
+    check_name("penalty", recipe.penalty, ["none", *PENALTIES])
     check_name("optimiser", recipe.optimiser, ["adam", "rmsprop"])
     check_name("precision", recipe.precision, _PRECISIONS)
     for name in (
@@ -150,7 +162,8 @@ def make_gan(
     """Puts loss, penalty, networks and optimisers together.
 
     Args:
-      recipe: the numbers; they may be tracers, so that ``vmap`` can sweep them.
+      recipe: the numbers; those that are real numbers may be tracers, so that
+        ``vmap`` can sweep them.
       generator: Linen module instead of `networks.Generator`.
       discriminator: Linen module instead of `networks.Discriminator`.
       axis_name: the device axis, inside of ``pmap``.
@@ -176,7 +189,7 @@ def make_gan(
         discriminator=discriminator,
         generator_optimiser=optimiser(recipe.generator_lr),
         discriminator_optimiser=optimiser(recipe.discriminator_lr),
-        penalty=PENALTIES.get(recipe.penalty),
+        penalty=None if recipe.penalty == "none" else PENALTIES[recipe.penalty],
         penalty_weight=recipe.penalty_weight,
         clip=recipe.clip,
         critic_steps=recipe.critic_steps,

@@ -15,13 +15,12 @@ import os
 import pathlib
 import platform
 import shutil
-from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
 import jax
 
-from gan_jax import __version__
+from gan_jax import __version__, recipes
 from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
 from gan_jax.training import GANState
@@ -94,12 +93,18 @@ def read_config(folder: pathlib.Path) -> Config:
     try:
         flags = json.loads(path.read_text())["flags"]
         recipe = Recipe(**{name: flags.pop(name) for name in _RECIPE_FIELDS})
+        recipes.check(recipe)
         return Config(recipe=recipe, **flags)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is damaged or of another version ({error}): train again with"
             " --overwrite"
         ) from error
+
+
+def read_warning(folder: pathlib.Path) -> str | None:
+    """What a user of the run's results has to know: garments stood in, perhaps."""
+    return json.loads((folder / "config.json").read_text()).get("warning")
 
 
 def check_folder(folder: pathlib.Path) -> None:
@@ -147,7 +152,7 @@ def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
     if (folder / "config.json").exists() and overwrite:
         _delete_run(folder)
     try:
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"cannot write to --workdir={folder} ({error.strerror}): choose another"
@@ -183,7 +188,8 @@ def latest_checkpoint(folder: pathlib.Path) -> int | None:
 
 def _delete_run(folder: pathlib.Path) -> None:
     events = [path.name for path in folder.glob("events.out.*")]
-    for name in (*_OURS, *events):
+    # What makes the folder a run goes last: a deletion that breaks off can be repeated.
+    for name in (*events, *reversed(_OURS)):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -210,7 +216,9 @@ class MetricsLog:
         kept = [line for line in read_metrics(folder) if line["step"] <= step]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self.seconds = kept[-1]["seconds"] if kept else 0.0
-        self._events = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        earlier = any(folder.glob("events.out.*"))
+        purge = step + 1 if earlier else None
+        self._events = SummaryWriter(str(folder), purge_step=purge)
 
     def write(self, line: dict[str, Any]) -> None:
         """Writes a line; it must hold ``step``."""
@@ -226,18 +234,24 @@ class MetricsLog:
 
 
 def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; a last line that was cut off is left out."""
-    return list(_whole_lines(folder / "metrics.jsonl"))
+    """The lines of metrics.jsonl; a last line that was cut off is left out.
 
-
-def _whole_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    for line in path.read_text().splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
+    Raises:
+      UserError: another line is damaged.
+    """
+    path = folder / "metrics.jsonl"
+    # Every whole line ends in a newline, so the last part is empty or cut off.
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    try:
+        entries = [json.loads(line) for line in lines]
+        for entry in entries:
+            int(entry["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}): delete the bad line, or train again with"
+            " --overwrite"
+        ) from error
+    return entries
 
 
 class Checkpoints:
@@ -266,20 +280,31 @@ class Checkpoints:
 
         Args:
           like: a state of the same GAN, or `jax.eval_shape` of one; its values are
-            not used.
+            not used. Concrete arrays say where the state goes; shapes alone, to the
+            first device.
 
         Raises:
           UserError: the checkpoint is damaged.
         """
         step = self.latest()
-        args = self._ocp.args.StandardRestore(_plain(like))
+        # Where the run was trained there may have been more devices than here.
+        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        plain_like = jax.tree.map(
+            lambda leaf: (
+                leaf
+                if isinstance(leaf, jax.Array)
+                else jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here)
+            ),
+            _plain(like),
+        )
+        args = self._ocp.args.StandardRestore(plain_like)
         try:
             plain = self._manager.restore(step, args=args)
         except Exception as error:  # orbax and tensorstore raise many kinds
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise UserError(
                 f"checkpoint {step} in {self._manager.directory} cannot be read"
-                f" ({str(error).splitlines()[0][:200]}): delete its folder, or train"
-                " again with --overwrite"
+                f" ({why}): delete its folder, or train again with --overwrite"
             ) from error
         return plain.replace(key=jax.random.wrap_key_data(plain.key))
 

@@ -39,7 +39,8 @@ class GAN:
       clip: bound of the discriminator's weights after each of its steps, or None.
       critic_steps: discriminator steps per generator step.
       latent_size: dimension of z.
-      ema_decay: decay of the moving average of the generator, or None for none.
+      ema_decay: decay of the moving average of the generator, or None for none; at
+        step t it is at most t / (t + 9), so that the initial weights are forgotten.
       axis_name: name of the device axis to average over, None outside of ``pmap``.
     """
 
@@ -316,7 +317,10 @@ def train_step(gan: GAN, state: GANState, real: Array) -> tuple[GANState, Metric
     state = state.replace(step=state.step + 1, generator=player)
     if gan.ema_decay is not None:
         averaged = (player.params, player.batch_stats)
-        ema = optax.incremental_update(averaged, state.ema, 1 - gan.ema_decay)
+        # The longest memory that has not yet seen the initial weights for too long.
+        taken = state.step.astype(jnp.float32)
+        decay = jnp.minimum(gan.ema_decay, taken / (taken + 9))
+        ema = optax.incremental_update(averaged, state.ema, 1 - decay)
         state = state.replace(ema=ema)
     return state, metrics | more
 

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import chex
 import jax
 import pytest
 
-from gan_jax import networks, recipes, runs, training
+from gan_jax import networks, parallel, recipes, runs, training
 from gan_jax.errors import UserError
 
 CONFIG = runs.Config(
@@ -78,7 +81,7 @@ def test_overwriting_deletes_the_run_and_nothing_else(run):
     (run / "notes.txt").write_text("mine")
     other = dataclasses.replace(CONFIG, seed=4)
     runs.prepare(run, other, overwrite=True)
-    assert sorted(p.name for p in run.iterdir()) == ["notes.txt", "samples"]
+    assert sorted(p.name for p in run.iterdir()) == ["notes.txt"]
 
 
 def test_a_folder_of_other_files_is_refused_even_to_overwrite(tmp_path):
@@ -121,7 +124,7 @@ def line(step):
 
 def test_a_log_that_goes_on_after_a_step_has_no_gap_and_no_duplicate(tmp_path):
     log = runs.MetricsLog(tmp_path, 0)
-    for step in (10, 20, 30):
+    for step in (10, 20, 30):  # and a first sitting that died after step 30
         log.write(line(step))
     log.close()
     log = runs.MetricsLog(tmp_path, 20)
@@ -136,6 +139,14 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path):
     text = json.dumps(line(10)) + "\n" + json.dumps(line(20))[:-4]
     (tmp_path / "metrics.jsonl").write_text(text)
     assert runs.read_metrics(tmp_path) == [line(10)]
+
+
+def test_a_damaged_line_before_the_last_is_refused_and_not_rewritten(tmp_path):
+    lines = [json.dumps(line(10)), '{"step": 2', json.dumps(line(30)), ""]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged"):
+        runs.MetricsLog(tmp_path, 30)
+    assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(lines)
 
 
 def test_no_metrics_are_an_empty_list(tmp_path):
@@ -190,6 +201,34 @@ def test_a_state_comes_back_bit_for_bit_and_the_newest_two_are_kept(tmp_path, ga
     chex.assert_trees_all_equal_dtypes(numbers(restored), numbers(expected))
     kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert kept == ["20", "30"]
+
+
+def test_a_state_of_eight_devices_is_read_where_there_is_one(tmp_path, gan):
+    state = parallel.initialise(gan, jax.random.key(0), (2,), jax.devices())
+    checkpoints = runs.Checkpoints(tmp_path)
+    checkpoints.save(10, state)
+    checkpoints.close()
+    code = f"""
+import jax, pathlib
+from gan_jax import networks, recipes, runs, training
+gan = recipes.make_gan(
+    recipes.recipe("wasserstein_gp", latent_size=3, ema_decay=0.9),
+    generator=networks.MLPGenerator(hidden=(4,)),
+    discriminator=networks.MLPDiscriminator(hidden=(4,)),
+)
+like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), (2,)))
+state = runs.Checkpoints(pathlib.Path({str(tmp_path)!r})).restore(like)
+print(len(jax.devices()), state.generator.params["Dense_0"]["kernel"].sum())
+"""
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    devices, total = done.stdout.split()
+    assert devices == "1"
+    expected = state.generator.params["Dense_0"]["kernel"].sum()
+    assert float(total) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, gan):

@@ -84,4 +84,4 @@ def _draw(split: str, size: int | None) -> Dataset:
     seed = SPLITS.index(split)  # train is drawn from seed 0, test from seed 1
     images, labels = garments.make(seed, size or mnist_family.SIZES[split])
     source = f"drawn, seed {seed}"
-    return Dataset("garments", images, labels, tuple(garments.CLASS_NAMES), source)
+    return Dataset("garments", images, labels, garments.CLASS_NAMES, source)

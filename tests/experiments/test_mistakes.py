@@ -60,8 +60,10 @@ TRAIN = {
     # contradictions
     "clip": (["--loss=hinge", "--clip=0.01"], "contradicts --loss=hinge"),
     "negative clip": (["--loss=wasserstein", "--clip=-1"], "--clip=-1.0"),
+    "beta of no use": (["--loss=wasserstein", "--beta1=0.9"], "Adam's.*rmsprop"),
     "weight": (["--loss=hinge", "--penalty_weight=1"], "without a penalty"),
     # folders
+    "endless name": (["--workdir={0}/" + 300 * "x"], "File name too long"),
     "no workdir": (["--workdir="], "--workdir is empty"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
     "workdir in a file": (["--workdir={0}/file/run"], "cannot write"),
@@ -89,6 +91,11 @@ SAMPLE = {
     "no samples": (
         ["--workdir={0}/run", "--output={0}/a.png", "--num_samples=0"],
         "--num_samples=0",
+    ),
+    "seed": (["--workdir={0}/run", "--output={0}/a.png", "--seed=-1"], "--seed=-1"),
+    "too many": (
+        ["--workdir={0}/run", "--output={0}/a.npz", "--num_samples=1000001"],
+        "more than 1000000",
     ),
     "picture": (
         ["--workdir={0}/run", "--output={0}/a.png", "--num_samples=10001"],
