@@ -108,9 +108,8 @@ _OVERWRITE = flags.DEFINE_boolean(
 
 def main() -> None:
     """Turns the flags into one config, checks all of it, and trains."""
-    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS):
-        cli.require_positive(flag)
-    for flag in (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY):
+    periods = (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY)
+    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS, *periods):
         cli.require_positive(flag)
     recipe = recipes.recipe(
         _LOSS.value,
