@@ -72,7 +72,7 @@ def _shift_then_multiply(
         ],
         axis=-1,
     )
-    return patches @ kernel.reshape(taps * taps * channels, features)
+    return _product(patches, kernel.reshape(taps * taps * channels, features))
 
 
 def _shift_down_multiply_shift_across(
@@ -87,7 +87,7 @@ def _shift_down_multiply_shift_across(
         [x[..., i : i + out_h, :, :] for i in range(taps)], axis=-1
     )
     kernel = kernel.transpose(0, 2, 1, 3).reshape(taps * channels, taps * features)
-    products = jnp.split(columns @ kernel, taps, axis=-1)
+    products = jnp.split(_product(columns, kernel), taps, axis=-1)
     return sum(products[j][..., j : j + out_w, :] for j in range(taps))
 
 
@@ -99,12 +99,18 @@ def _multiply_then_shift(
     kernel = kernel.transpose(2, 0, 1, 3).reshape(channels, taps * taps * features)
     # `split`, because its transpose is one concatenation; slices would transpose
     # to a sum of padded arrays, twice the time of the whole backward pass.
-    products = jnp.split(x @ kernel, taps * taps, axis=-1)
+    products = jnp.split(_product(x, kernel), taps * taps, axis=-1)
     return sum(
         products[i * taps + j][..., i : i + out_h, j : j + out_w, :]
         for i in range(taps)
         for j in range(taps)
     )
+
+
+def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """``x @ kernel`` over the last axis, as one product of two matrices."""
+    flat = x.reshape(-1, x.shape[-1]) @ kernel
+    return flat.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def space_to_depth(x: jax.Array, block: int) -> jax.Array:
