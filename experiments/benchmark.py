@@ -26,10 +26,9 @@ from typing import Any
 
 from absl import flags
 
-from experiments import cli
+from experiments import cli, tables
 from experiments.peers import turns, worker
 from gan_jax import data
-from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 
 _LOSS = flags.DEFINE_list(
@@ -39,6 +38,9 @@ _LOSS = flags.DEFINE_list(
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 64, "Real examples in a batch, over all devices together."
+)
+_CONDITIONAL = flags.DEFINE_boolean(
+    "conditional", False, "Measure the conditional GANs instead."
 )
 _NUM_DEVICES = flags.DEFINE_integer(
     "num_devices",
@@ -96,10 +98,11 @@ _MARKDOWN = flags.DEFINE_string(
 def main() -> None:
     """Turns the flags into a config, measures, and writes what was asked for."""
     for flag in (_OUTPUT, _MARKDOWN):
-        _require_writable(flag)
+        cli.require_writable(flag)
     config = turns.Config(
         losses=_LOSS.value,
         batch_size=_BATCH_SIZE.value,
+        conditional=_CONDITIONAL.value,
         num_devices=_NUM_DEVICES.value,
         steps=_STEPS.value,
         rounds=_ROUNDS.value,
@@ -124,17 +127,6 @@ def main() -> None:
         pathlib.Path(_OUTPUT.value).write_text(text + "\n")
     if _MARKDOWN.value:
         pathlib.Path(_MARKDOWN.value).write_text(as_markdown(document))
-
-
-def _require_writable(flag: flags.FlagHolder) -> None:
-    """Minutes of measuring should not end in a file that cannot be written."""
-    if flag.value is None:
-        return
-    path = pathlib.Path(flag.value)
-    if path.is_dir():
-        raise UserError(f"--{flag.name}={path} is a folder: name a file in it")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
 
 
 def hardware(results: Sequence[turns.Result]) -> dict[str, Any]:
@@ -239,25 +231,14 @@ def _notes(document: dict[str, Any]) -> list[str]:
 
 def as_text(document: dict[str, Any]) -> str:
     """Both tables in aligned columns, with notes, for a terminal."""
-    blocks = []
-    for header, rows in _tables(document):
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-            )
-            for row in (header, ["-" * width for width in widths], *rows)
-        ]
-        blocks.append("\n".join(line.rstrip() for line in lines))
+    blocks = [tables.as_text(*table) for table in _tables(document)]
     return "\n\n".join([*blocks, "\n".join(_notes(document))])
 
 
 def as_markdown(document: dict[str, Any]) -> str:
     """Both tables in Markdown, with the command and notes."""
     blocks = [f"```\n{document['command']}\n```"]
-    for header, rows in _tables(document):
-        lines = (header, ["---"] * len(header), *rows)
-        blocks.append("\n".join(f"| {' | '.join(row)} |" for row in lines))
+    blocks.extend(tables.as_markdown(*table) for table in _tables(document))
     blocks.extend(_notes(document))
     return "\n\n".join(blocks) + "\n"
 

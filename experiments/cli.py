@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 from gan_jax.errors import UserError
-
-# What is left of an earlier compilation is found again by the next process.
-_CACHE = "~/.cache/gan_jax/xla"
+from gan_jax.files import cache_folder
 
 
 def run(main: Callable[[], None]) -> None:
@@ -75,6 +73,21 @@ def require_positive(flag: flags.FlagHolder) -> None:
         raise UserError(f"--{flag.name}={flag.value} must be at least 1")
 
 
+def require_writable(flag: flags.FlagHolder) -> None:
+    """Refuses a file that cannot be written, before minutes of measuring; None passes.
+
+    Raises:
+      UserError: the flag names a folder, or a place without permission.
+    """
+    if flag.value is None:
+        return
+    path = pathlib.Path(flag.value)
+    if path.is_dir():
+        raise UserError(f"--{flag.name}={path} is a folder: name a file in it")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
+
+
 def _fail(message: str) -> None:
     program = pathlib.Path(sys.argv[0]).stem
     print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
@@ -86,5 +99,5 @@ def configure_jax() -> None:
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(_CACHE))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

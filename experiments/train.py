@@ -10,6 +10,7 @@ import dataclasses
 import pathlib
 import statistics
 import sys
+from collections.abc import Callable
 
 from absl import flags
 
@@ -21,6 +22,12 @@ from gan_jax.penalties import PENALTIES
 
 _LOSS = flags.DEFINE_string(
     "loss", "wasserstein_gp", f"What to train: {', '.join(LOSSES)}."
+)
+_CONDITIONAL = flags.DEFINE_boolean(
+    "conditional",
+    None,
+    "Give both networks the labels: the generator beside z, the discriminator by"
+    " projection.",
 )
 _DATASET = flags.DEFINE_string(
     "dataset",
@@ -34,13 +41,17 @@ _DATA_DIR = flags.DEFINE_string(
     "Folder with the data set's four .gz files, or a TFDS folder. Default:"
     " $GAN_JAX_DATA_DIR, then TFDS's own.",
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Run folder. Default: runs/<loss>.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Run folder. Default: runs/<loss>[_conditional]."
+)
 _EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
 _STEPS = flags.DEFINE_integer(
     "steps", None, "Generator steps in all, instead of --epochs."
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 64, "Examples in a batch, over all devices together."
+    "batch_size",
+    None,
+    "Examples in a batch, over all devices together. Default: the recipe's.",
 )
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the weights, of the data's order and of all latents."
@@ -101,6 +112,13 @@ _LOG_EVERY = flags.DEFINE_integer(
     "Generator steps between lines of metrics.jsonl; one stands before each sample"
     " grid, checkpoint and epoch, too.",
 )
+_EVALUATE_EVERY = flags.DEFINE_integer(
+    "evaluate_every",
+    None,
+    "Generator steps between measurements of FCD, the distance of 5,000 samples to the"
+    " training images in the features of a classifier (trained once, up to two"
+    " minutes). Default: never.",
+)
 _OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Delete the run that --workdir holds."
 )
@@ -108,11 +126,13 @@ _OVERWRITE = flags.DEFINE_boolean(
 
 def main() -> None:
     """Turns the flags into one config, checks all of it, and trains."""
-    periods = (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY)
+    periods = (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY, _EVALUATE_EVERY)
     for flag in (_BATCH_SIZE, _EPOCHS, _STEPS, *periods):
         cli.require_positive(flag)
     recipe = recipes.recipe(
         _LOSS.value,
+        conditional=_CONDITIONAL.value,
+        batch_size=_BATCH_SIZE.value,
         penalty=_PENALTY.value,
         penalty_weight=_PENALTY_WEIGHT.value,
         clip=_CLIP.value,
@@ -129,19 +149,19 @@ def main() -> None:
     cli.require_seed(_SEED)
     if _WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
-    workdir = pathlib.Path(_WORKDIR.value or f"runs/{recipe.loss}").expanduser()
+    default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
+    workdir = pathlib.Path(_WORKDIR.value or default).expanduser()
     devices = parallel.choose_devices(_NUM_DEVICES.value)
-    parallel.local_batch_size(_BATCH_SIZE.value, len(devices))
+    parallel.local_batch_size(recipe.batch_size, len(devices))
     check_name("data set", _DATASET.value, data.DATASETS)
     per_epoch = training.steps_per_epoch(
-        recipes.make_gan(recipe), data.SIZES["train"], _BATCH_SIZE.value
+        recipes.make_gan(recipe), data.SIZES["train"], recipe.batch_size
     )
 
     def config_on(dataset: str) -> runs.Config:
         return runs.Config(
             recipe=recipe,
             dataset=dataset,
-            batch_size=_BATCH_SIZE.value,
             seed=_SEED.value,
             steps=_STEPS.value or _EPOCHS.value * per_epoch,
         )
@@ -160,6 +180,7 @@ def main() -> None:
         log_every=_LOG_EVERY.value,
         sample_every=_SAMPLE_EVERY.value,
         checkpoint_every=_CHECKPOINT_EVERY.value,
+        evaluate_every=_EVALUATE_EVERY.value,
     )
     notes = {
         "source": dataset.source,
@@ -169,18 +190,26 @@ def main() -> None:
     if dataset.warning:
         notes["warning"] = dataset.warning
     runs.write_config(workdir, config, **notes)
+    kind = "conditional " if recipe.conditional else ""
     print(
-        f"{recipe.loss} on {dataset.name} ({dataset.source}), {config.steps} steps of"
-        f" {config.batch_size} on {len(devices)} {devices[0].device_kind}"
+        f"{kind}{recipe.loss} on {dataset.name} ({dataset.source}), {config.steps}"
+        f" steps of {recipe.batch_size} on {len(devices)} {devices[0].device_kind}"
     )
     loop.train(
         config,
         dataset,
         workdir,
         schedule=schedule,
+        evaluate=_monitor(dataset.name) if _EVALUATE_EVERY.value else None,
         devices=devices,
     )
     _summarise(workdir, dataset)
+
+
+def _monitor(dataset: str) -> Callable[..., dict[str, float]]:
+    from gan_jax.evaluation import report  # late: most runs do without
+
+    return report.Monitor(report.load_reference(dataset, data_dir=_DATA_DIR.value))
 
 
 def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:

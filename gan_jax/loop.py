@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import parallel, plots, recipes, runs, training
@@ -31,24 +32,30 @@ class Schedule:
         and at the end of an epoch, too, and averages the steps since the one before.
       sample_every: between sample grids.
       checkpoint_every: between checkpoints; the last state is always saved.
+      evaluate_every: between measurements of the samples, None for none.
     """
 
     log_every: int = 10
     sample_every: int = 50
     checkpoint_every: int = 500
+    evaluate_every: int | None = None
+
+    @property
+    def periods(self) -> list[int]:
+        """All of them."""
+        return [p for p in dataclasses.astuple(self) if p is not None]
 
     @property
     def longest(self) -> int:
         """The most steps between two stops."""
-        return min(dataclasses.astuple(self))
+        return min(self.periods)
 
     def next_stop(self, step: int, end: int) -> int:
         """The next step at which the host has something to do, at most ``end``.
 
         Stops are multiples of absolute steps, whatever the step that a run starts at.
         """
-        periods = dataclasses.astuple(self)
-        return min(end, *((step // period + 1) * period for period in periods))
+        return min(end, *((step // period + 1) * period for period in self.periods))
 
 
 def train(
@@ -57,6 +64,8 @@ def train(
     workdir: pathlib.Path,
     *,
     schedule: Schedule | None = None,
+    evaluate: Callable[[training.GAN, training.GANState], dict[str, float]]
+    | None = None,
     devices: Sequence[jax.Device] | None = None,
     say: Callable[[str], None] = print,
 ) -> training.GANState:
@@ -67,6 +76,8 @@ def train(
       dataset: the images; ``config.dataset`` is its name.
       workdir: run folder, already accepted by `runs.prepare`.
       schedule: how often to write.
+      evaluate: measures a state's samples every ``schedule.evaluate_every`` steps and
+        after the last, for the metrics.
       devices: where to train; all by default.
       say: takes the lines of the report.
 
@@ -80,7 +91,8 @@ def train(
     devices = devices or jax.devices()
     gan = recipes.make_gan(config.recipe, axis_name=parallel.AXIS)
     size = len(dataset.images)
-    per_epoch = training.steps_per_epoch(gan, size, config.batch_size)
+    batch_size = config.recipe.batch_size
+    per_epoch = training.steps_per_epoch(gan, size, batch_size)
     key = jax.random.key(config.seed)
     state = parallel.initialise(gan, key, dataset.images.shape[1:], devices)
     checkpoints = runs.Checkpoints(workdir)
@@ -90,14 +102,15 @@ def train(
     if step:
         say(f"{workdir} holds the run up to step {step}: going on from there")
 
-    state, images = parallel.replicate((state, dataset.images), devices)
+    examples = training.Examples(dataset.images, dataset.labels)
+    state, examples = parallel.replicate((state, examples), devices)
     started = time.perf_counter()
     train_steps = parallel.compile_train_steps(
         gan,
         state,
-        images,
+        examples,
         devices,
-        batch_size=config.batch_size,
+        batch_size=batch_size,
         capacity=min(schedule.longest, per_epoch),
     )
     say(f"compiled in {time.perf_counter() - started:.1f} s")
@@ -105,8 +118,8 @@ def train(
     sample = grid_sampler(gan, key)
     (workdir / "samples").mkdir(exist_ok=True)
     plots.save_grid(workdir / "real.png", hundred_real(dataset))
-    examples = config.batch_size * gan.critic_steps
-    reporter = _Reporter(workdir, config.steps, step, per_epoch, examples)
+    per_step = batch_size * gan.critic_steps
+    reporter = _Reporter(workdir, config.steps, step, per_epoch, per_step)
     epoch, order = None, None
     try:
         while step < config.steps:
@@ -114,9 +127,11 @@ def train(
                 epoch = step // per_epoch
                 order = parallel.replicate(permute(state.key, epoch), devices)
             stop = schedule.next_stop(step, min((epoch + 1) * per_epoch, config.steps))
-            state, metrics = train_steps(state, images, order, stop - step)
+            state, metrics = train_steps(state, examples, order, stop - step)
             reporter.push(stop, stop - step, metrics)
             step, last = stop, stop == config.steps
+            if evaluate and (step % schedule.evaluate_every == 0 or last):
+                reporter.add(evaluate(gan, state))
             if step % schedule.sample_every == 0 or last:
                 path = workdir / "samples" / f"step_{step:06d}.png"
                 plots.save_grid(path, np.asarray(sample(state)))
@@ -134,7 +149,10 @@ def train(
 def grid_sampler(
     gan: training.GAN, key: jax.Array
 ) -> Callable[[training.GANState], jax.Array]:
-    """A function that draws the same hundred latents' images from any state.
+    """A function that draws the same hundred images from any state.
+
+    A hundred latents; of a conditional GAN ten, a row each, in the ten classes, a
+    column each.
 
     Returns:
       ``state -> [100, 28, 28, 1]``, uint8.
@@ -142,10 +160,15 @@ def grid_sampler(
     # Far from what the state splits off the same key, and from the steps' numbers.
     z_key = jax.random.fold_in(key, 2**32 - 1)
     z = jax.random.normal(z_key, (_GRID, gan.latent_size))
+    labels = None
+    if gan.num_classes is not None:
+        rows = _GRID // gan.num_classes
+        z = jnp.repeat(z[:rows], gan.num_classes, axis=0)
+        labels = jnp.tile(jnp.arange(gan.num_classes), rows)
 
     @jax.jit
     def sample(state: training.GANState) -> jax.Array:
-        return training.to_uint8(training.generate(gan, state, z))
+        return training.to_uint8(training.generate(gan, state, z, labels))
 
     return sample
 
@@ -182,6 +205,7 @@ class _Reporter:
         self._per_epoch = per_epoch
         self._examples = examples_per_step
         self._pending: tuple[int, int, Any] | None = None
+        self._extra: dict[str, float] = {}
         self._lap = time.perf_counter()
         self._seconds = self._log.seconds  # of training, earlier sittings included
 
@@ -189,6 +213,10 @@ class _Reporter:
         """Takes the metrics of the ``count`` steps up to ``step``."""
         self.flush()
         self._pending = (step, count, metrics)
+
+    def add(self, values: dict[str, float]) -> None:
+        """Takes values that belong to the step of the last `push`."""
+        self._extra = values
 
     def flush(self) -> None:
         """Writes what is pending.
@@ -213,6 +241,8 @@ class _Reporter:
             "seconds": round(self._seconds, 3),
             "images_per_second": round(count * self._examples / lap, 1),
         } | {name: float(value.mean()) for name, value in values.items()}
+        line |= self._extra
+        self._extra = {}
         self._log.write(line)
         self._bar.update(count)
         self._bar.set_postfix_str(

@@ -2,6 +2,10 @@
 
 A generator maps latents ``[batch, latent]`` to examples ``[batch, ...]`` and takes
 ``train``; a discriminator maps examples to logits ``[batch]``. Pixels lie in [-1, 1].
+With ``num_classes`` each is conditional and takes labels ``[batch]`` as its second
+argument: the generator sees them one-hot beside z, and the discriminator's logit is
+``onehot(y) . (A phi(x) + b)``, a projection (Miyato & Koyama 2018,
+https://arxiv.org/abs/1802.05637): one row of the last layer for each class.
 """
 
 from functools import partial
@@ -25,20 +29,24 @@ class Generator(nn.Module):
     with batch norm and ReLU between: 1,654,121 parameters for 64 latents.
 
     Attributes:
+      num_classes: of the labels, None for an unconditional generator; ten classes are
+        5,120 parameters more.
       axis_name: the device axis that batch norm averages over, None for one device.
       dtype: type of the computation (None: that of inputs and parameters); the
         parameters stay float32.
     """
 
+    num_classes: int | None = None
     axis_name: str | None = None
     dtype: jnp.dtype | None = None
 
     @nn.compact
-    def __call__(self, z: Array, *, train: bool) -> Array:
+    def __call__(self, z: Array, labels: Array | None = None, *, train: bool) -> Array:
         """Draws images.
 
         Args:
           z: latents, ``[batch, latent]``.
+          labels: int32 ``[batch]``, where conditional.
           train: normalise with the batch's statistics (and update the running ones)
             instead of the running averages.
 
@@ -55,6 +63,7 @@ class Generator(nn.Module):
             axis_name=self.axis_name,
             dtype=self.dtype,
         )
+        z = _beside_one_hot(z, labels, self.num_classes)
         x = nn.relu(norm()(dense(512)(z)))
         x = nn.relu(norm()(dense(7 * 7 * 64)(x)))
         x = pixel_shuffle(x.reshape(-1, 7, 7, 64), 2)
@@ -69,17 +78,23 @@ class Discriminator(nn.Module):
     No layer mixes examples, so that it can be penalised: 1,640,033 parameters.
 
     Attributes:
+      num_classes: of the labels, None for an unconditional discriminator; ten classes
+        are 4,617 parameters more.
       dtype: as in `Generator`; logits are at least float32.
     """
 
+    num_classes: int | None = None
     dtype: jnp.dtype | None = None
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = True) -> Array:
+    def __call__(
+        self, x: Array, labels: Array | None = None, *, train: bool = True
+    ) -> Array:
         """Scores images.
 
         Args:
           x: ``[batch, 28, 28, 1]``.
+          labels: int32 ``[batch]``, where conditional.
           train: not used; every layer is the same in training and after.
 
         Returns:
@@ -93,7 +108,7 @@ class Discriminator(nn.Module):
         x = leaky_relu(conv(64, 4, stride=2, padding=1)(x))
         x = x.reshape(-1, 7 * 7 * 64)
         x = leaky_relu(dense(512)(x))
-        return _as_logits(dense(1)(x))
+        return _logits(dense(self.num_classes or 1)(x), labels, self.num_classes)
 
 
 class MLPGenerator(nn.Module):
@@ -102,17 +117,22 @@ class MLPGenerator(nn.Module):
     Attributes:
       outputs: dimension of the data.
       hidden: width of each hidden layer.
+      num_classes: of the labels, None for an unconditional generator.
       dtype: as in `Generator`.
     """
 
     outputs: int = 2
     hidden: tuple[int, ...] = (128, 128)
+    num_classes: int | None = None
     dtype: jnp.dtype | None = None
 
     @nn.compact
-    def __call__(self, z: Array, *, train: bool = True) -> Array:
+    def __call__(
+        self, z: Array, labels: Array | None = None, *, train: bool = True
+    ) -> Array:
         """``[batch, latent]`` to ``[batch, outputs]``; ``train`` is not used."""
         del train
+        z = _beside_one_hot(z, labels, self.num_classes)
         for width in self.hidden:
             z = nn.relu(nn.Dense(width, dtype=self.dtype)(z))
         return nn.Dense(self.outputs, dtype=self.dtype)(z)
@@ -123,21 +143,45 @@ class MLPDiscriminator(nn.Module):
 
     Attributes:
       hidden: width of each hidden layer.
+      num_classes: of the labels, None for an unconditional discriminator.
       dtype: as in `Generator`.
     """
 
     hidden: tuple[int, ...] = (128, 128)
+    num_classes: int | None = None
     dtype: jnp.dtype | None = None
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = True) -> Array:
+    def __call__(
+        self, x: Array, labels: Array | None = None, *, train: bool = True
+    ) -> Array:
         """``[batch, dimension]`` to logits ``[batch]``; ``train`` is not used."""
         del train
         for width in self.hidden:
             x = nn.leaky_relu(nn.Dense(width, dtype=self.dtype)(x), 0.1)
-        return _as_logits(nn.Dense(1, dtype=self.dtype)(x))
+        last = nn.Dense(self.num_classes or 1, dtype=self.dtype)
+        return _logits(last(x), labels, self.num_classes)
 
 
-def _as_logits(x: Array) -> Array:
-    """``[batch, 1]`` to ``[batch]``; losses are computed in float32 at least."""
-    return x[..., 0].astype(jnp.promote_types(x.dtype, jnp.float32))
+def _beside_one_hot(z: Array, labels: Array | None, num_classes: int | None) -> Array:
+    """``[z, one-hot(y)]``: ``[batch, latent + num_classes]``, or z as it is."""
+    if num_classes is None:
+        return z
+    return jnp.concatenate([z, _one_hot(labels, num_classes, z.dtype)], axis=-1)
+
+
+def _logits(scores: Array, labels: Array | None, num_classes: int | None) -> Array:
+    """Last layer ``[batch, num_classes or 1]`` to logits ``[batch]``.
+
+    Losses are computed in float32 at least.
+    """
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    if num_classes is None:
+        return scores[..., 0]
+    return jnp.sum(_one_hot(labels, num_classes, scores.dtype) * scores, axis=-1)
+
+
+def _one_hot(labels: Array | None, num_classes: int, dtype: jnp.dtype) -> Array:
+    if labels is None:
+        raise ValueError(f"a network of num_classes={num_classes} needs labels")
+    return jax.nn.one_hot(labels, num_classes, dtype=dtype)

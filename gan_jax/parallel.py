@@ -95,7 +95,7 @@ def initialise(
 def compile_train_steps(
     gan: training.GAN,
     state: training.GANState,
-    images: jax.Array,
+    examples: training.Examples,
     devices: Sequence[jax.Device],
     *,
     batch_size: int,
@@ -106,13 +106,13 @@ def compile_train_steps(
     Args:
       gan: what to train; its ``axis_name`` must be `AXIS`.
       state: a state like those to come, replicated on the devices.
-      images: the data set, uint8 ``[examples, height, width, channels]``, replicated.
+      examples: the data set, replicated.
       devices: where to run; each takes its share of every batch.
       batch_size: of the global batch.
       capacity: the most steps that one call takes.
 
     Returns:
-      ``(state, images, order, num_steps) -> (state, metrics)``; the given state's
+      ``(state, examples, order, num_steps) -> (state, metrics)``; the given state's
       buffers are donated and must not be used again.
 
     Raises:
@@ -133,6 +133,6 @@ def compile_train_steps(
         donate_argnums=0,
     )
     shards = jnp.arange(len(devices))
-    order = replicate(jnp.arange(images.shape[0]), devices)
-    compiled = parallel.lower(state, images, order, 1, shards).compile()
+    order = replicate(jnp.arange(len(examples.images)), devices)
+    compiled = parallel.lower(state, examples, order, 1, shards).compile()
     return lambda *args: compiled(*args, shards)

@@ -50,6 +50,7 @@ _PANELS = (
     ("mean logits", ("real_logit", "fake_logit")),
     ("gradient norms", ("d_gradient_norm", "g_gradient_norm")),
     ("penalty", ("penalty",)),
+    ("FCD to training images", ("fcd",)),
 )
 
 
@@ -63,17 +64,20 @@ def save_curves(path: pathlib.Path, lines: Sequence[dict[str, Any]]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [(t, names) for t, names in _PANELS if any(n in lines[0] for n in names)]
+    # Not every line has every metric: samples are measured at few steps.
+    logged = {name for line in lines for name in line}
+    panels = [(t, names) for t, names in _PANELS if logged.intersection(names)]
     figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
     FigureCanvasAgg(figure)
-    steps = [line["step"] for line in lines]
     for axes, (title, names) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
         for name in names:
-            axes.plot(steps, [line[name] for line in lines], label=name, linewidth=1)
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            marker = "." if len(points) < 50 else None
+            axes.plot(*zip(*points, strict=True), label=name, lw=1, marker=marker)
         axes.set(title=title, xlabel="generator steps")
-        if title == "gradient norms":
+        if title == "gradient norms" or title.startswith("FCD"):
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)

@@ -21,10 +21,12 @@ from gan_jax.training import GAN
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Every number of a GAN's training but batch size, length and seed.
+    """Every number of a GAN's training but length and seed.
 
     Attributes:
       loss: name in `LOSSES`.
+      conditional: whether both networks see the labels.
+      batch_size: real examples of a discriminator step, over all devices.
       penalty: name in `PENALTIES`, or "none".
       penalty_weight: factor of the penalty.
       clip: bound of the discriminator's weights, or None for no clipping.
@@ -40,6 +42,8 @@ class Recipe:
     """
 
     loss: str
+    conditional: bool = False
+    batch_size: int = 64
     penalty: str = "none"
     penalty_weight: float = 0.0
     clip: float | None = None
@@ -77,6 +81,7 @@ RECIPES: dict[str, Recipe] = {
 
 # The weight that a penalty's paper gives it, for when a user adds one to a loss.
 _PENALTY_WEIGHTS = {"gradient_penalty": 10.0, "one_sided": 10.0, "dragan": 10.0}
+NUM_CLASSES = 10  # of every image data set here
 _PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
@@ -133,6 +138,7 @@ def check(recipe: Recipe) -> None:
     check_name("optimiser", recipe.optimiser, ["adam", "rmsprop"])
     check_name("precision", recipe.precision, _PRECISIONS)
     for name in (
+        "batch_size",
         "generator_lr",
         "discriminator_lr",
         "critic_steps",
@@ -164,18 +170,20 @@ def make_gan(
     Args:
       recipe: the numbers; those that are real numbers may be tracers, so that
         ``vmap`` can sweep them.
-      generator: Linen module instead of `networks.Generator`.
-      discriminator: Linen module instead of `networks.Discriminator`.
+      generator: Linen module instead of `networks.Generator`; it takes labels where
+        the recipe is conditional.
+      discriminator: Linen module instead of `networks.Discriminator`, likewise.
       axis_name: the device axis, inside of ``pmap``.
 
     Returns:
       What `gan_jax.training` trains.
     """
     dtype = _PRECISIONS[recipe.precision]
+    num_classes = NUM_CLASSES if recipe.conditional else None
     if generator is None:
-        generator = networks.Generator(axis_name=axis_name, dtype=dtype)
+        generator = networks.Generator(num_classes, axis_name=axis_name, dtype=dtype)
     if discriminator is None:
-        discriminator = networks.Discriminator(dtype=dtype)
+        discriminator = networks.Discriminator(num_classes, dtype=dtype)
 
     def optimiser(learning_rate: float) -> optax.GradientTransformation:
         if recipe.optimiser == "adam":
@@ -194,6 +202,7 @@ def make_gan(
         clip=recipe.clip,
         critic_steps=recipe.critic_steps,
         latent_size=recipe.latent_size,
+        num_classes=num_classes,
         ema_decay=recipe.ema_decay,
         axis_name=axis_name,
     )

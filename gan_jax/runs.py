@@ -22,6 +22,7 @@ import jax
 
 from gan_jax import __version__, recipes
 from gan_jax.errors import UserError
+from gan_jax.files import write_text
 from gan_jax.recipes import Recipe
 from gan_jax.training import GANState
 
@@ -44,14 +45,12 @@ class Config:
     Attributes:
       recipe: every number of the GAN.
       dataset: the data set really used.
-      batch_size: of the global batch.
       seed: of weights, data order and latents.
       steps: generator steps in all; a finished run may be continued with more.
     """
 
     recipe: Recipe
     dataset: str
-    batch_size: int
     seed: int
     steps: int
 
@@ -186,19 +185,27 @@ def latest_checkpoint(folder: pathlib.Path) -> int | None:
     return max((int(name) for name in names if name.isdecimal()), default=None)
 
 
+def require_checkpoint(folder: pathlib.Path) -> int:
+    """Step of a run's newest checkpoint; only looks.
+
+    Raises:
+      UserError: there is none.
+    """
+    step = latest_checkpoint(folder)
+    if step is None:
+        raise UserError(
+            f"the run in {folder} has no checkpoint yet: let experiments.train reach"
+            " its first --checkpoint_every"
+        )
+    return step
+
+
 def _delete_run(folder: pathlib.Path) -> None:
     events = [path.name for path in folder.glob("events.out.*")]
     # What makes the folder a run goes last: a deletion that breaks off can be repeated.
     for name in (*events, *reversed(_OURS)):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a whole file or none: a reader never sees half of one."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 class MetricsLog:

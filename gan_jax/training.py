@@ -8,7 +8,8 @@ that neither the number of devices nor an interruption changes what is computed.
 """
 
 import dataclasses
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +31,10 @@ class GAN:
 
     Attributes:
       loss: what each player minimises.
-      generator: Linen module, ``(z, train=) -> [batch, ...]``.
-      discriminator: Linen module, ``(x, train=) -> [batch]``.
+      generator: Linen module, ``(z, train=) -> [batch, ...]``; where conditional,
+        ``(z, labels, train=)``.
+      discriminator: Linen module, ``(x, train=) -> [batch]``; where conditional,
+        ``(x, labels, train=)``.
       generator_optimiser: optax transformation.
       discriminator_optimiser: optax transformation.
       penalty: gradient penalty on the discriminator, or None.
@@ -39,6 +42,7 @@ class GAN:
       clip: bound of the discriminator's weights after each of its steps, or None.
       critic_steps: discriminator steps per generator step.
       latent_size: dimension of z.
+      num_classes: of the labels of a conditional GAN, None for an unconditional one.
       ema_decay: decay of the moving average of the generator, or None for none; at
         step t it is at most t / (t + 9), so that the initial weights are forgotten.
       axis_name: name of the device axis to average over, None outside of ``pmap``.
@@ -54,8 +58,21 @@ class GAN:
     clip: float | None = None
     critic_steps: int = 1
     latent_size: int = 64
+    num_classes: int | None = None
     ema_decay: float | None = None
     axis_name: str | None = None
+
+
+class Examples(NamedTuple):
+    """A data set in memory, on the device.
+
+    Attributes:
+      images: uint8, ``[examples, height, width, channels]``.
+      labels: int32, ``[examples]``; a conditional GAN needs them, another leaves them.
+    """
+
+    images: Array
+    labels: Array | None = None
 
 
 class Player(struct.PyTreeNode):
@@ -109,8 +126,9 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
         keys = jax.random.split(key, 3)
         z = jnp.zeros((2, gan.latent_size))
         x = jnp.zeros((2, *example_shape))
-        generator = gan.generator.init(keys[0], z, train=True)
-        discriminator = gan.discriminator.init(keys[1], x, train=True)
+        labels = _context(None if gan.num_classes is None else jnp.zeros(2, jnp.int32))
+        generator = gan.generator.init(keys[0], z, *labels, train=True)
+        discriminator = gan.discriminator.init(keys[1], x, *labels, train=True)
         if gan.penalty is not None:
             penalties.refuse_mixing_layers(discriminator)
         averaged = (generator["params"], generator.get("batch_stats", {}))
@@ -126,13 +144,14 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
     return initialise(key)
 
 
-def generate(gan: GAN, state: GANState, z: Array) -> Array:
+def generate(gan: GAN, state: GANState, z: Array, labels: Array | None = None) -> Array:
     """Samples for evaluation: moving averages where kept, batch norm's running ones.
 
     Args:
       gan: what is trained.
       state: at any step.
       z: latents, ``[batch, latent]``.
+      labels: int32 ``[batch]``, where the GAN is conditional.
 
     Returns:
       ``[batch, ...]``.
@@ -142,17 +161,25 @@ def generate(gan: GAN, state: GANState, z: Array) -> Array:
         state.generator.batch_stats,
     )
     variables = {"params": params, "batch_stats": batch_stats}
-    return gan.generator.apply(variables, z, train=False)
+    return gan.generator.apply(variables, z, *_context(labels), train=False)
+
+
+def _context(labels: Array | None) -> tuple[Array, ...]:
+    """What a network takes beside its input: an unconditional one knows no labels."""
+    return () if labels is None else (labels,)
 
 
 def _apply(
-    network: nn.Module, player: Player, params: Any, x: Array
+    network: nn.Module, player: Player, params: Any, x: Array, labels: Array | None
 ) -> tuple[Array, Any]:
     """Applies a network in training: ``(output, new batch_stats)``."""
+    inputs = (x, *_context(labels))
     if not player.batch_stats:
-        return network.apply({"params": params}, x, train=True), player.batch_stats
+        return network.apply({"params": params}, *inputs, train=True), {}
     variables = {"params": params, "batch_stats": player.batch_stats}
-    output, updated = network.apply(variables, x, train=True, mutable="batch_stats")
+    output, updated = network.apply(
+        variables, *inputs, train=True, mutable="batch_stats"
+    )
     return output, updated["batch_stats"]
 
 
@@ -184,7 +211,7 @@ def _norm(tree: Any) -> Array:
 
 
 def discriminator_gradients(
-    gan: GAN, state: GANState, real: Array, key: Array
+    gan: GAN, state: GANState, real: Array, key: Array, labels: Array | None = None
 ) -> tuple[Any, Metrics, GANState]:
     """Gradients of the discriminator's loss and penalty on one batch.
 
@@ -193,6 +220,8 @@ def discriminator_gradients(
       state: at any step.
       real: this device's examples, ``[batch, ...]``.
       key: random key of the global batch.
+      labels: of the examples, int32 ``[batch]``, where the GAN is conditional: the
+        fakes get the same, so that an interpolation has one label.
 
     Returns:
       Gradients like the discriminator's params, metrics, and the state with both
@@ -202,19 +231,20 @@ def discriminator_gradients(
     batch = real.shape[0]
     z = _latents(gan, _local_keys(gan, latent_key, batch), real.dtype)
     fake, generator_stats = _apply(
-        gan.generator, state.generator, state.generator.params, z
+        gan.generator, state.generator, state.generator.params, z, labels
     )
     player = state.discriminator
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
         if player.batch_stats:
-            real_logits, stats = _apply(gan.discriminator, player, params, real)
-            fake_logits, stats = _apply(
-                gan.discriminator, player.replace(batch_stats=stats), params, fake
-            )
+            score = partial(_apply, gan.discriminator)
+            real_logits, stats = score(player, params, real, labels)
+            moved = player.replace(batch_stats=stats)
+            fake_logits, stats = score(moved, params, fake, labels)
         else:  # one pass over both: larger products, the weights read once
             both = jnp.concatenate([real, fake.astype(real.dtype)])
-            logits, stats = _apply(gan.discriminator, player, params, both)
+            twice = None if labels is None else jnp.concatenate([labels, labels])
+            logits, stats = _apply(gan.discriminator, player, params, both, twice)
             real_logits, fake_logits = jnp.split(logits, 2)
         value = gan.loss.discriminator(real_logits, fake_logits)
         metrics = {
@@ -224,11 +254,12 @@ def discriminator_gradients(
         }
         if gan.penalty is not None:
 
-            def critic(x: Array) -> Array:
-                return _apply(gan.discriminator, player, params, x[None])[0][0]
+            def critic(x: Array, label: Array | None = None) -> Array:
+                label = None if label is None else label[None]
+                return _apply(gan.discriminator, player, params, x[None], label)[0][0]
 
             keys = _local_keys(gan, penalty_key, batch)
-            penalty = gan.penalty(critic, real, fake.astype(real.dtype), keys, None)
+            penalty = gan.penalty(critic, real, fake.astype(real.dtype), keys, labels)
             value = value + gan.penalty_weight * penalty
             metrics |= {"d_loss": value, "penalty": penalty}
         return value, (metrics, stats)
@@ -244,18 +275,19 @@ def discriminator_gradients(
 
 
 def generator_gradients(
-    gan: GAN, state: GANState, real: Array, key: Array
+    gan: GAN, state: GANState, real: Array, key: Array, labels: Array | None = None
 ) -> tuple[Any, Metrics, GANState]:
     """Gradients of the generator's loss on one batch; as `discriminator_gradients`."""
     player = state.generator
     z = _latents(gan, _local_keys(gan, key, real.shape[0]), real.dtype)
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
-        fake, stats = _apply(gan.generator, player, params, z)
+        fake, stats = _apply(gan.generator, player, params, z, labels)
         opponent = state.discriminator
-        fake_logits, _ = _apply(gan.discriminator, opponent, opponent.params, fake)
+        score = partial(_apply, gan.discriminator, opponent, opponent.params)
+        fake_logits, _ = score(fake, labels)
         # Compiled away where the generator's loss does not look at real examples.
-        real_logits, _ = _apply(gan.discriminator, opponent, opponent.params, real)
+        real_logits, _ = score(real, labels)
         value = gan.loss.generator(real_logits, fake_logits)
         return value, ({"g_loss": value}, stats)
 
@@ -277,7 +309,9 @@ def _update(
     return player.replace(params=params, optimiser=opt_state)
 
 
-def train_step(gan: GAN, state: GANState, real: Array) -> tuple[GANState, Metrics]:
+def train_step(
+    gan: GAN, state: GANState, real: Array, labels: Array | None = None
+) -> tuple[GANState, Metrics]:
     """``critic_steps`` discriminator updates, then one generator update.
 
     The generator sees the updated discriminator. Pure: bind ``gan`` with
@@ -288,16 +322,25 @@ def train_step(gan: GAN, state: GANState, real: Array) -> tuple[GANState, Metric
       state: before the step.
       real: this device's examples, ``[critic_steps, batch, ...]``: one batch for each
         discriminator update; the last also serves the generator's loss.
+      labels: of the examples, int32 ``[critic_steps, batch]``; a conditional GAN needs
+        them, another leaves them.
 
     Returns:
       The state after the step and scalar metrics; those of the discriminator are of
       its last update.
+
+    Raises:
+      ValueError: the GAN is conditional and there are no labels.
     """
+    if gan.num_classes is None:
+        labels = None
+    elif labels is None:
+        raise ValueError("a conditional GAN needs the labels of its real examples")
     key = jax.random.fold_in(state.key, state.step)
     critic_key, generator_key = jax.random.split(key)
 
     def critic_step(
-        state: GANState, inputs: tuple[Array, Array]
+        state: GANState, inputs: tuple[Array, Array, Array | None]
     ) -> tuple[GANState, Metrics]:
         gradients, metrics, state = discriminator_gradients(gan, state, *inputs)
         player = _update(gan.discriminator_optimiser, state.discriminator, gradients)
@@ -308,11 +351,15 @@ def train_step(gan: GAN, state: GANState, real: Array) -> tuple[GANState, Metric
 
     keys = jax.random.split(critic_key, gan.critic_steps)
     if gan.critic_steps == 1:
-        state, metrics = critic_step(state, (real[0], keys[0]))
+        only = jax.tree.map(lambda leaf: leaf[0], (real, keys, labels))
+        state, metrics = critic_step(state, only)
     else:
-        state, metrics = jax.lax.scan(critic_step, state, (real, keys))
+        state, metrics = jax.lax.scan(critic_step, state, (real, keys, labels))
         metrics = jax.tree.map(lambda m: m[-1], metrics)
-    gradients, more, state = generator_gradients(gan, state, real[-1], generator_key)
+    last = None if labels is None else labels[-1]
+    gradients, more, state = generator_gradients(
+        gan, state, real[-1], generator_key, last
+    )
     player = _update(gan.generator_optimiser, state.generator, gradients)
     state = state.replace(step=state.step + 1, generator=player)
     if gan.ema_decay is not None:
@@ -370,7 +417,7 @@ def epoch_permutation(key: Array, epoch: int, num_examples: int) -> Array:
 def train_steps(
     gan: GAN,
     state: GANState,
-    images: Array,
+    examples: Examples,
     order: Array,
     num_steps: Array,
     shard: Array,
@@ -387,8 +434,7 @@ def train_steps(
     Args:
       gan: what to train.
       state: before the first step.
-      images: uint8, ``[examples, height, width, channels]``: all of them, on the
-        device.
+      examples: all of them, on the device.
       order: the epoch's `epoch_permutation`.
       num_steps: int32 scalar, at most ``capacity``.
       shard: int32 scalar: which part of each global batch is this device's.
@@ -401,14 +447,15 @@ def train_steps(
     """
     devices = 1 if gan.axis_name is None else jax.lax.axis_size(gan.axis_name)
     consumed = batch_size * devices * gan.critic_steps
-    per_epoch = images.shape[0] // consumed
+    per_epoch = examples.images.shape[0] // consumed
     dtype = jax.tree.leaves(state.generator.params)[0].dtype
 
     def step(state: GANState) -> tuple[GANState, Metrics]:
         start = state.step % per_epoch * consumed
         index = jax.lax.dynamic_slice_in_dim(order, start, consumed)
         index = index.reshape(gan.critic_steps, devices, batch_size)[:, shard]
-        return train_step(gan, state, scale_images(images[index], dtype))
+        images, labels = jax.tree.map(lambda array: array[index], examples)
+        return train_step(gan, state, scale_images(images, dtype), labels)
 
     shapes = jax.eval_shape(step, state)[1]
     log = jax.tree.map(lambda s: jnp.zeros((capacity,), s.dtype), shapes)

@@ -26,7 +26,9 @@ def dataset():
 
 def config(steps, **changes):
     """Eleven steps an epoch."""
-    made = runs.Config(recipes.recipe("nonsaturating"), "garments", 8, 0, steps)
+    made = runs.Config(
+        recipes.recipe("nonsaturating", batch_size=8), "garments", 0, steps
+    )
     return dataclasses.replace(made, **changes)
 
 

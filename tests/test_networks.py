@@ -275,3 +275,60 @@ def test_discriminators_keep_examples_apart(network):
     jacobian = jax.jit(jax.jacrev(lambda x: network().apply(variables, x)))(x)
     size = np.abs(jacobian).reshape(3, 3, -1).max(axis=2)
     np.testing.assert_array_equal(size > 0, np.eye(3, dtype=bool))
+
+
+CLASSES = 10
+
+
+def conditional(network):
+    """A conditional module with variables, inputs of a batch of four, and labels."""
+    module = network(num_classes=CLASSES)
+    shape = (4, *INPUTS[network])
+    x = jax.random.normal(jax.random.key(0), shape)
+    labels = jnp.asarray([0, 3, 9, 3])
+    return module, module.init(jax.random.key(1), x, labels, train=True), x, labels
+
+
+@pytest.mark.parametrize(
+    ("network", "more"),
+    [(Generator, CLASSES * 512), (Discriminator, (CLASSES - 1) * (512 + 1))],
+)
+def test_labels_cost_one_row_of_parameters_for_each_class(network, more):
+    _, variables, _, _ = conditional(network)
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    assert count == TOTALS[network] + more
+
+
+@pytest.mark.parametrize("network", [Discriminator, MLPDiscriminator])
+def test_the_conditional_logit_is_the_projection_on_the_row_of_the_label(network):
+    """``onehot(y) . (A phi + b)``: with A and b of one class, the plain network's."""
+    module, variables, x, labels = conditional(network)
+    logits = module.apply(variables, x, labels)
+    params = dict(variables["params"])
+    last = max(name for name in params if name.startswith("Dense"))
+    for i, label in enumerate(np.asarray(labels)):
+        row = {
+            "kernel": params[last]["kernel"][:, label : label + 1],
+            "bias": params[last]["bias"][label : label + 1],
+        }
+        plain = network().apply({"params": params | {last: row}}, x)
+        np.testing.assert_allclose(logits[i], plain[i], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", [Generator, MLPGenerator])
+def test_the_conditional_generator_is_the_plain_one_on_z_and_one_hot_labels(network):
+    module, variables, z, labels = conditional(network)
+    beside = np.concatenate([z, np.eye(CLASSES, dtype=np.float32)[labels]], axis=1)
+    np.testing.assert_array_equal(
+        module.apply(variables, z, labels, train=False),
+        network().apply(variables, beside, train=False),
+    )
+    other = module.apply(variables, z, (labels + 1) % CLASSES, train=False)
+    assert not np.allclose(other, module.apply(variables, z, labels, train=False))
+
+
+@pytest.mark.parametrize("network", INPUTS)
+def test_a_conditional_network_without_labels_says_so(network):
+    module, variables, x, _ = conditional(network)
+    with pytest.raises(ValueError, match="num_classes=10 needs labels"):
+        module.apply(variables, x, train=False)

@@ -18,6 +18,8 @@ from gan_jax.recipes import RECIPES, make_gan, recipe
 
 # What every recipe has unless its paper says otherwise.
 REFERENCE = {
+    "conditional": False,
+    "batch_size": 64,
     "penalty": "none",
     "penalty_weight": 0.0,
     "clip": None,

@@ -15,9 +15,8 @@ from gan_jax import networks, parallel, recipes, runs, training
 from gan_jax.errors import UserError
 
 CONFIG = runs.Config(
-    recipe=recipes.recipe("wasserstein_gp", ema_decay=0.9),
+    recipe=recipes.recipe("wasserstein_gp", ema_decay=0.9, batch_size=8),
     dataset="garments",
-    batch_size=8,
     seed=3,
     steps=20,
 )

@@ -18,11 +18,18 @@ LATENT, BATCH = 4, 8
 def small_gan(loss="nonsaturating", discriminator=None, **overrides):
     """A GAN of points in the plane: compiles in a second."""
     recipe = recipes.recipe(loss, latent_size=LATENT, **overrides)
+    sizes = {"hidden": (16,), "num_classes": 10 if recipe.conditional else None}
     return recipes.make_gan(
         recipe,
-        generator=networks.MLPGenerator(hidden=(16,)),
-        discriminator=discriminator or networks.MLPDiscriminator(hidden=(16,)),
+        generator=networks.MLPGenerator(**sizes),
+        discriminator=discriminator or networks.MLPDiscriminator(**sizes),
     )
+
+
+def classes(gan, seed=0):
+    """Labels of `points`."""
+    key = jax.random.key(seed)
+    return jax.random.randint(key, (gan.critic_steps, BATCH), 0, 10)
 
 
 def points(gan, seed=0):
@@ -34,11 +41,13 @@ def assert_states_differ(a, b):
         chex.assert_trees_all_equal(a, b)
 
 
+@pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_changes_both_networks_and_stays_finite(loss):
-    gan = small_gan(loss)
+def test_a_step_changes_both_networks_and_stays_finite(loss, conditional):
+    gan = small_gan(loss, conditional=conditional)
     before = training.init_state(gan, jax.random.key(0), (2,))
-    after, metrics = jax.jit(partial(training.train_step, gan))(before, points(gan))
+    step = jax.jit(partial(training.train_step, gan))
+    after, metrics = step(before, points(gan), classes(gan))
     assert_states_differ(before.generator.params, after.generator.params)
     assert_states_differ(before.discriminator.params, after.discriminator.params)
     chex.assert_tree_all_finite((after.generator, after.discriminator, metrics))
@@ -48,11 +57,35 @@ def test_a_step_changes_both_networks_and_stays_finite(loss):
     assert set(metrics) == expected | ({"penalty"} if gan.penalty else set())
 
 
-def test_a_step_by_hand_is_train_step():
-    """The discriminator first; the generator then sees the updated one."""
-    gan = small_gan("wasserstein_gp")
+def test_a_conditional_step_needs_labels_and_another_leaves_them():
+    gan = small_gan(conditional=True)
     state = training.init_state(gan, jax.random.key(0), (2,))
-    real = points(gan)
+    with pytest.raises(ValueError, match="needs the labels"):
+        training.train_step(gan, state, points(gan))
+    step = jax.jit(partial(training.train_step, gan))
+    assert_states_differ(
+        step(state, points(gan), classes(gan))[0].generator,
+        step(state, points(gan), classes(gan, seed=1))[0].generator,
+    )
+    gan = small_gan()
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    step = jax.jit(partial(training.train_step, gan))
+    chex.assert_trees_all_equal(
+        step(state, points(gan)), step(state, points(gan), classes(gan))
+    )
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_step_by_hand_is_train_step(conditional):
+    """The discriminator first; the generator then sees the updated one.
+
+    Where conditional, a fake, and the interpolation to it, have the label of the real
+    example.
+    """
+    gan = small_gan("wasserstein_gp", conditional=conditional)
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    real, labels = points(gan), classes(gan) if conditional else None
+    y = () if labels is None else (labels[0],)
     key = jax.random.fold_in(state.key, 0)
     critic_key, generator_key = jax.random.split(key)
     critic_key = jax.random.split(critic_key, 1)[0]
@@ -62,10 +95,10 @@ def test_a_step_by_hand_is_train_step():
         return jnp.stack([jax.random.normal(k, (LATENT,)) for k in keys])
 
     def generate(params, z):
-        return gan.generator.apply({"params": params}, z)
+        return gan.generator.apply({"params": params}, z, *y)
 
-    def score(params, x):
-        return gan.discriminator.apply({"params": params}, x)
+    def score(params, x, label=y):
+        return gan.discriminator.apply({"params": params}, x, *label)
 
     latent_key, penalty_key = jax.random.split(critic_key)
     fake = generate(state.generator.params, latents(latent_key))
@@ -76,9 +109,9 @@ def test_a_step_by_hand_is_train_step():
     @jax.jit
     def d_loss(params):
         norms = []
-        for a, x, y in zip(mix, real[0], fake, strict=True):
-            point = a * y + (1 - a) * x
-            slope = jax.grad(lambda p: score(params, p[None])[0])(point)
+        for i, a in enumerate(mix):
+            point, label = a * fake[i] + (1 - a) * real[0, i], [c[i : i + 1] for c in y]
+            slope = jax.grad(lambda p, c=label: score(params, p[None], c)[0])(point)
             norms.append(jnp.linalg.norm(slope))
         penalty = jnp.mean((jnp.stack(norms) - 1) ** 2)
         return jnp.mean(score(params, fake) - score(params, real[0])) + 10 * penalty
@@ -98,7 +131,7 @@ def test_a_step_by_hand_is_train_step():
         return -jnp.mean(score(d_params, generate(params, latents(generator_key))))
 
     g_params = update(state.generator.params, jax.grad(g_loss)(state.generator.params))
-    after, metrics = jax.jit(partial(training.train_step, gan))(state, real)
+    after, metrics = jax.jit(partial(training.train_step, gan))(state, real, labels)
     chex.assert_trees_all_close(after.discriminator.params, d_params, atol=1e-5)
     chex.assert_trees_all_close(after.generator.params, g_params, atol=1e-5)
     before = state.discriminator.params
@@ -169,7 +202,7 @@ def run_points(gan, state, chunks):
     order = training.epoch_permutation(state.key, 0, len(images))
     log = []
     for n in chunks:
-        state, metrics = steps(state, images, order, n, 0)
+        state, metrics = steps(state, training.Examples(images), order, n, 0)
         log.append({k: v[:n] for k, v in metrics.items()})
     return state, jax.tree.map(lambda *m: np.concatenate(m), *log)
 

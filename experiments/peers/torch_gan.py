@@ -61,14 +61,17 @@ USES_REAL = ("relativistic",)
 PENALTIES = ("none", "gradient_penalty", "r1_r2")
 
 
+NUM_CLASSES = 10
+
+
 class Generator(nn.Module):
     """`gan_jax.networks.Generator`: ``[batch, latent]`` to ``[batch, 1, 28, 28]``."""
 
-    def __init__(self, latent_size: int = 64) -> None:
+    def __init__(self, latent_size: int = 64, *, conditional: bool = False) -> None:
         """Layers with PyTorch's own initial weights."""
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(latent_size, 512),
+            nn.Linear(latent_size + NUM_CLASSES * conditional, 512),
             nn.BatchNorm1d(512),
             nn.ReLU(),
             nn.Linear(512, 64 * 7 * 7),
@@ -83,15 +86,17 @@ class Generator(nn.Module):
             nn.Conv2d(8, 1, 3, padding=1),
         )
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Draws images."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
+        if labels is not None:
+            z = torch.cat([z, F.one_hot(labels, NUM_CLASSES).to(z.dtype)], dim=1)
         return self.layers(z)
 
 
 class Discriminator(nn.Module):
     """`gan_jax.networks.Discriminator`: ``[batch, 1, 28, 28]`` to ``[batch]``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, conditional: bool = False) -> None:
         """Layers with PyTorch's own initial weights."""
         super().__init__()
         self.layers = nn.Sequential(
@@ -102,28 +107,37 @@ class Discriminator(nn.Module):
             nn.Flatten(),
             nn.Linear(64 * 7 * 7, 512),
             nn.LeakyReLU(0.1),
-            nn.Linear(512, 1),
+            nn.Linear(512, NUM_CLASSES if conditional else 1),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Scores images."""
-        return self.layers(x)[:, 0]
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores images; ``labels`` is int64 ``[batch]`` where conditional."""
+        scores = self.layers(x)
+        if labels is None:
+            return scores[:, 0]
+        return (F.one_hot(labels, NUM_CLASSES) * scores).sum(dim=1)
 
 
-def input_gradients(discriminator: nn.Module, points: Tensor) -> Tensor:
+def input_gradients(
+    discriminator: nn.Module, points: Tensor, labels: Tensor | None = None
+) -> Tensor:
     """Each example's gradient of its own logit, flattened: ``[batch, pixels]``."""
     points = points.detach().requires_grad_(True)
-    logits = discriminator(points)
+    logits = discriminator(points, labels)
     (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     return gradients.flatten(1)
 
 
 def gradient_penalty(
-    discriminator: nn.Module, real: Tensor, fake: Tensor, mix: Tensor
+    discriminator: nn.Module,
+    real: Tensor,
+    fake: Tensor,
+    mix: Tensor,
+    labels: Tensor | None = None,
 ) -> Tensor:
     """WGAN-GP's penalty at ``mix * fake + (1 - mix) * real``; ``mix`` is [batch]."""
     mix = mix[:, None, None, None]
-    gradients = input_gradients(discriminator, mix * fake + (1 - mix) * real)
+    gradients = input_gradients(discriminator, mix * fake + (1 - mix) * real, labels)
     return ((gradients.norm(dim=1) - 1) ** 2).mean()
 
 
@@ -157,8 +171,10 @@ class Trainer:
         self._recipe = recipe
         self._device = device
         self._d_loss, self._g_loss = LOSSES[recipe.loss]
-        self.generator = Generator(recipe.latent_size).to(device)
-        self.discriminator = Discriminator().to(device)
+        conditional = recipe.conditional
+        self.generator = Generator(recipe.latent_size, conditional=conditional)
+        self.generator.to(device)
+        self.discriminator = Discriminator(conditional=conditional).to(device)
         if tuned:
             self.generator.to(memory_format=torch.channels_last)
             self.discriminator.to(memory_format=torch.channels_last)
@@ -178,7 +194,11 @@ class Trainer:
         self._d_optimiser = optimiser(self.discriminator, recipe.discriminator_lr)
 
     def discriminator_loss(
-        self, real: Tensor, fake: Tensor, mix: Tensor | None = None
+        self,
+        real: Tensor,
+        fake: Tensor,
+        mix: Tensor | None = None,
+        labels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The discriminator's loss, penalty included, and the penalty alone.
 
@@ -187,12 +207,14 @@ class Trainer:
           fake: the same, detached.
           mix: place of each example's interpolation in [0, 1], ``[batch]``; drawn
             when None.
+          labels: of real and fake alike, int64 ``[batch]``, where conditional.
         """
         recipe = self._recipe
         both = torch.cat([real, fake])
         # R1 and R2 take the gradients of the logits that the loss needs anyway.
         shared = recipe.penalty == "r1_r2"
-        logits = self.discriminator(both.requires_grad_(shared))
+        twice = None if labels is None else torch.cat([labels, labels])
+        logits = self.discriminator(both.requires_grad_(shared), twice)
         loss = self._d_loss(*logits.chunk(2))
         if recipe.penalty == "none":
             return loss, None
@@ -202,36 +224,40 @@ class Trainer:
         else:
             if mix is None:
                 mix = torch.rand(len(real), device=self._device)
-            penalty = gradient_penalty(self.discriminator, real, fake, mix)
+            penalty = gradient_penalty(self.discriminator, real, fake, mix, labels)
         return loss + recipe.penalty_weight * penalty, penalty
 
-    def generator_loss(self, real: Tensor, z: Tensor) -> Tensor:
+    def generator_loss(
+        self, real: Tensor, z: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
         """The generator's loss; ``real`` ``[batch, 1, 28, 28]``, ``z`` latents."""
-        fake_logits = self.discriminator(self.generator(z))
+        fake_logits = self.discriminator(self.generator(z, labels), labels)
         real_logits = fake_logits.detach()  # for the losses that do not look at it
         if self._recipe.loss in USES_REAL:
             with torch.no_grad():
-                real_logits = self.discriminator(real)
+                real_logits = self.discriminator(real, labels)
         return self._g_loss(real_logits, fake_logits)
 
     def _latents(self, batch: int) -> Tensor:
         return torch.randn(batch, self._recipe.latent_size, device=self._device)
 
-    def train_step(self, real: Tensor) -> Tensor:
+    def train_step(self, real: Tensor, labels: Tensor | None = None) -> Tensor:
         """``critic_steps`` discriminator updates, then one of the generator.
 
         Args:
           real: pixels in [-1, 1], ``[critic_steps, batch, 1, 28, 28]``.
+          labels: int64, ``[critic_steps, batch]``, where conditional.
 
         Returns:
           The discriminator's last loss, a scalar.
         """
         recipe = self._recipe
         batch = real.shape[1]
-        for images in real:
+        context = [None] * len(real) if labels is None else labels
+        for images, classes in zip(real, context, strict=True):
             with torch.no_grad():
-                fake = self.generator(self._latents(batch))
-            loss, _ = self.discriminator_loss(images, fake)
+                fake = self.generator(self._latents(batch), classes)
+            loss, _ = self.discriminator_loss(images, fake, labels=classes)
             self._d_optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self._d_optimiser.step()
@@ -241,13 +267,19 @@ class Trainer:
                         parameter.clamp_(-recipe.clip, recipe.clip)
         self.discriminator.requires_grad_(False)  # only the generator's are needed
         self._g_optimiser.zero_grad(set_to_none=True)
-        self.generator_loss(real[-1], self._latents(batch)).backward()
+        self.generator_loss(real[-1], self._latents(batch), context[-1]).backward()
         self._g_optimiser.step()
         self.discriminator.requires_grad_(True)
         return loss.detach()
 
     def train_steps(
-        self, images: Tensor, order: Tensor, step: int, num_steps: int, batch_size: int
+        self,
+        images: Tensor,
+        order: Tensor,
+        step: int,
+        num_steps: int,
+        batch_size: int,
+        labels: Tensor | None = None,
     ) -> Tensor:
         """Takes steps through the data in the given order, from its start again at
         its end.
@@ -258,6 +290,7 @@ class Trainer:
           step: steps taken before.
           num_steps: steps to take.
           batch_size: examples of a batch.
+          labels: int64, ``[examples]``; not used unless conditional.
 
         Returns:
           The discriminator's last loss, a scalar.
@@ -267,7 +300,8 @@ class Trainer:
         per_epoch = len(images) // consumed
         for i in range(step, step + num_steps):
             start = i % per_epoch * consumed
-            batch = images[order[start : start + consumed]].float() / 127.5 - 1
-            shape = (critic_steps, batch_size, *images.shape[1:])
-            loss = self.train_step(batch.reshape(shape))
+            index = order[start : start + consumed]
+            index = index.reshape(critic_steps, batch_size)
+            classes = labels[index] if self._recipe.conditional else None
+            loss = self.train_step(images[index].float() / 127.5 - 1, classes)
         return loss

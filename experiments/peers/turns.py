@@ -33,6 +33,7 @@ class Config:
     Attributes:
       losses: names in `gan_jax.losses.LOSSES`.
       batch_size: real examples of a discriminator update, over all devices.
+      conditional: whether the networks see labels.
       num_devices: devices of gan_jax; on a CPU, simulated ones.
       steps: generator steps of each program in a round.
       rounds: how often each program has its turn.
@@ -46,6 +47,7 @@ class Config:
 
     losses: Sequence[str] = ("wasserstein_gp", "nonsaturating")
     batch_size: int = 64
+    conditional: bool = False
     num_devices: int = 1
     steps: int = 50
     rounds: int = 7
@@ -58,7 +60,12 @@ class Config:
 
     def recipe(self, loss: str) -> Recipe:
         """The numbers that train this loss."""
-        return recipes.recipe(loss, precision=self.precision)
+        return recipes.recipe(
+            loss,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            conditional=self.conditional,
+        )
 
     def check(self) -> None:
         """Refuses what could not be measured, before anything is.

@@ -77,11 +77,13 @@ def start_gan_jax(spec: Spec, phases: _Phases) -> tuple[RunSteps, dict[str, Any]
     phases.end("import")
     images = _load(spec)
     gan = recipes.make_gan(recipes.Recipe(**spec["recipe"]), axis_name=parallel.AXIS)
-    images = parallel.replicate(images, devices)
-    jax.block_until_ready(images)
+    size, *shape = images.shape
+    labels = np.arange(size, dtype=np.int32) % recipes.NUM_CLASSES
+    examples = parallel.replicate(training.Examples(images, labels), devices)
+    jax.block_until_ready(examples)
     phases.end("data")
-    state = parallel.initialise(gan, jax.random.key(0), images.shape[1:], devices)
-    order = training.epoch_permutation(state.key, 0, len(images))
+    state = parallel.initialise(gan, jax.random.key(0), tuple(shape), devices)
+    order = training.epoch_permutation(state.key, 0, size)
     order = parallel.replicate(order, devices)
     jax.block_until_ready((state, order))
     phases.end("initialise")
@@ -92,7 +94,7 @@ def start_gan_jax(spec: Spec, phases: _Phases) -> tuple[RunSteps, dict[str, Any]
     train_steps = parallel.compile_train_steps(
         gan,
         state,
-        images,
+        examples,
         devices,
         batch_size=spec["batch_size"],
         capacity=spec["capacity"],
@@ -101,7 +103,7 @@ def start_gan_jax(spec: Spec, phases: _Phases) -> tuple[RunSteps, dict[str, Any]
 
     def run_steps(num_steps: int) -> float:
         nonlocal state
-        state, metrics = train_steps(state, images, order, num_steps)
+        state, metrics = train_steps(state, examples, order, num_steps)
         return float(metrics["d_loss"].block_until_ready()[num_steps - 1])
 
     run_steps(1)
@@ -142,12 +144,15 @@ def start_torch(spec: Spec, phases: _Phases) -> tuple[RunSteps, dict[str, Any]]:
         compiled=spec["program"] == "compiled",
     )
     order = torch.randperm(len(images), device=device)
+    labels = torch.arange(len(images), device=device) % torch_gan.NUM_CLASSES
     phases.end("initialise")
     step = 0
 
     def run_steps(num_steps: int) -> float:
         nonlocal step
-        loss = trainer.train_steps(images, order, step, num_steps, spec["batch_size"])
+        loss = trainer.train_steps(
+            images, order, step, num_steps, spec["batch_size"], labels
+        )
         step += num_steps
         if device.type == "cuda":
             torch.cuda.synchronize()

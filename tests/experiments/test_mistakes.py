@@ -111,7 +111,7 @@ def folder(tmp_path_factory):
     (root / "file").write_text("")
     (root / "files").mkdir()
     (root / "files" / "thesis.tex").write_text("")
-    config = runs.Config(recipes.recipe("minimax"), "garments", 64, 0, 937)
+    config = runs.Config(recipes.recipe("minimax"), "garments", 0, 937)
     for name in ("run", "damaged"):
         runs.prepare(root / name, config, overwrite=False)
         runs.write_config(root / name, config)

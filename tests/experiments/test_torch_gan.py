@@ -75,9 +75,10 @@ def as_nchw(images):
 
 
 @functools.cache
-def initial_state():
+def initial_state(conditional=False):
     """One state and batch for all losses: the networks are the same."""
-    gan = recipes.make_gan(recipes.recipe("wasserstein_gp"))
+    recipe = recipes.recipe("wasserstein_gp", conditional=conditional)
+    gan = recipes.make_gan(recipe)
     state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
     keys = jax.random.split(jax.random.key(1), 3)
     z = jax.random.normal(keys[0], (BATCH, gan.latent_size))
@@ -85,9 +86,9 @@ def initial_state():
     return state, z, real, jax.random.split(keys[2], BATCH)
 
 
-def setup(loss):
-    recipe = recipes.recipe(loss)
-    state, z, real, keys = initial_state()
+def setup(loss, conditional=False):
+    recipe = recipes.recipe(loss, conditional=conditional)
+    state, z, real, keys = initial_state(conditional)
     trainer = torch_gan.Trainer(recipe, CPU)
     copy_weights(state.generator.params, trainer.generator)
     copy_weights(state.discriminator.params, trainer.discriminator)
@@ -95,21 +96,28 @@ def setup(loss):
     return recipes.make_gan(recipe), trainer, (z, z_), (real, real_), keys
 
 
-@jax.jit
-def draw(player, z):
+LABELS = np.arange(BATCH, dtype=np.int32) % 7
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def draw(player, z, conditional=False):
     variables = {"params": player.params, "batch_stats": player.batch_stats}
-    return networks.Generator().apply(variables, z, train=True, mutable="batch_stats")
+    generator = networks.Generator(num_classes=10 if conditional else None)
+    labels = (LABELS,) if conditional else ()
+    return generator.apply(variables, z, *labels, train=True, mutable="batch_stats")
 
 
 def test_the_peer_knows_every_loss():
     assert list(torch_gan.LOSSES) == list(losses.LOSSES)
 
 
+@pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_networks_have_equally_many_parameters(network):
-    params = getattr(initial_state()[0], network).params
+def test_networks_have_equally_many_parameters(network, conditional):
+    params = getattr(initial_state(conditional)[0], network).params
     ours = sum(p.size for p in jax.tree.leaves(params))
-    peer = getattr(torch_gan.Trainer(recipes.recipe("kl"), CPU), network)
+    recipe = recipes.recipe("kl", conditional=conditional)
+    peer = getattr(torch_gan.Trainer(recipe, CPU), network)
     assert ours == sum(p.numel() for p in peer.parameters())
 
 
@@ -127,46 +135,61 @@ def test_generators_agree():
     )
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
-def test_losses_penalties_and_gradients_agree(loss):
-    gan, trainer, (z, z_), (real, real_), keys = setup(loss)
-    state = initial_state()[0]
-    fake, _ = draw(state.generator, z)
+@pytest.mark.parametrize(
+    ("loss", "conditional"),
+    [(loss, False) for loss in losses.LOSSES]
+    + [("nonsaturating", True), ("wasserstein_gp", True), ("relativistic", True)],
+)
+def test_losses_penalties_and_gradients_agree(loss, conditional):
+    gan, trainer, (z, z_), (real, real_), keys = setup(loss, conditional)
+    state = initial_state(conditional)[0]
+    fake, _ = draw(state.generator, z, conditional)
+    labels = LABELS if conditional else None
+    labels_ = torch.from_numpy(LABELS).long() if conditional else None
+    context = () if labels is None else (labels,)
 
     @jax.jit
     def discriminator(params):
-        def logits(x):
-            return gan.discriminator.apply({"params": params}, x)
+        def logits(x, *labels):
+            return gan.discriminator.apply({"params": params}, x, *labels)
 
-        value, penalty = gan.loss.discriminator(logits(real), logits(fake)), 0.0
+        def critic(x, *label):
+            return logits(x[None], *(c[None] for c in label))[0]
+
+        value, penalty = (
+            gan.loss.discriminator(logits(real, *context), logits(fake, *context)),
+            0.0,
+        )
         if gan.penalty is not None:
-            penalty = gan.penalty(lambda x: logits(x[None])[0], real, fake, keys, None)
-        return value + gan.penalty_weight * penalty, (penalty, logits(real))
+            penalty = gan.penalty(critic, real, fake, keys, labels)
+        value = value + gan.penalty_weight * penalty
+        return value, (penalty, logits(real, *context))
 
     (value, (penalty, logits)), gradients = jax.value_and_grad(
         discriminator, has_aux=True
     )(state.discriminator.params)
     fake_ = as_nchw(fake)
     mix = torch.from_numpy(np.array(jax.vmap(jax.random.uniform)(keys)))
-    value_, penalty_ = trainer.discriminator_loss(real_, fake_, mix)
+    value_, penalty_ = trainer.discriminator_loss(real_, fake_, mix, labels_)
     value_.backward()
     np.testing.assert_allclose(value_.item(), value, atol=1e-4)
     np.testing.assert_allclose(
         0 if penalty_ is None else penalty_.item(), penalty, atol=1e-4
     )
     with torch.no_grad():
-        np.testing.assert_allclose(trainer.discriminator(real_), logits, atol=1e-4)
+        logits_ = trainer.discriminator(real_, labels_)
+    np.testing.assert_allclose(logits_, logits, atol=1e-4)
     assert_gradients_agree(trainer.discriminator, gradients)
 
     @jax.jit
     def generator(params):
-        fake, _ = draw(state.generator.replace(params=params), z)
+        fake, _ = draw(state.generator.replace(params=params), z, conditional)
         variables = {"params": state.discriminator.params}
-        logits = [gan.discriminator.apply(variables, x) for x in (real, fake)]
+        logits = [gan.discriminator.apply(variables, x, *context) for x in (real, fake)]
         return gan.loss.generator(*logits)
 
     value, gradients = jax.value_and_grad(generator)(state.generator.params)
-    value_ = trainer.generator_loss(real_, z_)
+    value_ = trainer.generator_loss(real_, z_, labels_)
     value_.backward()
     np.testing.assert_allclose(value_.item(), value, atol=1e-4)
     assert_gradients_agree(trainer.generator, gradients)
@@ -197,14 +220,19 @@ def test_optimisers_and_clipping_agree(loss, tuned):
     )
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
-def test_a_step_trains_both_networks(loss):
-    recipe = dataclasses.replace(recipes.recipe(loss), critic_steps=2)
+@pytest.mark.parametrize(
+    ("loss", "conditional"),
+    [(loss, False) for loss in losses.LOSSES] + [("wasserstein_gp", True)],
+)
+def test_a_step_trains_both_networks(loss, conditional):
+    recipe = recipes.recipe(loss, conditional=conditional)
+    recipe = dataclasses.replace(recipe, critic_steps=2)
     torch.manual_seed(0)
     trainer = torch_gan.Trainer(recipe, CPU)
     before = [p.detach().clone() for p in parameters(trainer)]
     images = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8)
-    loss = trainer.train_steps(images, torch.randperm(40), 1, 2, 8)
+    labels = torch.arange(40) % 10
+    loss = trainer.train_steps(images, torch.randperm(40), 1, 2, 8, labels)
     assert torch.isfinite(loss)
     # The last bias cancels out of real minus fake.
     pairs = zip(before[:-1], parameters(trainer), strict=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import runs
+from gan_jax import runs, sampling
 
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
 
@@ -83,11 +83,14 @@ def test_samples_come_from_the_moving_average_as_the_grid_does(
 
 
 def test_more_samples_begin_with_the_fewer(trained):
-    from experiments import sample
+    def draw(num_samples, seed):
+        samples = sampling.draw(*sampling.restore(trained[0]), num_samples, seed=seed)
+        assert samples.labels is None
+        return samples.images
 
-    few = sample.draw(trained[0], 3, seed=5)
-    np.testing.assert_array_equal(sample.draw(trained[0], 501, seed=5)[:3], few)
-    assert not np.array_equal(sample.draw(trained[0], 3, seed=6), few)
+    few = draw(3, seed=5)
+    np.testing.assert_array_equal(draw(501, seed=5)[:3], few)
+    assert not np.array_equal(draw(3, seed=6), few)
 
 
 def test_the_run_goes_on_from_where_it_was_and_refuses_less(trained):

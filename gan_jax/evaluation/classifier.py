@@ -1,0 +1,256 @@
+"""The classifier whose features samples are measured in, trained by the project itself.
+
+A small convolutional network, trained once on the training split of a data set and
+kept in the user's cache folder. A distance in its features depends on its weights, so
+every evaluation records their hash: numbers compare only where the hashes agree.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+
+from gan_jax.convolution import Conv
+from gan_jax.data import Dataset
+from gan_jax.files import cache_folder, whole_file
+from gan_jax.training import scale_images
+
+Array = jax.Array
+
+_VERSION = 1  # of the architecture and its training: another one is another classifier
+_EPOCHS = 9
+_BATCH = 128
+_PEAK_LR = 3e-3
+_WEIGHT_DECAY = 1e-3
+_BLOCK = 1000  # images that are classified at once
+_SHAPE = (28, 28, 1)
+
+
+class Network(nn.Module):
+    """Two convolutions with max pooling, a layer of features, ten logits: 106,954
+    parameters."""
+
+    num_features: int = 128
+    num_classes: int = 10
+
+    @nn.compact
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """Pixels in [-1, 1], ``[batch, 28, 28, 1]``, to features and logits."""
+        init = nn.initializers.he_normal()
+        for width in (16, 32):
+            x = nn.relu(Conv(width, 3, padding=1, kernel_init=init)(x))
+            batch, height, side, channels = x.shape
+            x = x.reshape(batch, height // 2, 2, side // 2, 2, channels).max((2, 4))
+        x = x.reshape(x.shape[0], -1)
+        features = nn.relu(nn.Dense(self.num_features, kernel_init=init)(x))
+        return features, nn.Dense(self.num_classes)(features)
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A trained network and what there is to know about it.
+
+    Attributes:
+      params: of `Network`.
+      dataset: name of the data set that it was trained on.
+      accuracy: share of the test split that it classifies correctly.
+      sha256: of its weights, hexadecimal.
+    """
+
+    params: Any
+    dataset: str
+    accuracy: float
+    sha256: str
+
+    def describe(self) -> dict[str, Any]:
+        """What an evaluation records of it."""
+        return {
+            "dataset": self.dataset,
+            "accuracy": self.accuracy,
+            "sha256": self.sha256,
+        }
+
+
+@jax.jit
+def _apply(params: Any, images: Array) -> tuple[Array, Array]:
+    features, logits = Network().apply({"params": params}, scale_images(images))
+    return features, jnp.argmax(logits, axis=-1)
+
+
+def classify(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Features and predicted classes of images.
+
+    Args:
+      classifier: a trained one.
+      images: uint8, ``[N, 28, 28, 1]``.
+
+    Returns:
+      Features, float64 ``[N, 128]``, and classes, int32 ``[N]``.
+    """
+    return _classify(classifier.params, images)
+
+
+def _classify(params: Any, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    features, classes = [np.zeros((0, Network.num_features))], [np.zeros(0, np.int32)]
+    for start in range(0, len(images), _BLOCK):
+        part = images[start : start + _BLOCK]
+        padded = np.zeros((_BLOCK, *_SHAPE), np.uint8)  # one shape, one compilation
+        padded[: len(part)] = part
+        block = [np.asarray(out)[: len(part)] for out in _apply(params, padded)]
+        features.append(block[0].astype(np.float64))
+        classes.append(block[1].astype(np.int32))
+    return np.concatenate(features), np.concatenate(classes)
+
+
+def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
+    """Trains a network: AdamW with a cosine schedule, cross-entropy.
+
+    Args:
+      dataset: training split.
+      seed: of the initial weights and of the order of the images.
+      epochs: passes over the data.
+
+    Returns:
+      Its params.
+    """
+    images, labels = jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
+    batch = min(_BATCH, len(images))
+    per_epoch = len(images) // batch
+    schedule = optax.cosine_decay_schedule(_PEAK_LR, epochs * per_epoch)
+    optimiser = optax.adamw(schedule, weight_decay=_WEIGHT_DECAY)
+    init_key, order_key = jax.random.split(jax.random.key(seed))
+
+    def loss(params: Any, index: Array) -> Array:
+        _, logits = Network().apply({"params": params}, scale_images(images[index]))
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels[index])
+        return jnp.mean(losses)
+
+    def step(order: Array, i: Array, carry: Any) -> Any:
+        params, state = carry
+        index = jax.lax.dynamic_slice_in_dim(order, i * batch, batch)
+        gradients = jax.grad(loss)(params, index)
+        updates, state = optimiser.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state
+
+    def epoch(number: Array, carry: Any) -> Any:
+        key = jax.random.fold_in(order_key, number)
+        order = jax.random.permutation(key, len(images))
+        return jax.lax.fori_loop(0, per_epoch, partial(step, order), carry)
+
+    @jax.jit
+    def run() -> Any:
+        params = Network().init(init_key, jnp.zeros((1, *_SHAPE)))["params"]
+        carry = (params, optimiser.init(params))
+        return jax.lax.fori_loop(0, epochs, epoch, carry)[0]
+
+    return jax.block_until_ready(run())
+
+
+def load_or_train(
+    training_split: Dataset,
+    test_split: Dataset,
+    *,
+    seed: int = 0,
+    epochs: int = _EPOCHS,
+    folder: pathlib.Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Classifier:
+    """The classifier of a data set: from the cache, or trained and put there.
+
+    Args:
+      training_split: what it is trained on.
+      test_split: what its accuracy is measured on.
+      seed: of its training.
+      epochs: of its training.
+      folder: where it is kept; by default ``classifiers`` in the user's cache folder.
+      say: takes a line when it is trained, or when the cache is damaged.
+
+    Returns:
+      The classifier.
+    """
+    about = {
+        "version": _VERSION,
+        "dataset": training_split.name,
+        "data": _data_hash(training_split, test_split),
+        "seed": seed,
+        "epochs": epochs,
+    }
+    name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
+    folder = folder or cache_folder() / "classifiers"
+    path = folder / f"{training_split.name}-{name}.npz"
+    if path.exists():
+        try:
+            return _read(path, about)
+        except _Damaged as error:
+            say(f"the cached classifier {path} is damaged ({error}): training another")
+    say(
+        f"training the classifier of {training_split.name} that samples are measured"
+        " with (once, up to two minutes)"
+    )
+    params = jax.tree.map(np.asarray, train(training_split, seed=seed, epochs=epochs))
+    predicted = _classify(params, test_split.images)[1]
+    accuracy = float(np.mean(predicted == test_split.labels))
+    classifier = Classifier(params, training_split.name, accuracy, _hash(params))
+    _write(path, classifier, about)
+    say(f"its test accuracy is {accuracy:.2%}; kept in {path}")
+    return classifier
+
+
+class _Damaged(ValueError):
+    """A cached classifier cannot be used."""
+
+
+def _flat(params: Any) -> dict[str, np.ndarray]:
+    return flax.traverse_util.flatten_dict(params, sep="/")
+
+
+def _hash(params: Any) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(_flat(params).items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _data_hash(*splits: Dataset) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(np.ascontiguousarray(split.images))
+        digest.update(np.ascontiguousarray(split.labels))
+    return digest.hexdigest()
+
+
+def _write(path: pathlib.Path, classifier: Classifier, about: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = json.dumps(about | classifier.describe())
+    with whole_file(path) as file:
+        np.savez(file, meta=np.array(meta), **_flat(classifier.params))
+
+
+def _read(path: pathlib.Path, about: dict[str, Any]) -> Classifier:
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta = json.loads(str(arrays.pop("meta")))
+        recorded = {name: meta.pop(name) for name in about if name != "dataset"}
+        params = flax.traverse_util.unflatten_dict(arrays, sep="/")
+        classifier = Classifier(params, **meta)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise _Damaged(" ".join(str(error).split())[:100]) from error
+    if recorded | {"dataset": classifier.dataset} != about:
+        raise _Damaged("it is of another data set")
+    if _hash(params) != classifier.sha256:
+        raise _Damaged("its weights differ from their recorded hash")
+    return classifier

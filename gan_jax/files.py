@@ -1,0 +1,50 @@
+"""Files that appear whole or not at all, and the user's cache folder."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from gan_jax.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """Opens a file for writing that appears whole or not at all.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        os.replace(part, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            why = error.strerror or error
+            raise UserError(
+                f"cannot write {path} ({why}): free the space, or name another"
+            ) from error
+        raise
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a whole text file or none: a reader never sees half of one."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def cache_folder() -> pathlib.Path:
+    """Where what takes long to make is kept for the next time.
+
+    ``$GAN_JAX_CACHE_DIR``, else ``gan_jax`` in ``$XDG_CACHE_HOME`` or ~/.cache.
+    """
+    named = os.environ.get("GAN_JAX_CACHE_DIR")
+    if named:
+        return pathlib.Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(base).expanduser() / "gan_jax"

@@ -1,0 +1,152 @@
+"""Images from a trained GAN: drawn, written to a file, read again."""
+
+import os
+import pathlib
+import zipfile
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import recipes, runs, training
+from gan_jax.errors import UserError
+from gan_jax.files import whole_file
+
+_BATCH = 500
+_SHAPE = (28, 28, 1)
+
+
+class Samples(NamedTuple):
+    """Images, real or generated.
+
+    Attributes:
+      images: uint8, ``[N, 28, 28, 1]``.
+      labels: int32, ``[N]``: the classes that a conditional GAN was asked for; None
+        of an unconditional one.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+
+def restore(workdir: pathlib.Path) -> tuple[training.GAN, training.GANState]:
+    """A run's GAN and the state of its newest checkpoint, on the first device.
+
+    Raises:
+      UserError: there is no run, no checkpoint in it yet, or a damaged one.
+    """
+    gan = recipes.make_gan(runs.read_config(workdir).recipe)
+    runs.require_checkpoint(workdir)
+    checkpoints = runs.Checkpoints(workdir)
+    try:
+        state = checkpoints.restore(
+            jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
+        )
+    finally:
+        checkpoints.close()
+    return gan, state
+
+
+@jax.jit(static_argnums=0)
+def _batch(
+    gan: training.GAN, state: training.GANState, z: jax.Array, labels: jax.Array | None
+) -> jax.Array:
+    return training.to_uint8(training.generate(gan, state, z, labels))
+
+
+def draw(
+    gan: training.GAN,
+    state: training.GANState,
+    num_samples: int,
+    *,
+    seed: int = 0,
+    label: int | None = None,
+) -> Samples:
+    """Draws images from a state.
+
+    The first n images of a seed are the same, however many are drawn.
+
+    Args:
+      gan: what is trained.
+      state: at any step.
+      num_samples: how many.
+      seed: of the latents.
+      label: the class of all of them; by default a conditional GAN takes its classes
+        in turns.
+
+    Returns:
+      Images, and labels where the GAN is conditional.
+
+    Raises:
+      UserError: a label for an unconditional GAN, or one that it does not know.
+    """
+    if label is not None and gan.num_classes is None:
+        raise UserError(
+            f"--label={label} asks an unconditional GAN for a class: leave it out, or"
+            " train with --conditional"
+        )
+    if label is not None and not 0 <= label < gan.num_classes:
+        raise UserError(f"--label={label} must be in 0 ... {gan.num_classes - 1}")
+    labels = None
+    padded = -(-num_samples // _BATCH) * _BATCH
+    if gan.num_classes is not None:
+        turns = jnp.arange(padded, dtype=jnp.int32) % gan.num_classes
+        labels = turns if label is None else jnp.full_like(turns, label)
+    key = jax.random.key(seed)
+    batches = []
+    for i in range(padded // _BATCH):
+        z = jax.random.normal(jax.random.fold_in(key, i), (_BATCH, gan.latent_size))
+        part = None if labels is None else labels[i * _BATCH : (i + 1) * _BATCH]
+        batches.append(np.asarray(_batch(gan, state, z, part)))
+    images = np.concatenate(batches)[:num_samples]
+    return Samples(images, None if labels is None else np.asarray(labels)[:num_samples])
+
+
+def write_npz(path: pathlib.Path, samples: Samples) -> None:
+    """Writes ``images`` and, where there are any, ``labels``; whole or not at all."""
+    arrays = {name: a for name, a in samples._asdict().items() if a is not None}
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_npz(path: pathlib.Path) -> Samples:
+    """Reads what `write_npz`, or another program, has written.
+
+    Raises:
+      UserError: there is no such file, it is damaged, or it holds something else than
+        images uint8 [N, 28, 28, 1] and perhaps labels [N] of 0 ... 9.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        why = os.strerror(error.errno) if getattr(error, "errno", None) else error
+        raise UserError(
+            f"{path} cannot be read as an .npz file ({why}): write one with"
+            " python -m experiments.sample --output=F.npz"
+        ) from error
+    if "images" not in arrays:
+        raise UserError(
+            f"{path} holds no array called images (but"
+            f" {', '.join(arrays) or 'nothing'}): write uint8 [N, 28, 28, 1] as that"
+        )
+    images, labels = arrays["images"], arrays.get("labels")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != _SHAPE:
+        raise UserError(
+            f"the images of {path} are {images.dtype} {list(images.shape)}: they must"
+            " be uint8 [N, 28, 28, 1], with 0 the background"
+        )
+    if labels is None:
+        return Samples(images)
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise UserError(
+            f"the labels of {path} are {labels.dtype} {list(labels.shape)}: they must"
+            f" be int32 [{len(images)}], one for each image"
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < recipes.NUM_CLASSES:
+        raise UserError(
+            f"the labels of {path} go from {labels.min()} to {labels.max()}: they must"
+            f" be in 0 ... {recipes.NUM_CLASSES - 1}"
+        )
+    return Samples(images, labels.astype(np.int32))
