@@ -37,7 +37,8 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     An `OSError` counts as one: a full disk, a folder without permission.
     """
     del argv
-    logging.set_verbosity(logging.WARNING)
+    # Orbax logs as an error what it then raises, and what is raised is said below.
+    logging.set_verbosity(logging.FATAL)
     try:
         configure_jax()
         main()

@@ -23,6 +23,13 @@ from gan_jax.penalties import PENALTIES
 _LOSS = flags.DEFINE_string(
     "loss", "wasserstein_gp", f"What to train: {', '.join(LOSSES)}."
 )
+_RECIPE = flags.DEFINE_string(
+    "recipe",
+    "tuned",
+    "Which numbers a loss is trained with: published, those of its paper and of the"
+    " reference networks; or tuned, those that gave better samples after one epoch of"
+    " Fashion-MNIST (docs/quality.md). The flags below replace single numbers.",
+)
 _CONDITIONAL = flags.DEFINE_boolean(
     "conditional",
     None,
@@ -131,6 +138,7 @@ def main() -> None:
         cli.require_positive(flag)
     recipe = recipes.recipe(
         _LOSS.value,
+        _RECIPE.value,
         conditional=_CONDITIONAL.value,
         batch_size=_BATCH_SIZE.value,
         penalty=_PENALTY.value,

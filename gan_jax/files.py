@@ -16,7 +16,7 @@ def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
     Raises:
       UserError: it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             yield file

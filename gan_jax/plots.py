@@ -2,9 +2,11 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+
+from gan_jax.errors import UserError
 
 # matplotlib takes half a second to import: where it is used, not here.
 
@@ -32,16 +34,51 @@ def image_grid(images: np.ndarray, columns: int = 10) -> np.ndarray:
     return grid[:-_BORDER, :-_BORDER]
 
 
-def save_grid(path: pathlib.Path, images: np.ndarray, columns: int = 10) -> None:
+def save_grid(
+    path: pathlib.Path | BinaryIO, images: np.ndarray, columns: int = 10
+) -> None:
     """Writes `image_grid` as a PNG, each pixel two screen pixels wide.
 
-    The same images give the same bytes.
+    To a path, or to a file that is open. The same images give the same bytes.
     """
     from PIL import Image
 
     grid = image_grid(images, columns)
     grid = grid.repeat(_SCALE, axis=0).repeat(_SCALE, axis=1)
     Image.fromarray(grid).save(path, format="PNG")
+
+
+def save_film(
+    file: BinaryIO, pictures: Sequence[pathlib.Path], milliseconds: int
+) -> None:
+    """Writes a GIF that shows pictures one after another, for ever.
+
+    Args:
+      file: open for writing.
+      pictures: PNG files of equal size, in order.
+      milliseconds: how long each is shown; the last, ten times as long.
+
+    Raises:
+      UserError: one of them is damaged.
+    """
+    from PIL import Image
+
+    frames = []
+    for path in pictures:
+        try:
+            with Image.open(path) as picture:
+                frames.append(picture.convert("L"))
+        except OSError as error:
+            raise UserError(f"{path} is damaged: delete it, and run again") from error
+    duration = [milliseconds] * (len(frames) - 1) + [10 * milliseconds]
+    frames[0].save(
+        file,
+        format="GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=duration,
+        loop=0,
+    )
 
 
 # Panels of the curves: title, and the metrics that share its axes.

@@ -103,6 +103,66 @@ def draw(
     return Samples(images, None if labels is None else np.asarray(labels)[:num_samples])
 
 
+def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
+    """Points from ``a`` to ``b`` along a great circle, their lengths interpolated.
+
+    A straight line between Gaussian latents leaves the shell where they lie.
+
+    Args:
+      a: ``[..., dimension]``, not zero.
+      b: the same, and not opposite to ``a``.
+      t: places in [0, 1], ``[steps]``.
+
+    Returns:
+      ``[..., steps, dimension]``.
+
+    Source: Shoemake 1985; White 2016, https://arxiv.org/abs/1609.04468
+    """
+    a, b = a[..., None, :], b[..., None, :]
+    t = t[:, None].reshape(*[1] * (a.ndim - 2), -1, 1)
+    lengths = [jnp.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b)]
+    a, b = a / lengths[0], b / lengths[1]
+    # Accurate for near and far pairs alike, unlike the arc cosine of a.b.
+    angle = 2 * jnp.arctan2(
+        jnp.linalg.norm(a - b, axis=-1, keepdims=True),
+        jnp.linalg.norm(a + b, axis=-1, keepdims=True),
+    )
+    # sinc(x) = sin(pi x) / (pi x) has its limit at equal directions.
+    share = [
+        s * jnp.sinc(s * angle / jnp.pi) / jnp.sinc(angle / jnp.pi) for s in (1 - t, t)
+    ]
+    return (share[0] * a + share[1] * b) * ((1 - t) * lengths[0] + t * lengths[1])
+
+
+def interpolate(
+    gan: training.GAN,
+    state: training.GANState,
+    rows: int,
+    *,
+    steps: int = 10,
+    seed: int = 0,
+) -> np.ndarray:
+    """Images on the way between pairs of latents.
+
+    Args:
+      gan: what is trained.
+      state: at any step.
+      rows: pairs; of a conditional GAN, a pair has one class, and they take turns.
+      steps: images of each, both ends included.
+      seed: of the latents.
+
+    Returns:
+      uint8, ``[rows, steps, 28, 28, 1]``.
+    """
+    ends = jax.random.normal(jax.random.key(seed), (2, rows, gan.latent_size))
+    z = slerp(ends[0], ends[1], jnp.linspace(0, 1, steps))
+    labels = None
+    if gan.num_classes is not None:
+        labels = jnp.repeat(jnp.arange(rows) % gan.num_classes, steps)
+    images = _batch(gan, state, z.reshape(-1, gan.latent_size), labels)
+    return np.asarray(images).reshape(rows, steps, *_SHAPE)
+
+
 def write_npz(path: pathlib.Path, samples: Samples) -> None:
     """Writes ``images`` and, where there are any, ``labels``; whole or not at all."""
     arrays = {name: a for name, a in samples._asdict().items() if a is not None}

@@ -127,6 +127,49 @@ def test_the_grid_of_real_images_has_a_class_a_column(dataset):
         assert (grid[:, label] == dataset.images[label]).all()
 
 
+def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(
+    whole, tmp_path, dataset
+):
+    """And nothing that is computed depends on it."""
+    seen = []
+
+    def evaluate(gan, state):
+        seen.append(int(state.step))
+        return {"fcd": 100.0 / seen[-1]}
+
+    made = config(13)
+    runs.prepare(tmp_path / "run", made, overwrite=False)
+    runs.write_config(tmp_path / "run", made)
+    state = loop.train(
+        made,
+        dataset,
+        tmp_path / "run",
+        schedule=dataclasses.replace(SCHEDULE, evaluate_every=5),
+        evaluate=evaluate,
+        devices=jax.devices()[:1],
+        say=lambda line: None,
+    )
+    assert seen == [5, 10, 13]
+    lines = runs.read_metrics(tmp_path / "run")
+    logged = {line["step"]: line["fcd"] for line in lines if "fcd" in line}
+    assert logged == {5: 20.0, 10: 10.0, 13: pytest.approx(100 / 13)}
+    chex.assert_trees_all_equal(state.generator, whole[1].generator)
+
+
+def test_the_grid_of_a_conditional_gan_has_a_latent_a_row_and_a_class_a_column():
+    gan = recipes.make_gan(recipes.recipe("hinge", conditional=True))
+    key = jax.random.key(0)
+    state = training.init_state(gan, key, (28, 28, 1))
+    grid = np.asarray(loop.grid_sampler(gan, key)(state))
+    z_key = jax.random.fold_in(key, 2**32 - 1)
+    latents = jax.random.normal(z_key, (100, gan.latent_size))[:10]
+    for label in (0, 7):
+        labels = np.full(10, label)
+        column = training.to_uint8(training.generate(gan, state, latents, labels))
+        difference = grid[label::10].astype(int) - np.asarray(column, int)
+        assert np.abs(difference).max() <= 1
+
+
 def test_the_samples_of_a_grid_are_of_the_same_latents_every_time():
     gan = recipes.make_gan(recipes.recipe("hinge"))
     key = jax.random.key(0)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import plots
+from gan_jax.errors import UserError
 
 
 def images(count):
@@ -34,6 +35,38 @@ def test_a_saved_grid_is_the_grid_twice_as_large_and_the_same_bytes_again():
     pixels = np.asarray(Image.open(first))
     np.testing.assert_array_equal(pixels[::2, ::2], plots.image_grid(images(6), 3))
     np.testing.assert_array_equal(pixels[1::2, 1::2], pixels[::2, ::2])
+
+
+def test_curves_of_what_is_measured_at_few_steps_have_a_panel_too(tmp_path):
+    names = ("d_loss", "g_loss", "real_logit", "fake_logit")
+    names += ("d_gradient_norm", "g_gradient_norm")
+    lines = [{"step": step} | dict.fromkeys(names, 1.0) for step in (10, 20, 30)]
+    lines[2]["fcd"] = 5.0
+    path = tmp_path / "curves.png"
+    plots.save_curves(path, lines)
+    assert Image.open(path).size[0] == pytest.approx(4 * 4.2 * 110, rel=0.01)
+
+
+def test_a_film_shows_every_picture_in_order_and_rests_on_the_last(tmp_path):
+    pictures = []
+    for grey in (10, 100, 200):
+        pictures.append(tmp_path / f"{grey}.png")
+        Image.new("L", (8, 6), grey).save(pictures[-1])
+    film = io.BytesIO()
+    plots.save_film(film, pictures, milliseconds=50)
+    with Image.open(film) as gif:
+        assert gif.n_frames == 3
+        assert gif.info["loop"] == 0
+        for i, (grey, duration) in enumerate(((10, 50), (100, 50), (200, 500))):
+            gif.seek(i)
+            assert gif.info["duration"] == duration
+            assert abs(gif.convert("L").getpixel((3, 3)) - grey) <= 1
+
+
+def test_a_damaged_picture_of_a_film_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"a\.png is damaged"):
+        plots.save_film(io.BytesIO(), [tmp_path / "a.png"], milliseconds=50)
 
 
 @pytest.mark.parametrize("penalised", [False, True])

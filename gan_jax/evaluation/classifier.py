@@ -208,6 +208,10 @@ def load_or_train(
     return classifier
 
 
+# What NumPy raises for a file that is cut off.
+_NOT_NPZ = (EOFError, zipfile.BadZipFile)
+
+
 class _Damaged(ValueError):
     """A cached classifier cannot be used."""
 
@@ -247,7 +251,7 @@ def _read(path: pathlib.Path, about: dict[str, Any]) -> Classifier:
         recorded = {name: meta.pop(name) for name in about if name != "dataset"}
         params = flax.traverse_util.unflatten_dict(arrays, sep="/")
         classifier = Classifier(params, **meta)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, *_NOT_NPZ) as error:
         raise _Damaged(" ".join(str(error).split())[:100]) from error
     if recorded | {"dataset": classifier.dataset} != about:
         raise _Damaged("it is of another data set")

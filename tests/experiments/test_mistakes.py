@@ -1,5 +1,6 @@
 """A user's mistake is one line that says what to do, status 2, and nothing written."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import recipes, runs
+from gan_jax import recipes, runs, training
 from tests.data.test_idx import pack
 
 # What a case's folder holds before the call: see `folder`.
@@ -61,7 +62,12 @@ TRAIN = {
     "clip": (["--loss=hinge", "--clip=0.01"], "contradicts --loss=hinge"),
     "negative clip": (["--loss=wasserstein", "--clip=-1"], "--clip=-1.0"),
     "beta of no use": (["--loss=wasserstein", "--beta1=0.9"], "Adam's.*rmsprop"),
-    "weight": (["--loss=hinge", "--penalty_weight=1"], "without a penalty"),
+    "weight": (
+        ["--recipe=published", "--loss=hinge", "--penalty_weight=1"],
+        "without a penalty",
+    ),
+    "recipe": (["--recipe=tune"], "did you mean 'tuned'"),
+    "evaluations": (["--evaluate_every=0"], "--evaluate_every=0"),
     # folders
     "endless name": (["--workdir={0}/" + 300 * "x"], "File name too long"),
     "no workdir": (["--workdir="], "--workdir is empty"),
@@ -101,6 +107,68 @@ SAMPLE = {
         ["--workdir={0}/run", "--output={0}/a.png", "--num_samples=10001"],
         "use .npz",
     ),
+    "class of an unconditional run": (
+        ["--workdir={0}/trained", "--output={0}/a.png", "--label=3"],
+        "unconditional GAN for a class",
+    ),
+}
+
+EVALUATE = {
+    "nothing": ([], "nothing to evaluate"),
+    "empty folder": (["--workdir={0}/empty"], "no run in .*empty"),
+    "no folder": (["--workdir={0}/nowhere"], "no run in .*nowhere"),
+    "no checkpoint": (["--workdir={0}/run"], "no checkpoint yet"),
+    "damaged run": (["--workdir={0}/damaged"], "config.json is damaged"),
+    "damaged checkpoint": (["--workdir={0}/torn"], "checkpoint 1 in .* cannot be read"),
+    "one good, one not": (["--workdir={0}/trained,{0}/empty"], "no run in .*empty"),
+    "twice": (["--workdir={0}/trained,{0}/trained"], "named twice"),
+    "no file": (["--samples={0}/no.npz"], "No such file"),
+    "no samples file": (["--samples={0}/file"], "cannot be read as an .npz"),
+    "shape": (["--samples={0}/wide.npz"], r"uint8 \[9, 32, 32, 1\]: they must"),
+    "type": (["--samples={0}/float.npz"], r"float32 \[9, 28, 28, 1\]: they must"),
+    "fewer than asked": (
+        ["--samples={0}/nine.npz", "--num_samples=10"],
+        "holds 9 images and --num_samples asks for 10",
+    ),
+    "fewer than needed": (
+        ["--samples={0}/nine.npz", "--num_samples=5"],
+        "precision, .* need at least 6 samples, and there are 5",
+    ),
+    "no sample": (["--workdir={0}/trained", "--num_samples=0"], "--num_samples=0"),
+    "data set": (
+        ["--workdir={0}/trained", "--dataset=garment"],
+        "did you mean 'garments'",
+    ),
+    "different data": (["--workdir={0}/trained,{0}/digits"], "different data sets"),
+    "seed": (["--workdir={0}/trained", "--seed=-1"], "--seed=-1"),
+    "table": (["--workdir={0}/trained", "--markdown={0}"], "is a folder"),
+}
+
+INTERPOLATE = {
+    "no workdir": ([], "--workdir is missing"),
+    "no run": (["--workdir={0}/empty"], "no run in"),
+    "no checkpoint": (["--workdir={0}/run"], "no checkpoint yet"),
+    "no rows": (["--workdir={0}/trained", "--rows=0"], "--rows=0"),
+    "rows": (["--workdir={0}/trained", "--rows=101"], "more than 100"),
+    "no time": (["--workdir={0}/trained", "--milliseconds=0"], "--milliseconds=0"),
+}
+
+QUALITY = {
+    "GAN": (["--gans=nonsaturatin"], "did you mean 'nonsaturating'"),
+    "no GAN": (["--gans="], "nothing to train"),
+    "program": (["--programs=peers"], "did you mean 'peer'"),
+    "seeds": (["--seeds=0"], "--seeds=0"),
+    "samples": (["--num_samples=5"], "need at least 6 samples"),
+    "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
+    "table": (["--markdown={0}/nowhere/a.md"], "cannot write"),
+}
+
+PROGRAMS = {
+    "train": TRAIN,
+    "sample": SAMPLE,
+    "evaluate": EVALUATE,
+    "interpolate": INTERPOLATE,
+    "quality": QUALITY,
 }
 
 
@@ -116,6 +184,17 @@ def folder(tmp_path_factory):
         runs.prepare(root / name, config, overwrite=False)
         runs.write_config(root / name, config)
     (root / "damaged" / "config.json").write_text('{"flags"')
+    (root / "empty").mkdir()
+    _save_run(root / "trained", config)
+    _save_run(root / "torn", config)
+    for path in (root / "torn" / "checkpoints" / "1").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:10])
+    _save_run(root / "digits", dataclasses.replace(config, dataset="mnist"))
+    shape = (9, 28, 28, 1)
+    np.savez(root / "nine.npz", images=np.zeros(shape, np.uint8))
+    np.savez(root / "float.npz", images=np.zeros(shape, np.float32))
+    np.savez(root / "wide.npz", images=np.zeros((9, 32, 32, 1), np.uint8))
     (root / "half").mkdir()
     (root / "cut").mkdir()
     cut_off = gzip.compress(pack(np.zeros((60_000, 28, 28), np.uint8)))[:-20]
@@ -124,6 +203,16 @@ def folder(tmp_path_factory):
             (root / name / file).write_bytes(cut_off)
     (root / "half" / "train-labels-idx1-ubyte.gz").unlink()
     return root
+
+
+def _save_run(folder, config):
+    """A run with a checkpoint of untrained networks."""
+    runs.prepare(folder, config, overwrite=False)
+    runs.write_config(folder, config)
+    gan = recipes.make_gan(config.recipe)
+    checkpoints = runs.Checkpoints(folder)
+    checkpoints.save(1, training.init_state(gan, jax.random.key(0), (28, 28, 1)))
+    checkpoints.close()
 
 
 def call(module, cases, folder):
@@ -155,18 +244,18 @@ def entries(folder):
 def results(folder):
     before = entries(folder)
     made = {
-        "train": call("experiments.train", TRAIN, folder),
-        "sample": call("experiments.sample", SAMPLE, folder),
+        name: call(f"experiments.{name}", cases, folder)
+        for name, cases in PROGRAMS.items()
     }
     return made | {"left": set(entries(folder)) - set(before)}
 
 
-CASES = [("train", case) for case in TRAIN] + [("sample", case) for case in SAMPLE]
+CASES = [(name, case) for name, cases in PROGRAMS.items() for case in cases]
 
 
 @pytest.mark.parametrize(("program", "case"), CASES)
 def test_a_mistake_is_one_line_with_status_2(program, case, results):
-    words = {"train": TRAIN, "sample": SAMPLE}[program][case][1]
+    words = PROGRAMS[program][case][1]
     result = results[program][case]
     assert result["status"] == 2
     assert len(result["stderr"].splitlines()) == 1, result["stderr"]

@@ -113,11 +113,76 @@ def test_auto_is_fashion_mnist_where_it_is(tmp_path):
     assert contents["flags"]["dataset"] == "fashion_mnist"
 
 
-@pytest.mark.parametrize("name", ["train", "sample", "benchmark"])
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("conditional") / "run"
+    flags = ("--dataset=garments", "--batch_size=8", "--loss=hinge", "--conditional")
+    done = train(workdir, *flags, "--steps=4", "--sample_every=2")
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def test_a_conditional_run_draws_the_class_that_is_asked_for(conditional, tmp_path):
+    workdir, done = conditional
+    assert "conditional hinge on garments" in done.stdout
+    output = tmp_path / "samples.npz"
+    flags = (f"--workdir={workdir}", "--num_samples=12", f"--output={output}")
+    for more, labels in (((), [*range(10), 0, 1]), (("--label=7",), [7] * 12)):
+        done = python("-m", "experiments.sample", *flags, *more)
+        assert done.returncode == 0, done.stderr
+        with np.load(output) as arrays:
+            assert arrays["labels"].dtype == np.int32
+            assert arrays["labels"].tolist() == labels
+            assert arrays["images"].shape == (12, 28, 28, 1)
+
+
+def test_evaluate_measures_runs_and_files_side_by_side(conditional, trained, tmp_path):
+    output, table = tmp_path / "samples.npz", tmp_path / "table.md"
+    flags = (f"--workdir={conditional[0]}", "--num_samples=60", f"--output={output}")
+    assert python("-m", "experiments.sample", *flags).returncode == 0
+    done = python(
+        "-m",
+        "experiments.evaluate",
+        f"--workdir={conditional[0]},{trained[0]}",
+        f"--samples={output}",
+        "--num_samples=50",
+        f"--markdown={table}",
+        "--quick",
+        GAN_JAX_CACHE_DIR=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
+    assert {"training images", "noise", str(output), str(trained[0])} <= set(rows)
+    # The file holds what the run draws: the same numbers.
+    mine, file = (rows[str(name)].split() for name in (conditional[0], output))
+    assert mine[1:] == file[1:]
+    document = json.loads((conditional[0] / "evaluation.json").read_text())
+    assert 0 <= document["values"]["class_accuracy"] <= 1
+    assert (trained[0] / "neighbours.png").exists()
+    assert table.read_text().count("\n| ") == 6
+    assert len(list((tmp_path / "classifiers").iterdir())) == 1
+
+
+def test_interpolate_leaves_a_picture_and_a_film(conditional):
+    workdir, _ = conditional
+    done = python("-m", "experiments.interpolate", f"--workdir={workdir}", "--rows=3")
+    assert done.returncode == 0, done.stderr
+    picture = Image.open(workdir / "interpolation.png")
+    assert picture.size == (2 * (10 * 30 - 2), 2 * (3 * 30 - 2))
+    assert Image.open(workdir / "training.gif").n_frames == 2
+    assert done.stdout.split() == [
+        str(workdir / "interpolation.png"),
+        str(workdir / "training.gif"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["train", "sample", "benchmark", "evaluate", "interpolate", "quality"]
+)
 def test_help_says_how_to_call_it(name):
     done = python("-m", f"experiments.{name}", "--help")
     assert f"python -m experiments.{name}" in done.stdout
-    assert "--output" in done.stdout or "--loss" in done.stdout
+    assert "--workdir" in done.stdout or "--loss" in done.stdout
     assert "Traceback" not in done.stderr
 
 
@@ -126,7 +191,8 @@ import sys, time
 start = time.perf_counter()
 import gan_jax
 seconds = time.perf_counter() - start
-from gan_jax import loop, losses, parallel, penalties, recipes, runs, training, data
+from gan_jax import data, evaluation, loop, losses, parallel, penalties, recipes
+from gan_jax import runs, sampling, training
 data.load("garments", garments_size=10)
 print(seconds, "tensorflow" in sys.modules)
 """

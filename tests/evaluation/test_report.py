@@ -1,0 +1,197 @@
+"""All measures at once, and several sets of samples side by side."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import loop, recipes, runs, sampling, training
+from gan_jax.errors import UserError
+from gan_jax.evaluation import comparison, frechet, report
+from gan_jax.evaluation.classifier import classify
+
+COUNT = 200
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_JAX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield report.load_reference("garments", quick=True, say=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def floor(reference):
+    return report.measure(report.floor(reference, COUNT), reference)
+
+
+def test_the_reference_is_the_test_split_and_its_classifier_is_good(reference):
+    assert reference.classifier.accuracy > 0.95
+    assert len(reference.features) == len(reference.test_split.images) == 2000
+    assert not np.array_equal(
+        reference.test_split.images, reference.training_split.images
+    )
+
+
+def test_training_images_are_near_the_test_images_and_noise_is_far(reference, floor):
+    name, noise = report.ceiling(reference, COUNT)
+    ceiling = report.measure(noise, reference)
+    assert name == "noise"
+    assert ceiling["fcd"] > 20 * floor["fcd"]
+    assert ceiling["kernel_distance"] > 20 * abs(floor["kernel_distance"])
+    assert ceiling["sliced_wasserstein"] > 5 * floor["sliced_wasserstein"]
+    assert floor["precision"] > 0.8 > 0.1 > ceiling["precision"]
+    assert floor["recall"] > 0.8 > 0.1 > ceiling["recall"]
+    assert floor["coverage"] > ceiling["coverage"]
+    assert floor["class_kl"] < 0.1 < ceiling["class_kl"]
+    assert floor["class_accuracy"] > 0.9
+    assert "class_accuracy" not in ceiling  # noise has no labels
+    assert sum(floor["class_histogram"]) == pytest.approx(1)
+
+
+def test_one_class_alone_shows_in_the_class_measures(reference):
+    split = reference.training_split
+    boots = split.images[split.labels == 9][:COUNT]
+    asked_for_bags = sampling.Samples(boots, np.full(len(boots), 8, np.int32))
+    values = report.measure(asked_for_bags, reference)
+    assert values["class_kl"] > 2  # log(10) = 2.30 for one class exactly
+    assert values["class_histogram"][9] > 0.9
+    assert values["class_accuracy"] < 0.1
+
+
+def test_a_damage_that_the_eye_sees_raises_the_distances(reference, floor):
+    samples = report.floor(reference, COUNT)
+    darker = sampling.Samples(samples.images // 2, samples.labels)
+    values = report.measure(darker, reference)
+    for name in ("fcd", "kernel_distance", "sliced_wasserstein"):
+        assert values[name] > floor[name]
+
+
+def test_too_few_samples_say_which_measure_needs_how_many(reference):
+    samples = report.floor(reference, 5)
+    with pytest.raises(UserError, match=r"precision.*at least 6 samples.*there are 5"):
+        report.measure(samples, reference)
+
+
+def test_the_floor_is_other_images_for_another_seed_and_never_one_twice(reference):
+    one, other = (report.floor(reference, 50, seed=seed).images for seed in (0, 1))
+    assert not np.array_equal(one, other)
+    everything = report.floor(reference, 10**6).images
+    assert len({image.tobytes() for image in everything}) == 2000
+
+
+def test_garments_stand_beside_fashion_mnist_as_the_ceiling(reference):
+    split = dataclasses.replace(reference.test_split, name="fashion_mnist")
+    fashion = dataclasses.replace(reference, test_split=split)
+    name, samples = report.ceiling(fashion, 20)
+    assert name == "drawn garments"
+    assert samples.images.shape == (20, 28, 28, 1)
+    assert samples.labels.shape == (20,)
+
+
+def test_the_monitor_measures_the_distance_to_the_training_images(reference):
+    gan = recipes.make_gan(recipes.recipe("hinge"))
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    values = report.Monitor(reference, num_samples=COUNT)(gan, state)
+    images = sampling.draw(gan, state, COUNT).images
+    features, real = (
+        classify(reference.classifier, x)[0]
+        for x in (images, reference.training_split.images)
+    )
+    assert values == {"fcd": pytest.approx(frechet.frechet_distance(features, real))}
+
+
+# Several at once
+
+
+@pytest.fixture(scope="module")
+def compared(reference, tmp_path_factory):
+    """Three runs of three steps, two of them of one configuration, and a file."""
+    root = tmp_path_factory.mktemp("runs")
+    dataset = dataclasses.replace(
+        reference.training_split,
+        images=reference.training_split.images[:64],
+        labels=reference.training_split.labels[:64],
+    )
+    subjects = []
+    for name, loss, seed in (("a", "hinge", 0), ("b", "hinge", 1), ("c", "kl", 0)):
+        recipe = recipes.recipe(loss, batch_size=8)
+        config = runs.Config(recipe, "garments", seed, 3)
+        runs.prepare(root / name, config, overwrite=False)
+        runs.write_config(root / name, config)
+        devices = jax.devices()[:1]
+        loop.train(config, dataset, root / name, devices=devices, say=lambda line: None)
+        subjects.append(comparison.run_subject(root / name, COUNT, 0))
+    sampling.write_npz(root / "real.npz", report.floor(reference, COUNT + 1, seed=5))
+    subjects.append(comparison.file_subject(root / "real.npz", COUNT))
+    values, ceiling = comparison.compare(
+        subjects, reference, COUNT, say=lambda line: None
+    )
+    return root, subjects, values, ceiling
+
+
+def test_the_table_is_sorted_between_floor_and_ceiling(compared):
+    root, subjects, values, ceiling = compared
+    header, rows = comparison.table(values, subjects, ceiling)
+    assert header[:2] == ["samples", "FCD"]
+    assert [row[0] for row in rows[:2]] == ["training images", str(root / "real.npz")]
+    assert rows[-1][0] == "noise"
+    fcd = [float(row[1].split(" ")[0]) for row in rows[1:-1]]
+    assert fcd == sorted(fcd)
+    assert all(len(row) == len(header) for row in rows)
+
+
+def test_runs_that_differ_in_their_seed_share_a_row_of_mean_and_deviation(compared):
+    root, subjects, values, ceiling = compared
+    _, rows = comparison.table(values, subjects, ceiling)
+    names = [row[0] for row in rows]
+    assert f"{root / 'a'} + 1 more seed" in names
+    assert str(root / "c") in names
+    assert str(root / "b") not in names
+    one, two = (values[str(root / name)]["fcd"] for name in "ab")
+    cell = rows[names.index(f"{root / 'a'} + 1 more seed")][1]
+    # The deviation of two numbers from n - 1: |difference| / sqrt(2).
+    assert cell == f"{(one + two) / 2:.2f} ± {abs(one - two) / 2**0.5:.2f}"
+
+
+def test_every_run_keeps_its_numbers_and_a_picture_of_its_neighbours(compared):
+    root, subjects, values, _ = compared
+    for subject in subjects[:3]:
+        document = json.loads((subject.folder / "evaluation.json").read_text())
+        assert document["values"] == values[subject.name]
+        assert document["num_samples"] == COUNT
+        assert document["step"] == 3
+        assert len(document["classifier"]["sha256"]) == 64
+        assert document["floor"]["fcd"] < document["ceiling"]["fcd"]
+        assert (subject.folder / "neighbours.png").exists()
+    assert not list(root.glob("*.part"))
+
+
+def test_a_copied_training_image_stands_beside_itself(reference):
+    split = reference.training_split
+    samples = sampling.Samples(split.images[20:40])
+    rows = comparison.beside_nearest(samples, split).reshape(10, 10, 28, 28, 1)
+    np.testing.assert_array_equal(rows[:, 0], split.images[20:30])
+    np.testing.assert_array_equal(rows[:, 1], rows[:, 0])
+    assert (rows[:, 2] != rows[:, 0]).any(axis=(1, 2, 3)).all()
+    assert (
+        len(comparison.beside_nearest(sampling.Samples(samples.images[:7]), split))
+        == 70
+    )
+
+
+def test_a_file_with_fewer_samples_than_are_asked_for_is_refused(compared):
+    with pytest.raises(UserError, match=r"real.npz holds 201 images.*asks for 500"):
+        comparison.file_subject(compared[0] / "real.npz", 500)
+
+
+def test_runs_of_different_data_sets_are_not_compared(compared):
+    subjects = compared[1]
+    config = dataclasses.replace(subjects[0].config, dataset="mnist")
+    other = dataclasses.replace(subjects[0], config=config)
+    with pytest.raises(UserError, match=r"on mnist, .* on garments"):
+        comparison.common_dataset([other, subjects[1]])
+    assert comparison.common_dataset(subjects) == "garments"
+    assert comparison.common_dataset(subjects[3:]) == "fashion_mnist"

@@ -1,0 +1,136 @@
+"""Samples: drawn from a state, written to a file and read again."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import recipes, sampling, training
+from gan_jax.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    gan = recipes.make_gan(recipes.recipe("hinge", conditional=True))
+    return gan, training.init_state(gan, jax.random.key(0), (28, 28, 1))
+
+
+@pytest.fixture(scope="module")
+def unconditional():
+    gan = recipes.make_gan(recipes.recipe("hinge"))
+    return gan, training.init_state(gan, jax.random.key(0), (28, 28, 1))
+
+
+def test_a_conditional_gan_takes_its_classes_in_turns_or_the_one_that_is_asked_for(
+    conditional,
+):
+    turns = sampling.draw(*conditional, 25)
+    np.testing.assert_array_equal(turns.labels, np.arange(25) % 10)
+    assert turns.labels.dtype == np.int32
+    fours = sampling.draw(*conditional, 25, label=4)
+    assert set(fours.labels) == {4}
+    same = turns.labels == 4  # the latents are the same, so only the class differs
+    np.testing.assert_array_equal(fours.images[same], turns.images[same])
+    assert (fours.images[~same] != turns.images[~same]).any(axis=(1, 2, 3)).all()
+
+
+def test_the_first_samples_do_not_depend_on_how_many_there_are(conditional):
+    few, many = (sampling.draw(*conditional, n, seed=3) for n in (3, 501))
+    np.testing.assert_array_equal(few.images, many.images[:3])
+    np.testing.assert_array_equal(few.labels, many.labels[:3])
+    assert many.images.shape == (501, 28, 28, 1)
+    assert len({image.tobytes() for image in many.images}) == 501
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_a_class_that_does_not_exist_is_refused(conditional, label):
+    with pytest.raises(UserError, match=f"--label={label} must be in 0 ... 9"):
+        sampling.draw(*conditional, 1, label=label)
+
+
+def test_an_unconditional_gan_has_no_classes(unconditional):
+    assert sampling.draw(*unconditional, 2).labels is None
+    with pytest.raises(UserError, match="unconditional GAN for a class"):
+        sampling.draw(*unconditional, 1, label=0)
+
+
+def test_an_interpolation_begins_and_ends_at_its_latents(conditional):
+    gan, state = conditional
+    images = sampling.interpolate(gan, state, 12, steps=5, seed=2)
+    assert images.shape == (12, 5, 28, 28, 1)
+    assert images.dtype == np.uint8
+    ends = jax.random.normal(jax.random.key(2), (2, 12, gan.latent_size))
+    for z, column in ((ends[0], 0), (ends[1], -1)):
+        drawn = training.generate(gan, state, z, jnp.arange(12) % 10)
+        expected = np.asarray(training.to_uint8(drawn), int)
+        assert np.abs(images[:, column].astype(int) - expected).max() <= 1
+
+
+def test_a_great_circle_turns_at_a_constant_rate_and_keeps_the_length():
+    """From 0 to 90 degrees in three equal turns, by hand."""
+    a, b = jnp.asarray([2.0, 0.0]), jnp.asarray([0.0, 4.0])
+    path = sampling.slerp(a, b, jnp.linspace(0, 1, 4))
+    angles = np.degrees(np.arctan2(path[:, 1], path[:, 0]))
+    np.testing.assert_allclose(angles, [0, 30, 60, 90], atol=1e-4)
+    lengths = np.linalg.norm(path, axis=1)
+    np.testing.assert_allclose(lengths, [2, 8 / 3, 10 / 3, 4], rtol=1e-5)
+
+
+def test_a_great_circle_between_equal_points_stays_there():
+    a = jnp.asarray([1.0, 2.0, -3.0])
+    path = sampling.slerp(a, a, jnp.linspace(0, 1, 3))
+    np.testing.assert_allclose(path, np.tile(a, (3, 1)), rtol=1e-6)
+
+
+def test_a_file_of_samples_is_read_as_it_was_written(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (7, 28, 28, 1), dtype=np.uint8)
+    for labels in (None, np.arange(7, dtype=np.int32)):
+        path = tmp_path / "samples.npz"
+        sampling.write_npz(path, sampling.Samples(images, labels))
+        again = sampling.read_npz(path)
+        np.testing.assert_array_equal(again.images, images)
+        if labels is None:
+            assert again.labels is None
+        else:
+            np.testing.assert_array_equal(again.labels, labels)
+        assert [p.name for p in tmp_path.iterdir()] == ["samples.npz"]
+
+
+GOOD = np.zeros((3, 28, 28, 1), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"samples": GOOD}, "no array called images (but samples)"),
+        ({}, "no array called images (but nothing)"),
+        ({"images": GOOD[..., 0]}, "are uint8 [3, 28, 28]: they must"),
+        ({"images": np.zeros((3, 32, 32, 3), np.uint8)}, "uint8 [3, 32, 32, 3]"),
+        ({"images": GOOD / 255}, "are float64 [3, 28, 28, 1]"),
+        ({"images": GOOD, "labels": np.arange(2)}, "are int64 [2]: they must be"),
+        ({"images": GOOD, "labels": np.zeros(3)}, "labels of"),
+        ({"images": GOOD, "labels": np.arange(8, 11)}, "go from 8 to 10"),
+        ({"images": np.array([{}], object)}, "cannot be read as an .npz file"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_in_one_line(tmp_path, arrays, words):
+    path = tmp_path / "samples.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match=re.escape(words)) as caught:
+        sampling.read_npz(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_damaged_or_missing_file_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "samples.npz"
+    with pytest.raises(UserError, match="No such file"):
+        sampling.read_npz(path)
+    sampling.write_npz(path, sampling.Samples(GOOD))
+    whole = path.read_bytes()
+    for damaged in (b"", b"text", whole[: len(whole) // 2], whole[:-30]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cannot be read as an \.npz file"):
+            sampling.read_npz(path)
