@@ -1,7 +1,7 @@
 """Pictures: grids of samples, and curves of a run's metrics."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -98,23 +98,52 @@ def save_curves(path: pathlib.Path, lines: Sequence[dict[str, Any]]) -> None:
       path: PNG to write.
       lines: the lines of ``metrics.jsonl``.
     """
+    # Not every line has every metric: samples are measured at few steps.
+    logged = {name for line in lines for name in line}
+    panels = {}
+    for title, names in _PANELS:
+        if logged.intersection(names):
+            panels[title] = {
+                name: [(line["step"], line[name]) for line in lines if name in line]
+                for name in names
+            }
+    logarithmic = ("gradient norms", "FCD to training images")
+    save_panels(path, panels, xlabel="generator steps", logarithmic=logarithmic)
+
+
+def save_panels(
+    path: pathlib.Path,
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
+    *,
+    xlabel: str,
+    columns: int | None = None,
+    logarithmic: Collection[str] = (),
+) -> None:
+    """Draws lines, a panel for each title.
+
+    Args:
+      path: PNG to write.
+      panels: title -> label -> points (x, y); an axis is shared by the labels.
+      xlabel: of every panel.
+      columns: panels in a row; all in one by default.
+      logarithmic: titles of the panels whose y axis is.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # Not every line has every metric: samples are measured at few steps.
-    logged = {name for line in lines for name in line}
-    panels = [(t, names) for t, names in _PANELS if logged.intersection(names)]
-    figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
+    columns = columns or len(panels)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-    ):
-        for name in names:
-            points = [(line["step"], line[name]) for line in lines if name in line]
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+        for label, points in lines.items():
             marker = "." if len(points) < 50 else None
-            axes.plot(*zip(*points, strict=True), label=name, lw=1, marker=marker)
-        axes.set(title=title, xlabel="generator steps")
-        if title == "gradient norms" or title.startswith("FCD"):
+            axes.plot(*zip(*points, strict=True), label=label, lw=1, marker=marker)
+        axes.set(title=title, xlabel=xlabel)
+        if title in logarithmic:
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)

@@ -1,0 +1,47 @@
+"""Whether measures grow with damage that is known."""
+
+import itertools
+from typing import Any
+
+from gan_jax.evaluation import corruptions, report
+from gan_jax.sampling import Samples
+
+DISTANCES = ("fcd", "kernel_distance", "sliced_wasserstein")
+
+
+def calibrate(
+    reference: report.Reference, num_samples: int, seed: int = 0
+) -> dict[str, list[dict[str, Any]]]:
+    """Measures damaged images.
+
+    Args:
+      reference: whose training images are damaged, and whose test split they are
+        compared with.
+      num_samples: images of each.
+      seed: of which ones.
+
+    Returns:
+      Damage -> values for each level from 0 (none) up, ``level`` among them.
+    """
+    clean = report.floor(reference, num_samples, seed)
+    undamaged = {"level": 0.0} | report.measure(clean, reference)
+    results = {}
+    for name, (damage, levels) in corruptions.CORRUPTIONS.items():
+        results[name] = [undamaged]
+        for level in levels:
+            damaged = Samples(damage(clean.images, level), clean.labels)
+            values = report.measure(damaged, reference)
+            results[name].append({"level": level} | values)
+    return results
+
+
+def failures(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """A line for each step of a damage at which a distance does not grow."""
+    return [
+        f"{distance} does not grow from {name} {less['level']:g} to {more['level']:g}:"
+        f" {less[distance]:.4g} to {more[distance]:.4g}"
+        for name, values in results.items()
+        for less, more in itertools.pairwise(values)
+        for distance in DISTANCES
+        if more[distance] <= less[distance]
+    ]
