@@ -16,8 +16,8 @@ import sys
 from absl import flags
 
 from experiments import cli, tables
-from gan_jax import data, plots
-from gan_jax.errors import UserError, check_name
+from gan_jax import data, plots, runs
+from gan_jax.errors import check_name
 from gan_jax.evaluation import calibration, comparison, report
 from gan_jax.files import write_text
 
@@ -41,15 +41,15 @@ def main() -> None:
     cli.require_writable(_MARKDOWN)
     check_name("data set", _DATASET.value, data.DATASETS)
     count = 300 if _QUICK.value else _NUM_SAMPLES.value
-    if count < report.FEWEST:
-        raise report.too_few(count)
+    report.check_count(count)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir={workdir} is a file: name a folder")
+    runs.check_place(workdir)
     name = "garments" if _QUICK.value else _DATASET.value
     reference = report.load_reference(
         name, data_dir=_DATA_DIR.value, quick=_QUICK.value
     )
+    if warning := reference.test_split.warning:
+        print(f"warning: {warning}", file=sys.stderr)
     results = calibration.calibrate(reference, count, _SEED.value)
     header = ["damage", "level", *comparison.COLUMNS]
     rows = [

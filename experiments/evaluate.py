@@ -62,8 +62,7 @@ def main() -> None:
     cli.require_positive(_NUM_SAMPLES)
     cli.require_seed(_SEED)
     cli.require_writable(_MARKDOWN)
-    if _NUM_SAMPLES.value < report.FEWEST:
-        raise report.too_few(_NUM_SAMPLES.value)
+    report.check_count(_NUM_SAMPLES.value)
     if _DATASET.value is not None:
         check_name("data set", _DATASET.value, data.DATASETS)
     count, seed = _NUM_SAMPLES.value, _SEED.value
@@ -84,15 +83,18 @@ def main() -> None:
     reference = report.load_reference(
         name, data_dir=_DATA_DIR.value, quick=_QUICK.value, say=say
     )
-    values, ceiling = comparison.compare(subjects, reference, count, seed, say)
-    header_and_rows = comparison.table(values, subjects, ceiling)
+    compared = comparison.compare(subjects, reference, count, say)
+    header_and_rows = comparison.table(compared)
     print(tables.as_text(*header_and_rows))
+    warning = reference.test_split.warning
     note = (
         f"{count} samples each, against the {len(reference.test_split.images)} test"
         f" images of {reference.test_split.name}; classifier"
         f" {reference.classifier.sha256[:12]}, test accuracy"
         f" {reference.classifier.accuracy:.2%}."
     )
+    if warning:
+        note += f" Warning: {warning}"
     print(note)
     if _MARKDOWN.value:
         text = f"{tables.as_markdown(*header_and_rows)}\n\n{note}\n"

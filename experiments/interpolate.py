@@ -27,14 +27,18 @@ _MILLISECONDS = flags.DEFINE_integer(
 )
 
 _MOST_ROWS = 100
+_LONGEST = 60_000  # ten times that is what a GIF can hold
 
 
 def main() -> None:
     """Checks the flags and draws both pictures."""
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a run folder of experiments.train")
-    for flag in (_ROWS, _MILLISECONDS):
-        cli.require_positive(flag)
+    cli.require_positive(_ROWS)
+    if not 10 <= _MILLISECONDS.value <= _LONGEST:
+        raise UserError(
+            f"--milliseconds={_MILLISECONDS.value} must be in 10 ... {_LONGEST}"
+        )
     if _ROWS.value > _MOST_ROWS:
         raise UserError(f"--rows={_ROWS.value} is more than {_MOST_ROWS}")
     cli.require_seed(_SEED)

@@ -11,6 +11,7 @@ in --workdir; started again, it goes on with what is missing.
 
 import dataclasses
 import datetime
+import importlib.util
 import json
 import pathlib
 import shlex
@@ -70,6 +71,13 @@ class Job:
         return recipes.recipe(loss, table, conditional=loss != self.gan)
 
 
+def config_of(job: Job, dataset: str, size: int, steps: int | None) -> runs.Config:
+    """What a run of this project computes: ``steps``, or one epoch of ``size``."""
+    recipe = job.recipe()
+    epoch = training.steps_per_epoch(recipes.make_gan(recipe), size, recipe.batch_size)
+    return runs.Config(recipe, dataset, job.seed, steps or epoch)
+
+
 def train(
     job: Job, dataset: data.Dataset, workdir: pathlib.Path, steps: int | None
 ) -> comparison.Subject:
@@ -81,11 +89,7 @@ def train(
       workdir: of the experiment.
       steps: generator steps; None for one epoch.
     """
-    recipe = job.recipe()
-    gan = recipes.make_gan(recipe)
-    size = len(dataset.images)
-    epoch = training.steps_per_epoch(gan, size, recipe.batch_size)
-    config = runs.Config(recipe, dataset.name, job.seed, steps or epoch)
+    config = config_of(job, dataset.name, len(dataset.images), steps)
     folder = workdir / job.name
     runs.prepare(folder, config, overwrite=False)
     if runs.latest_checkpoint(folder) != config.steps:
@@ -107,30 +111,32 @@ def train_peer(
     Raises:
       UserError: the process failed.
     """
-    recipe = job.recipe()
+    config = config_of(job, dataset.name, len(dataset.images), steps)
     path = workdir / f"{job.name}.npz"
-    if not path.exists():
+    spec = {
+        "recipe": dataclasses.asdict(config.recipe),
+        "dataset": dataset.name,
+        "examples": len(dataset.images),
+        "steps": config.steps,
+        "seed": job.seed,
+        "num_samples": _NUM_SAMPLES.value,
+    }
+    # Beside the samples, so that those of another training are not taken for these.
+    note = path.with_suffix(".json")
+    if not (note.exists() and path.exists() and json.loads(note.read_text()) == spec):
         path.parent.mkdir(parents=True, exist_ok=True)
-        consumed = recipe.batch_size * recipe.critic_steps
-        spec = {
-            "recipe": dataclasses.asdict(recipe),
-            "dataset": dataset.name,
-            "data_dir": _DATA_DIR.value,
-            "garments_size": len(dataset.images),
-            "steps": steps or len(dataset.images) // consumed,
-            "seed": job.seed,
-            "num_samples": _NUM_SAMPLES.value,
-            "output": str(path),
-        }
+        note.unlink(missing_ok=True)
+        where = {"data_dir": _DATA_DIR.value, "output": str(path)}
         command = [sys.executable, "-m", "experiments.peers.sampler"]
-        done = subprocess.run([*command, json.dumps(spec)], check=False)
+        done = subprocess.run([*command, json.dumps(spec | where)], check=False)
         if done.returncode:
             raise UserError(
                 f"the PyTorch peer ended with status {done.returncode}: its message is"
                 " above; leave it out with --programs=published,tuned"
             )
+        write_text(note, json.dumps(spec) + "\n")
     subject = comparison.file_subject(path, _NUM_SAMPLES.value)
-    return dataclasses.replace(subject, name=job.name)
+    return dataclasses.replace(subject, name=job.name, seed=job.seed)
 
 
 def summarise(
@@ -154,13 +160,21 @@ def _mean_fcd(values: dict[str, comparison.Values], jobs: list[Job]) -> float:
     return statistics.mean(values[job.name]["fcd"] for job in jobs)
 
 
+def _check_folder(folder: pathlib.Path, config: runs.Config) -> None:
+    try:
+        runs.check(folder, config, overwrite=False)
+    except UserError as error:
+        raise UserError(
+            f"{folder} cannot be taken up ({error}): use another --workdir"
+        ) from error
+
+
 def main() -> None:
     """Checks the flags, trains what is missing, measures, prints."""
     for flag in (_SEEDS, _NUM_SAMPLES):
         cli.require_positive(flag)
     cli.require_writable(_MARKDOWN)
-    if _NUM_SAMPLES.value < report.FEWEST:
-        raise report.too_few(_NUM_SAMPLES.value)
+    report.check_count(_NUM_SAMPLES.value)
     for program in _PROGRAMS.value:
         check_name("program", program, PROGRAMS)
     jobs = [
@@ -174,11 +188,21 @@ def main() -> None:
     for job in jobs:
         job.recipe()  # refuses unknown losses before anything is trained
     check_name("data set", _DATASET.value, data.DATASETS)
+    if "peer" in _PROGRAMS.value and importlib.util.find_spec("torch") is None:
+        raise UserError(
+            "PyTorch is not installed: pip install 'gan_jax[peers]', or leave the peer"
+            " out with --programs=published,tuned"
+        )
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    name, size, steps = _DATASET.value, None, None
+    runs.check_place(workdir)
+    name, size, steps = _DATASET.value, data.SIZES["train"], None
     if _QUICK.value:
         name, size, steps = "garments", 640, 10
     dataset = data.load(name, data_dir=_DATA_DIR.value, garments_size=size)
+    for job in jobs:
+        if job.program != "peer":
+            config = config_of(job, dataset.name, len(dataset.images), steps)
+            _check_folder(workdir / job.name, config)
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
@@ -186,16 +210,21 @@ def main() -> None:
     reference = report.load_reference(
         dataset.name, data_dir=_DATA_DIR.value, quick=_QUICK.value, say=say
     )
+    if dataset.warning:
+        say(f"warning: {dataset.warning}")
     subjects = []
     for job in jobs:
         say(job.name)
         run = train_peer if job.program == "peer" else train
         subjects.append(run(job, dataset, workdir, steps))
-    values, _ = comparison.compare(subjects, reference, _NUM_SAMPLES.value, say=say)
-    header_and_rows = summarise(values, jobs)
-    floor = comparison.cells([values[comparison.FLOOR]])
-    header_and_rows[1].append([comparison.FLOOR, "", "", *floor])
-    print(tables.as_text(*header_and_rows))
+    compared = comparison.compare(subjects, reference, _NUM_SAMPLES.value, say)
+    values = {
+        subject.name: value
+        for subject, value in zip(subjects, compared.values, strict=True)
+    }
+    header, rows = summarise(values, jobs)
+    rows.append([comparison.FLOOR, "", "", *comparison.cells([compared.floor])])
+    print(tables.as_text(header, rows))
     document: dict[str, Any] = {
         "command": shlex.join(["python", "-m", "experiments.quality", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
@@ -205,10 +234,13 @@ def main() -> None:
             f"{job.gan}/{job.program}": dataclasses.asdict(job.recipe()) for job in jobs
         },
         "values": values,
+        "floor": compared.floor,
     }
+    if dataset.warning:
+        document["warning"] = dataset.warning
     write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
     if _MARKDOWN.value:
-        table = tables.as_markdown(*header_and_rows)
+        table = tables.as_markdown(header, rows)
         text = f"```\n{document['command']}\n```\n\n{table}\n"
         write_text(pathlib.Path(_MARKDOWN.value), text)
     print(workdir / "results.json")

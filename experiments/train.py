@@ -183,6 +183,8 @@ def main() -> None:
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
     config = config_on(dataset.name)
+    runs.check(workdir, config, overwrite=_OVERWRITE.value)
+    evaluate = _monitor(dataset.name) if _EVALUATE_EVERY.value else None
     runs.prepare(workdir, config, overwrite=_OVERWRITE.value)
     schedule = loop.Schedule(
         log_every=_LOG_EVERY.value,
@@ -208,7 +210,7 @@ def main() -> None:
         dataset,
         workdir,
         schedule=schedule,
-        evaluate=_monitor(dataset.name) if _EVALUATE_EVERY.value else None,
+        evaluate=evaluate,
         devices=devices,
     )
     _summarise(workdir, dataset)

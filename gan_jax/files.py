@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
+
 from gan_jax.errors import UserError
 
 
@@ -36,6 +38,22 @@ def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a whole text file or none: a reader never sees half of one."""
     with whole_file(path) as file:
         file.write(text.encode())
+
+
+def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of an .npz file, none of which may hold pickled objects.
+
+    Raises:
+      UserError: there is no such file, or it is damaged or of another kind.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # of zip, zlib, the headers' parser, NumPy...
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())[:100]
+        raise UserError(
+            f"{path} cannot be read as an .npz file ({why or type(error).__name__})"
+        ) from error
 
 
 def cache_folder() -> pathlib.Path:

@@ -4,11 +4,12 @@ Between two chunks the host logs, draws samples and saves; what is computed does
 depend on when it does so.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -131,7 +132,9 @@ def train(
             reporter.push(stop, stop - step, metrics)
             step, last = stop, stop == config.steps
             if evaluate and (step % schedule.evaluate_every == 0 or last):
-                reporter.add(evaluate(gan, state))
+                jax.block_until_ready(state)
+                with reporter.pause():
+                    reporter.add(evaluate(gan, state))
             if step % schedule.sample_every == 0 or last:
                 path = workdir / "samples" / f"step_{step:06d}.png"
                 plots.save_grid(path, np.asarray(sample(state)))
@@ -217,6 +220,13 @@ class _Reporter:
     def add(self, values: dict[str, float]) -> None:
         """Takes values that belong to the step of the last `push`."""
         self._extra = values
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """What is done meanwhile does not count as training time."""
+        started = time.perf_counter()
+        yield
+        self._lap += time.perf_counter() - started
 
     def flush(self) -> None:
         """Writes what is pending.

@@ -32,6 +32,10 @@ _OURS = (
     "metrics.jsonl",
     "real.png",
     "curves.png",
+    "evaluation.json",
+    "neighbours.png",
+    "interpolation.png",
+    "training.gif",
     "samples",
     "checkpoints",
 )
@@ -106,17 +110,26 @@ def read_warning(folder: pathlib.Path) -> str | None:
     return json.loads((folder / "config.json").read_text()).get("warning")
 
 
-def check_folder(folder: pathlib.Path) -> None:
-    """Makes sure that some run may write to the folder; writes nothing itself.
+def check_place(folder: pathlib.Path) -> None:
+    """Makes sure that the folder may be written to, or made; writes nothing itself.
 
     Raises:
-      UserError: it is a file, it cannot be written to, or it holds files and no run.
+      UserError: it is a file, or it cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--workdir={folder} is a file: name a folder")
     nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
         raise UserError(f"cannot write to --workdir={folder}: choose another folder")
+
+
+def check_folder(folder: pathlib.Path) -> None:
+    """Makes sure that some run may write to the folder; writes nothing itself.
+
+    Raises:
+      UserError: it is a file, it cannot be written to, or it holds files and no run.
+    """
+    check_place(folder)
     entries = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     if entries and "config.json" not in entries:
         raise UserError(

@@ -1,17 +1,14 @@
 """Images from a trained GAN: drawn, written to a file, read again."""
 
-import os
 import pathlib
-import zipfile
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import recipes, runs, training
+from gan_jax import files, recipes, runs, training
 from gan_jax.errors import UserError
-from gan_jax.files import whole_file
 
 _BATCH = 500
 _SHAPE = (28, 28, 1)
@@ -93,7 +90,8 @@ def draw(
     if gan.num_classes is not None:
         turns = jnp.arange(padded, dtype=jnp.int32) % gan.num_classes
         labels = turns if label is None else jnp.full_like(turns, label)
-    key = jax.random.key(seed)
+    # A branch of its own: a run of the same seed has used the key's first children.
+    key = jax.random.fold_in(jax.random.key(seed), 2**32 - 2)
     batches = []
     for i in range(padded // _BATCH):
         z = jax.random.normal(jax.random.fold_in(key, i), (_BATCH, gan.latent_size))
@@ -166,7 +164,7 @@ def interpolate(
 def write_npz(path: pathlib.Path, samples: Samples) -> None:
     """Writes ``images`` and, where there are any, ``labels``; whole or not at all."""
     arrays = {name: a for name, a in samples._asdict().items() if a is not None}
-    with whole_file(path) as file:
+    with files.whole_file(path) as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -177,15 +175,7 @@ def read_npz(path: pathlib.Path) -> Samples:
       UserError: there is no such file, it is damaged, or it holds something else than
         images uint8 [N, 28, 28, 1] and perhaps labels [N] of 0 ... 9.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        why = os.strerror(error.errno) if getattr(error, "errno", None) else error
-        raise UserError(
-            f"{path} cannot be read as an .npz file ({why}): write one with"
-            " python -m experiments.sample --output=F.npz"
-        ) from error
+    arrays = files.read_npz(path)
     if "images" not in arrays:
         raise UserError(
             f"{path} holds no array called images (but"

@@ -14,7 +14,7 @@ from gan_jax import networks, penalties, training
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
-from gan_jax.recipes import TABLES, make_gan, recipe
+from gan_jax.recipes import TABLES, check, make_gan, recipe
 
 # What every recipe has unless its paper says otherwise.
 REFERENCE = {
@@ -302,3 +302,21 @@ def test_numbers_of_a_recipe_may_be_swept_by_vmap():
         one = jax.tree.map(lambda a, i=i: a[i], swept)
         alone = jax.jit(partial(step, rate, weight))()
         chex.assert_trees_all_close(one, alone, rtol=1e-4, atol=1e-6)
+
+
+# The tuned table
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_tuned_recipe_trains_the_same_networks_on_the_same_loss(loss):
+    published, tuned = recipe(loss), recipe(loss, "tuned")
+    check(tuned)
+    kept = ("loss", "conditional", "latent_size", "precision")
+    for name in kept:
+        assert getattr(tuned, name) == getattr(published, name)
+    assert recipe(loss, "tuned", batch_size=8).batch_size == 8
+
+
+def test_an_unknown_table_is_refused_with_the_nearest_name():
+    with pytest.raises(UserError, match="did you mean 'published'"):
+        recipe("hinge", "publish")

@@ -124,10 +124,44 @@ def test_a_file_of_something_else_is_refused_in_one_line(tmp_path, arrays, words
     assert str(path) in str(caught.value)
 
 
-def test_a_damaged_or_missing_file_is_refused_in_one_line(tmp_path):
+def read_or_refusal(path):
+    try:
+        return sampling.read_npz(path)
+    except UserError as error:
+        return str(error)
+
+
+def test_a_file_with_one_byte_turned_over_is_refused_or_read_as_it_was(tmp_path):
     path = tmp_path / "samples.npz"
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, GOOD.shape, dtype=np.uint8)
+    sampling.write_npz(path, sampling.Samples(images))
+    whole = path.read_bytes()
+    refused = 0
+    for place in rng.integers(0, len(whole), 300):
+        flipped = bytearray(whole)
+        flipped[place] ^= 0xFF
+        path.write_bytes(flipped)
+        got = read_or_refusal(path)
+        if isinstance(got, str):
+            assert "\n" not in got
+            refused += 1
+        else:  # a date, say, which nobody reads
+            np.testing.assert_array_equal(got.images, images)
+    assert refused > 250
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    path = tmp_path / "samples.npy"
     with pytest.raises(UserError, match="No such file"):
         sampling.read_npz(path)
+    np.save(path, GOOD)
+    with pytest.raises(UserError, match=r"cannot be read as an \.npz file"):
+        sampling.read_npz(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "samples.npz"
     sampling.write_npz(path, sampling.Samples(GOOD))
     whole = path.read_bytes()
     for damaged in (b"", b"text", whole[: len(whole) // 2], whole[:-30]):

@@ -241,6 +241,29 @@ def test_train_steps_reads_the_batches_of_the_epochs_order():
     chex.assert_trees_all_close(looped.generator, by_hand.generator, atol=1e-5)
 
 
+def test_every_image_keeps_its_label_on_its_way_into_a_step():
+    """Two critic steps of a batch each: the batches of the order, with their labels."""
+    gan = small_gan("nonsaturating", conditional=True, critic_steps=2)
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (100, 2)).astype(np.uint8)
+    labels = rng.integers(0, 10, 100).astype(np.int32)
+    order = training.epoch_permutation(state.key, 0, len(images))
+    steps = jax.jit(partial(training.train_steps, gan, batch_size=BATCH, capacity=3))
+    looped, _ = steps(state, training.Examples(images, labels), order, 3, 0)
+    by_hand = state
+    step = jax.jit(partial(training.train_step, gan))
+    for i in range(3):
+        index = order[2 * i * BATCH : 2 * (i + 1) * BATCH].reshape(2, BATCH)
+        real = training.scale_images(jnp.asarray(images)[index])
+        by_hand, _ = step(by_hand, real, jnp.asarray(labels)[index])
+    chex.assert_trees_all_close(looped.generator, by_hand.generator, atol=1e-5)
+    wrong = training.Examples(images, np.roll(labels, 1))
+    other, _ = steps(state, wrong, order, 3, 0)
+    with pytest.raises(AssertionError):
+        chex.assert_trees_all_close(looped.generator, other.generator, atol=1e-4)
+
+
 def test_steps_of_an_epoch_drop_the_remainder_and_count_critic_batches():
     gan = small_gan()
     assert training.steps_per_epoch(gan, 60_000, 64) == 937

@@ -2,7 +2,7 @@
 
 `experiments.quality` starts it as ``python -m experiments.peers.sampler SPEC``, where
 SPEC is a JSON object: ``recipe`` (of `gan_jax.recipes`), ``dataset``, ``data_dir``,
-``garments_size``, ``steps``, ``seed``, ``num_samples`` and ``output``, an .npz file as
+``examples``, ``steps``, ``seed``, ``num_samples`` and ``output``, an .npz file as
 experiments.sample writes it. JAX stays out of the process.
 """
 
@@ -17,6 +17,7 @@ import torch
 
 from experiments.peers import torch_gan
 from gan_jax import data
+from gan_jax.errors import UserError
 from gan_jax.files import whole_file
 
 _BATCH = 500
@@ -28,7 +29,7 @@ def train(spec: dict[str, Any], device: torch.device) -> torch_gan.Trainer:
     dataset = data.load(
         spec["dataset"],
         data_dir=spec["data_dir"],
-        garments_size=spec["garments_size"],
+        garments_size=spec["examples"],
     )
     torch.manual_seed(spec["seed"])
     images = torch.tensor(dataset.images.transpose(0, 3, 1, 2), device=device)
@@ -66,8 +67,16 @@ def draw(
 
 
 def main() -> None:
-    """Trains, draws, writes."""
+    """Trains, draws, writes; a user's mistake is one line and status 2."""
     spec = json.loads(sys.argv[1])
+    try:
+        _run(spec)
+    except UserError as error:
+        print(f"sampler: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _run(spec: dict[str, Any]) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe = SimpleNamespace(**spec["recipe"])
     arrays = draw(train(spec, device), recipe, spec["num_samples"])

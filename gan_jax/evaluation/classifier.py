@@ -7,10 +7,9 @@ every evaluation records their hash: numbers compare only where the hashes agree
 
 import dataclasses
 import hashlib
-import io
 import json
 import pathlib
-import zipfile
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,7 +23,8 @@ from flax import linen as nn
 
 from gan_jax.convolution import Conv
 from gan_jax.data import Dataset
-from gan_jax.files import cache_folder, whole_file
+from gan_jax.errors import UserError
+from gan_jax.files import cache_folder, read_npz, whole_file
 from gan_jax.training import scale_images
 
 Array = jax.Array
@@ -195,6 +195,7 @@ def load_or_train(
             return _read(path, about)
         except _Damaged as error:
             say(f"the cached classifier {path} is damaged ({error}): training another")
+    _require_writable(folder)
     say(
         f"training the classifier of {training_split.name} that samples are measured"
         " with (once, up to two minutes)"
@@ -208,8 +209,17 @@ def load_or_train(
     return classifier
 
 
-# What NumPy raises for a file that is cut off.
-_NOT_NPZ = (EOFError, zipfile.BadZipFile)
+def _require_writable(folder: pathlib.Path) -> None:
+    """Minutes of training should not end in a folder that cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write to the cache {folder} ({error.strerror}): name another with"
+            " $GAN_JAX_CACHE_DIR"
+        ) from error
 
 
 class _Damaged(ValueError):
@@ -237,7 +247,6 @@ def _data_hash(*splits: Dataset) -> str:
 
 
 def _write(path: pathlib.Path, classifier: Classifier, about: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     meta = json.dumps(about | classifier.describe())
     with whole_file(path) as file:
         np.savez(file, meta=np.array(meta), **_flat(classifier.params))
@@ -245,14 +254,13 @@ def _write(path: pathlib.Path, classifier: Classifier, about: dict[str, Any]) ->
 
 def _read(path: pathlib.Path, about: dict[str, Any]) -> Classifier:
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_npz(path)
         meta = json.loads(str(arrays.pop("meta")))
         recorded = {name: meta.pop(name) for name in about if name != "dataset"}
         params = flax.traverse_util.unflatten_dict(arrays, sep="/")
         classifier = Classifier(params, **meta)
-    except (OSError, ValueError, KeyError, TypeError, *_NOT_NPZ) as error:
-        raise _Damaged(" ".join(str(error).split())[:100]) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _Damaged(" ".join(str(error).split())[-100:]) from error
     if recorded | {"dataset": classifier.dataset} != about:
         raise _Damaged("it is of another data set")
     if _hash(params) != classifier.sha256:

@@ -12,7 +12,7 @@ import numpy as np
 from gan_jax import data, plots, runs, sampling
 from gan_jax.errors import UserError
 from gan_jax.evaluation import neighbours, report
-from gan_jax.files import write_text
+from gan_jax.files import whole_file, write_text
 
 FLOOR = "training images"
 
@@ -26,29 +26,60 @@ class Subject:
     Attributes:
       name: as the table has it.
       draw: gives its samples.
+      seed: of the latents that it draws from, None of a file.
       config: of a run, None of a file.
       folder: of a run, None of a file.
+      step: of a run's checkpoint, None of a file.
     """
 
     name: str
     draw: Callable[[], sampling.Samples]
+    seed: int | None = None
     config: runs.Config | None = None
     folder: pathlib.Path | None = None
+    step: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What `compare` has measured.
+
+    Attributes:
+      subjects: what was measured.
+      values: of each subject, in their order.
+      floor: what training images score.
+      ceiling_name: what stands for no success at all.
+      ceiling: what that scores.
+    """
+
+    subjects: Sequence[Subject]
+    values: Sequence[Values]
+    floor: Values
+    ceiling_name: str
+    ceiling: Values
 
 
 def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
     """A run folder, once it is sure that samples can be drawn from it.
 
+    The name of a run that is not finished says how far it is.
+
     Raises:
-      UserError: there is no run, no checkpoint in it yet, or a damaged one.
+      UserError: there is no run, no checkpoint in it yet, or a damaged one; or the
+        folder cannot be written to.
     """
     config = runs.read_config(folder)
+    runs.check_folder(folder)
+    step = runs.require_checkpoint(folder)
     gan, state = sampling.restore(folder)
 
     def draw() -> sampling.Samples:
         return sampling.draw(gan, state, num_samples, seed=seed)
 
-    return Subject(str(folder), draw, config, folder)
+    name = str(folder)
+    if step < config.steps:
+        name += f" (step {step} of {config.steps})"
+    return Subject(name, draw, seed, config, folder, step)
 
 
 def file_subject(path: pathlib.Path, num_samples: int) -> Subject:
@@ -89,9 +120,8 @@ def compare(
     subjects: Sequence[Subject],
     reference: report.Reference,
     num_samples: int,
-    seed: int = 0,
     say: Callable[[str], None] = print,
-) -> tuple[dict[str, Values], str]:
+) -> Comparison:
     """Measures every subject, the floor and the ceiling.
 
     Writes evaluation.json and neighbours.png in the folders of runs.
@@ -100,48 +130,46 @@ def compare(
       subjects: what to measure.
       reference: what to compare with.
       num_samples: of each.
-      seed: of the latents.
       say: takes a line before each.
 
     Returns:
-      Name -> values, and the ceiling's name; the floor is "training images".
+      All that was measured.
     """
-    ceiling_name, ceiling_samples = report.ceiling(reference, num_samples)
-    bounds = {
-        FLOOR: report.floor(reference, num_samples),
-        ceiling_name: ceiling_samples,
-    }
-    values = {}
-    for name, samples in bounds.items():
+
+    def measured(name: str, samples: sampling.Samples) -> Values:
         say(f"measuring {name}")
-        values[name] = report.measure(samples, reference)
+        return report.measure(samples, reference)
+
+    floor = measured(FLOOR, report.floor(reference, num_samples))
+    ceiling_name, samples = report.ceiling(reference, num_samples)
+    ceiling = measured(ceiling_name, samples)
+    values = []
     for subject in subjects:
-        say(f"measuring {subject.name}")
         samples = subject.draw()
-        values[subject.name] = report.measure(samples, reference)
+        values.append(measured(subject.name, samples))
         if subject.folder is None:
             continue
         document = {
             "num_samples": num_samples,
-            "seed": seed,
-            "step": runs.latest_checkpoint(subject.folder),
+            "seed": subject.seed,
+            "step": subject.step,
             "reference": {
                 "dataset": reference.test_split.name,
                 "split": "test",
                 "images": len(reference.test_split.images),
             },
             "classifier": reference.classifier.describe(),
-            "values": values[subject.name],
-            "floor": {"name": FLOOR} | values[FLOOR],
-            "ceiling": {"name": ceiling_name} | values[ceiling_name],
+            "values": values[-1],
+            "floor": {"name": FLOOR} | floor,
+            "ceiling": {"name": ceiling_name} | ceiling,
         }
+        if warning := runs.read_warning(subject.folder):
+            document["warning"] = warning
         text = json.dumps(document, indent=2, allow_nan=False) + "\n"
         write_text(subject.folder / "evaluation.json", text)
-        plots.save_grid(
-            subject.folder / "neighbours.png",
-            beside_nearest(samples, reference.training_split),
-        )
-    return values, ceiling_name
+        with whole_file(subject.folder / "neighbours.png") as file:
+            plots.save_grid(file, beside_nearest(samples, reference.training_split))
+    return Comparison(subjects, values, floor, ceiling_name, ceiling)
 
 
 def beside_nearest(samples: sampling.Samples, split: data.Dataset) -> np.ndarray:
@@ -171,32 +199,42 @@ COLUMNS = {
 }
 
 
-def table(
-    values: dict[str, Values], subjects: Sequence[Subject], ceiling: str
-) -> tuple[list[str], list[list[str]]]:
+def table(compared: Comparison) -> tuple[list[str], list[list[str]]]:
     """Header and rows: the floor, all subjects by FCD, the ceiling.
 
-    Runs of equal configurations but for the seed share a row, mean +- standard
-    deviation (of the sample: n - 1), and have no rows of their own.
+    Finished runs of equal configurations but for the seed share a row, mean and
+    standard deviation (of the sample: n - 1), and have no rows of their own.
     """
-    grouped = []
-    alone = {subject.name: [subject.name] for subject in subjects}
-    by_config: dict[str, list[Subject]] = {}
-    for subject in subjects:
-        if subject.config is not None:
-            same = dataclasses.replace(subject.config, seed=0)
-            by_config.setdefault(repr(same), []).append(subject)
-    for group in by_config.values():
-        if len(group) > 1:
-            for subject in group:
-                del alone[subject.name]
-            more = f"{len(group) - 1} more seed{'s' if len(group) > 2 else ''}"
-            grouped.append((f"{group[0].name} + {more}", group))
-    rows = [(name, [values[name]]) for name in alone]
-    rows += [(name, [values[s.name] for s in group]) for name, group in grouped]
-    rows.sort(key=lambda row: statistics.mean(v["fcd"] for v in row[1]))
-    rows = [(FLOOR, [values[FLOOR]]), *rows, (ceiling, [values[ceiling]])]
-    return ["samples", *COLUMNS], [[name, *cells(members)] for name, members in rows]
+    groups: dict[Any, list[int]] = {}
+    for i, subject in enumerate(compared.subjects):
+        key: Any = i
+        if subject.config is not None and subject.step == subject.config.steps:
+            key = dataclasses.replace(subject.config, seed=0)
+        groups.setdefault(key, []).append(i)
+    rows = []
+    for members in groups.values():
+        seeds = {compared.subjects[i].config.seed for i in members[1:] or ()}
+        seeds -= {getattr(compared.subjects[members[0]].config, "seed", None)}
+        if len(seeds) == len(members) - 1:
+            rows.append(members)
+        else:  # copies of a run are no evidence of spread
+            rows.extend([i] for i in members)
+    rows.sort(key=lambda row: statistics.mean(compared.values[i]["fcd"] for i in row))
+    named = [
+        (_name(compared.subjects, row), [compared.values[i] for i in row])
+        for row in rows
+    ]
+    bounds = [(FLOOR, [compared.floor])], [(compared.ceiling_name, [compared.ceiling])]
+    return ["samples", *COLUMNS], [
+        [name, *cells(values)] for name, values in (*bounds[0], *named, *bounds[1])
+    ]
+
+
+def _name(subjects: Sequence[Subject], row: Sequence[int]) -> str:
+    name, more = subjects[row[0]].name, len(row) - 1
+    if not more:
+        return name
+    return f"{name} + {more} more seed{'s' if more > 1 else ''}"
 
 
 def cells(members: Sequence[Values]) -> list[str]:

@@ -16,6 +16,7 @@ from gan_jax.training import GAN, GANState
 NEIGHBOURS = 5  # of precision, recall, density and coverage
 _QUICK_SIZE = 2000  # images of each split
 FEWEST = NEIGHBOURS + 1  # samples that every measure can work with
+MOST = 100_000  # the measures that look at all pairs take minutes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +86,7 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
       UserError: there are fewer samples than a measure needs.
     """
     count = len(samples.images)
-    if count < FEWEST:
-        raise too_few(count)
+    check_count(count)
     features, predicted = classify(reference.classifier, samples.images)
     distance = kernel.kernel_distance(features, reference.features)
     prdc = manifold.precision_recall_density_coverage(
@@ -132,12 +132,20 @@ class Monitor:
         return {"fcd": frechet.frechet_distance_of_moments(fake, self._real)}
 
 
-def too_few(count: int) -> UserError:
-    """The error for fewer samples than a measure needs."""
-    return UserError(
-        f"precision, recall, density and coverage need at least {FEWEST} samples, and"
-        f" there are {count}: use a larger --num_samples"
-    )
+def check_count(num_samples: int) -> None:
+    """Refuses numbers of samples that cannot be measured.
+
+    Raises:
+      UserError: there are fewer than a measure needs, or so many that distances
+        between all pairs would take hours.
+    """
+    if num_samples < FEWEST:
+        raise UserError(
+            f"precision, recall, density and coverage need at least {FEWEST} samples,"
+            f" and there are {num_samples}: use a larger --num_samples"
+        )
+    if num_samples > MOST:
+        raise UserError(f"--num_samples={num_samples} is more than {MOST}")
 
 
 def floor(reference: Reference, num_samples: int, seed: int = 0) -> Samples:

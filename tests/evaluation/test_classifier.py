@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import data
+from gan_jax.errors import UserError
 from gan_jax.evaluation import classifier
 
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
@@ -91,17 +92,19 @@ def test_other_data_or_training_is_another_classifier(cached, splits, tmp_path):
     assert len(list(folder.iterdir())) == before + 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "weights", "hash"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "weights", "data", "meta"])
 def test_a_damaged_cache_is_trained_again_with_a_word(cached, splits, tmp_path, damage):
     made, folder, _ = cached
     (path,) = [p for p in folder.iterdir() if made.sha256 in _text(p)]
     copy = tmp_path / path.name
     whole = path.read_bytes()
-    if damage in ("weights", "hash"):
+    if damage in ("weights", "data", "meta"):
         with np.load(path) as archive:
             arrays = dict(archive)
         if damage == "weights":
             arrays["Dense_0/bias"] = arrays["Dense_0/bias"] + 1
+        elif damage == "meta":
+            arrays["meta"] = np.array("3")
         else:
             arrays["meta"] = np.array(str(arrays["meta"]).replace("garments", "mnist"))
         np.savez(copy, **arrays)
@@ -112,6 +115,16 @@ def test_a_damaged_cache_is_trained_again_with_a_word(cached, splits, tmp_path, 
     assert str(copy) in said[0]
     assert other.sha256 == made.sha256  # the same training gives the same weights
     assert again(splits, tmp_path)[1] == []
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_the_training(splits, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = []
+    with pytest.raises(UserError, match=r"cannot write to the cache .*CACHE_DIR"):
+        classifier.load_or_train(
+            *splits, folder=tmp_path / "file" / "cache", say=said.append
+        )
+    assert said == []
 
 
 def _text(path):

@@ -108,7 +108,7 @@ def test_the_monitor_measures_the_distance_to_the_training_images(reference):
 
 @pytest.fixture(scope="module")
 def compared(reference, tmp_path_factory):
-    """Three runs of three steps, two of them of one configuration, and a file."""
+    """Four runs of three steps, two of one configuration, one half done; and a file."""
     root = tmp_path_factory.mktemp("runs")
     dataset = dataclasses.replace(
         reference.training_split,
@@ -116,25 +116,34 @@ def compared(reference, tmp_path_factory):
         labels=reference.training_split.labels[:64],
     )
     subjects = []
-    for name, loss, seed in (("a", "hinge", 0), ("b", "hinge", 1), ("c", "kl", 0)):
+    for name, loss, seed in (
+        ("a", "hinge", 0),
+        ("b", "hinge", 1),
+        ("c", "kl", 0),
+        ("half", "hinge", 2),
+    ):
         recipe = recipes.recipe(loss, batch_size=8)
         config = runs.Config(recipe, "garments", seed, 3)
         runs.prepare(root / name, config, overwrite=False)
-        runs.write_config(root / name, config)
         devices = jax.devices()[:1]
         loop.train(config, dataset, root / name, devices=devices, say=lambda line: None)
-        subjects.append(comparison.run_subject(root / name, COUNT, 0))
+        if name == "half":
+            config = dataclasses.replace(config, steps=6)
+        runs.write_config(root / name, config)
+        subjects.append(comparison.run_subject(root / name, COUNT, 7))
     sampling.write_npz(root / "real.npz", report.floor(reference, COUNT + 1, seed=5))
     subjects.append(comparison.file_subject(root / "real.npz", COUNT))
-    values, ceiling = comparison.compare(
-        subjects, reference, COUNT, say=lambda line: None
-    )
-    return root, subjects, values, ceiling
+    return root, comparison.compare(subjects, reference, COUNT, say=lambda line: None)
+
+
+def fcd_of(compared, name):
+    subjects = [subject.name for subject in compared.subjects]
+    return compared.values[subjects.index(str(name))]["fcd"]
 
 
 def test_the_table_is_sorted_between_floor_and_ceiling(compared):
-    root, subjects, values, ceiling = compared
-    header, rows = comparison.table(values, subjects, ceiling)
+    root, measured = compared
+    header, rows = comparison.table(measured)
     assert header[:2] == ["samples", "FCD"]
     assert [row[0] for row in rows[:2]] == ["training images", str(root / "real.npz")]
     assert rows[-1][0] == "noise"
@@ -144,29 +153,54 @@ def test_the_table_is_sorted_between_floor_and_ceiling(compared):
 
 
 def test_runs_that_differ_in_their_seed_share_a_row_of_mean_and_deviation(compared):
-    root, subjects, values, ceiling = compared
-    _, rows = comparison.table(values, subjects, ceiling)
-    names = [row[0] for row in rows]
-    assert f"{root / 'a'} + 1 more seed" in names
-    assert str(root / "c") in names
-    assert str(root / "b") not in names
-    one, two = (values[str(root / name)]["fcd"] for name in "ab")
-    cell = rows[names.index(f"{root / 'a'} + 1 more seed")][1]
+    root, measured = compared
+    rows = {row[0]: row for row in comparison.table(measured)[1]}
+    assert str(root / "c") in rows
+    assert str(root / "b") not in rows
+    one, two = (fcd_of(measured, root / name) for name in "ab")
     # The deviation of two numbers from n - 1: |difference| / sqrt(2).
-    assert cell == f"{(one + two) / 2:.2f} ± {abs(one - two) / 2**0.5:.2f}"
+    expected = f"{(one + two) / 2:.2f} ± {abs(one - two) / 2**0.5:.2f}"
+    assert rows[f"{root / 'a'} + 1 more seed"][1] == expected
+
+
+def test_a_run_that_is_half_done_says_so_and_is_averaged_with_none(compared):
+    root, measured = compared
+    rows = {row[0]: row for row in comparison.table(measured)[1]}
+    name = f"{root / 'half'} (step 3 of 6)"
+    assert rows[name][1] == f"{fcd_of(measured, name):.2f}"
+
+
+def test_copies_of_a_run_are_no_evidence_of_spread(compared):
+    root, measured = compared
+    first = measured.subjects[0]
+    twice = dataclasses.replace(
+        measured,
+        subjects=[first, dataclasses.replace(first, name="copy")],
+        values=[measured.values[0]] * 2,
+    )
+    names = [row[0] for row in comparison.table(twice)[1]]
+    assert names == ["training images", str(root / "a"), "copy", "noise"]
 
 
 def test_every_run_keeps_its_numbers_and_a_picture_of_its_neighbours(compared):
-    root, subjects, values, _ = compared
-    for subject in subjects[:3]:
+    root, measured = compared
+    for subject, values in zip(measured.subjects[:4], measured.values, strict=False):
         document = json.loads((subject.folder / "evaluation.json").read_text())
-        assert document["values"] == values[subject.name]
+        assert document["values"] == values
         assert document["num_samples"] == COUNT
+        assert document["seed"] == 7
         assert document["step"] == 3
         assert len(document["classifier"]["sha256"]) == 64
         assert document["floor"]["fcd"] < document["ceiling"]["fcd"]
         assert (subject.folder / "neighbours.png").exists()
-    assert not list(root.glob("*.part"))
+    assert not list(root.rglob("*.part"))
+
+
+def test_a_run_that_starts_again_keeps_no_evaluation_of_the_one_before(compared):
+    root, measured = compared
+    config = measured.subjects[2].config
+    runs.prepare(root / "c", config, overwrite=True)
+    assert list((root / "c").iterdir()) == []
 
 
 def test_a_copied_training_image_stands_beside_itself(reference):
@@ -176,10 +210,8 @@ def test_a_copied_training_image_stands_beside_itself(reference):
     np.testing.assert_array_equal(rows[:, 0], split.images[20:30])
     np.testing.assert_array_equal(rows[:, 1], rows[:, 0])
     assert (rows[:, 2] != rows[:, 0]).any(axis=(1, 2, 3)).all()
-    assert (
-        len(comparison.beside_nearest(sampling.Samples(samples.images[:7]), split))
-        == 70
-    )
+    fewer = sampling.Samples(samples.images[:7])
+    assert len(comparison.beside_nearest(fewer, split)) == 70
 
 
 def test_a_file_with_fewer_samples_than_are_asked_for_is_refused(compared):
@@ -188,10 +220,10 @@ def test_a_file_with_fewer_samples_than_are_asked_for_is_refused(compared):
 
 
 def test_runs_of_different_data_sets_are_not_compared(compared):
-    subjects = compared[1]
+    subjects = compared[1].subjects
     config = dataclasses.replace(subjects[0].config, dataset="mnist")
     other = dataclasses.replace(subjects[0], config=config)
     with pytest.raises(UserError, match=r"on mnist, .* on garments"):
         comparison.common_dataset([other, subjects[1]])
     assert comparison.common_dataset(subjects) == "garments"
-    assert comparison.common_dataset(subjects[3:]) == "fashion_mnist"
+    assert comparison.common_dataset(subjects[4:]) == "fashion_mnist"

@@ -141,6 +141,7 @@ EVALUATE = {
     ),
     "different data": (["--workdir={0}/trained,{0}/digits"], "different data sets"),
     "seed": (["--workdir={0}/trained", "--seed=-1"], "--seed=-1"),
+    "too many": (["--workdir={0}/trained", "--num_samples=100001"], "more than 100000"),
     "table": (["--workdir={0}/trained", "--markdown={0}"], "is a folder"),
 }
 
@@ -151,6 +152,7 @@ INTERPOLATE = {
     "no rows": (["--workdir={0}/trained", "--rows=0"], "--rows=0"),
     "rows": (["--workdir={0}/trained", "--rows=101"], "more than 100"),
     "no time": (["--workdir={0}/trained", "--milliseconds=0"], "--milliseconds=0"),
+    "no end": (["--workdir={0}/trained", "--milliseconds=99999"], "10 ... 60000"),
 }
 
 QUALITY = {
@@ -161,6 +163,22 @@ QUALITY = {
     "samples": (["--num_samples=5"], "need at least 6 samples"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
     "table": (["--markdown={0}/nowhere/a.md"], "cannot write"),
+    "workdir is a file": (["--workdir={0}/file", "--programs=tuned"], "is a file"),
+    "workdir in a file": (["--workdir={0}/file/a", "--programs=tuned"], "cannot write"),
+    "folder of another run": (
+        ["--workdir={0}/quality", "--quick", "--programs=published,tuned"],
+        "--seed=5 there and 0 now.*use another --workdir",
+    ),
+}
+
+CALIBRATION = {
+    "samples": (["--num_samples=5"], "need at least 6 samples"),
+    "too many": (["--num_samples=100001"], "more than 100000"),
+    "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
+    "seed": (["--seed=-1"], "--seed=-1"),
+    "workdir is a file": (["--workdir={0}/file"], "is a file"),
+    "workdir in a file": (["--workdir={0}/file/a"], "cannot write"),
+    "no data folder": (["--data_dir={0}/nowhere"], "no readable folder"),
 }
 
 PROGRAMS = {
@@ -169,6 +187,7 @@ PROGRAMS = {
     "evaluate": EVALUATE,
     "interpolate": INTERPOLATE,
     "quality": QUALITY,
+    "calibration": CALIBRATION,
 }
 
 
@@ -190,6 +209,8 @@ def folder(tmp_path_factory):
     for path in (root / "torn" / "checkpoints" / "1").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:10])
+    other = runs.Config(recipes.recipe("nonsaturating"), "garments", 5, 10)
+    _save_run(root / "quality" / "nonsaturating" / "published" / "seed_0", other)
     _save_run(root / "digits", dataclasses.replace(config, dataset="mnist"))
     shape = (9, 28, 28, 1)
     np.savez(root / "nine.npz", images=np.zeros(shape, np.uint8))

@@ -177,7 +177,16 @@ def test_interpolate_leaves_a_picture_and_a_film(conditional):
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "sample", "benchmark", "evaluate", "interpolate", "quality"]
+    "name",
+    [
+        "train",
+        "sample",
+        "evaluate",
+        "interpolate",
+        "quality",
+        "calibration",
+        "benchmark",
+    ],
 )
 def test_help_says_how_to_call_it(name):
     done = python("-m", f"experiments.{name}", "--help")
