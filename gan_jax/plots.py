@@ -130,6 +130,7 @@ def save_panels(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
@@ -143,6 +144,7 @@ def save_panels(
             marker = "." if len(points) < 50 else None
             axes.plot(*zip(*points, strict=True), label=label, lw=1, marker=marker)
         axes.set(title=title, xlabel=xlabel)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         if title in logarithmic:
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
