@@ -30,7 +30,9 @@ _NUM_SAMPLES = flags.DEFINE_integer(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of which ones.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/calibration", "Folder of the results.")
-_QUICK = flags.DEFINE_boolean("quick", False, "300 drawn garments: seconds, for tests.")
+_QUICK = flags.DEFINE_boolean(
+    "quick", False, "2,000 drawn garments: seconds, for tests."
+)
 _MARKDOWN = flags.DEFINE_string("markdown", None, "Markdown file for the table.")
 
 
@@ -40,7 +42,7 @@ def main() -> None:
     cli.require_seed(_SEED)
     cli.require_writable(_MARKDOWN)
     check_name("data set", _DATASET.value, data.DATASETS)
-    count = 300 if _QUICK.value else _NUM_SAMPLES.value
+    count = 2000 if _QUICK.value else _NUM_SAMPLES.value
     report.check_count(count)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     runs.check_place(workdir)

@@ -39,7 +39,7 @@ TRAIN = {
         "60000: use a smaller --batch_size",
     ),
     "critic batches beyond the data": (
-        ["--loss=wasserstein", "--batch_size=16000"],
+        ["--recipe=published", "--loss=wasserstein", "--batch_size=16000"],
         "5 x 16000",
     ),
     "no step": (["--steps=0"], "--steps=0"),
