@@ -4,7 +4,7 @@
     python -m experiments.evaluate --workdir=runs/a,runs/b --samples=other.npz
 
 Prints a table sorted by FCD, the Frechet distance in the features of a classifier that
-the project trains itself (not FID: its features are Inception's). Runs that differ in
+the project trains itself (not FID, whose features are Inception's). Runs that differ in
 their seed alone share a row of mean and standard deviation. The floor is what training
 images score, the ceiling what drawn garments or noise do. Leaves evaluation.json and
 neighbours.png, samples beside their nearest training images, in each run folder.
