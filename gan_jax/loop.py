@@ -77,8 +77,8 @@ def train(
       dataset: the images; ``config.dataset`` is its name.
       workdir: run folder, already accepted by `runs.prepare`.
       schedule: how often to write.
-      evaluate: measures a state's samples every ``schedule.evaluate_every`` steps and
-        after the last, for the metrics.
+      evaluate: measures a state's samples every ``schedule.evaluate_every`` steps, if
+        that is set, and after the last, for the metrics.
       devices: where to train; all by default.
       say: takes the lines of the report.
 
@@ -131,7 +131,8 @@ def train(
             state, metrics = train_steps(state, examples, order, stop - step)
             reporter.push(stop, stop - step, metrics)
             step, last = stop, stop == config.steps
-            if evaluate and (step % schedule.evaluate_every == 0 or last):
+            every = schedule.evaluate_every
+            if evaluate and (last or (every and step % every == 0)):
                 jax.block_until_ready(state)
                 with reporter.pause():
                     reporter.add(evaluate(gan, state))

@@ -213,9 +213,8 @@ def table(compared: Comparison) -> tuple[list[str], list[list[str]]]:
         groups.setdefault(key, []).append(i)
     rows = []
     for members in groups.values():
-        seeds = {compared.subjects[i].config.seed for i in members[1:] or ()}
-        seeds -= {getattr(compared.subjects[members[0]].config, "seed", None)}
-        if len(seeds) == len(members) - 1:
+        configs = {compared.subjects[i].config for i in members}
+        if len(configs) == len(members):
             rows.append(members)
         else:  # copies of a run are no evidence of spread
             rows.extend([i] for i in members)
@@ -224,9 +223,10 @@ def table(compared: Comparison) -> tuple[list[str], list[list[str]]]:
         (_name(compared.subjects, row), [compared.values[i] for i in row])
         for row in rows
     ]
-    bounds = [(FLOOR, [compared.floor])], [(compared.ceiling_name, [compared.ceiling])]
+    floor = (FLOOR, [compared.floor])
+    ceiling = (compared.ceiling_name, [compared.ceiling])
     return ["samples", *COLUMNS], [
-        [name, *cells(values)] for name, values in (*bounds[0], *named, *bounds[1])
+        [name, *cells(values)] for name, values in (floor, *named, ceiling)
     ]
 
 

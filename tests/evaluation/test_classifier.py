@@ -35,6 +35,14 @@ def again(splits, folder, epochs=4):
     return made, said
 
 
+def test_it_has_as_many_parameters_as_it_says(cached):
+    """Two 3 x 3 convolutions of 16 and 32, Dense 128 on 7 x 7 x 32, Dense 10."""
+    layers = (9 * 16 + 16, 9 * 16 * 32 + 32, 49 * 32 * 128 + 128, 128 * 10 + 10)
+    count = sum(leaf.size for leaf in jax.tree.leaves(cached[0].params))
+    assert count == sum(layers) == 206_922
+    assert f"{count:,}" in classifier.Network.__doc__
+
+
 def test_it_learns_and_says_how_well(cached, splits):
     made, _, said = cached
     _, predicted = classifier.classify(made, splits[1].images)
