@@ -4,11 +4,13 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from absl import app, flags, logging
 
 from gan_jax.errors import UserError
 from gan_jax.files import cache_folder
+from gan_jax.signals import Interrupted
 
 
 def run(main: Callable[[], None]) -> None:
@@ -37,6 +39,8 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     An `OSError` counts as one: a full disk, a folder without permission.
     """
     del argv
+    import jax
+
     # Orbax logs as an error what it then raises, and what is raised is said below.
     logging.set_verbosity(logging.FATAL)
     try:
@@ -44,9 +48,17 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
         main()
     except UserError as error:
         _fail(str(error))
+    except Interrupted as error:
+        end(f"{error}: ended; there was nothing to save", error.status)
+    except KeyboardInterrupt:
+        end("SIGINT: ended", 130)
     except BrokenPipeError:  # whoever read our output has gone, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except jax.errors.JaxRuntimeError:
+        if not jax.distributed.is_initialized():
+            raise
+        os._exit(1)  # another process has died; `parallel.connect` sees to the line
     except OSError as error:
         _fail(
             f"{error.filename or 'the system'}: {error.strerror or error}: free the"
@@ -89,10 +101,25 @@ def require_writable(flag: flags.FlagHolder) -> None:
         raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
+    end(message, 2)
+
+
+def end(message: str, status: int) -> NoReturn:
+    """Ends the process with one line on stderr."""
     program = pathlib.Path(sys.argv[0]).stem
-    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    print(f"{program}: {line}", file=sys.stderr, flush=True)
+    import jax
+
+    if jax.distributed.is_initialized():
+        from gan_jax import parallel
+
+        # The others cannot go on without this one, and JAX would wait for them.
+        parallel.farewell()
+        sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def configure_jax() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from absl import flags
 
 from experiments import cli, tables
-from gan_jax import data, loop, parallel, recipes, runs, training
+from gan_jax import checkpoints, data, loop, parallel, recipes, runs, training
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import comparison, report
 from gan_jax.files import write_text
@@ -91,12 +91,13 @@ def train(
     """
     config = config_of(job, dataset.name, len(dataset.images), steps)
     folder = workdir / job.name
-    runs.prepare(folder, config, overwrite=False)
-    if runs.latest_checkpoint(folder) != config.steps:
-        runs.write_config(folder, config, source=dataset.source)
-        devices = parallel.choose_devices(1)
-        schedule = loop.Schedule(log_every=50, sample_every=500)
-        loop.train(config, dataset, folder, schedule=schedule, devices=devices)
+    with runs.claim(folder):
+        runs.prepare(folder, config, overwrite=False)
+        if checkpoints.newest(folder) != config.steps:
+            runs.write_config(folder, config, source=dataset.source)
+            devices = parallel.choose_devices(1)
+            schedule = loop.Schedule(log_every=50, sample_every=500)
+            loop.train(config, dataset, folder, schedule=schedule, devices=devices)
     subject = comparison.run_subject(folder, _NUM_SAMPLES.value, job.seed)
     return dataclasses.replace(subject, name=job.name)
 

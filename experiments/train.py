@@ -3,21 +3,27 @@
     python -m experiments.train --loss=wasserstein_gp
 
 Leaves config.json, metrics.jsonl, TensorBoard events, sample grids, curves.png and
-checkpoints in --workdir. Started again on a workdir, a run goes on where it stopped.
+checkpoints in --workdir. Started again on a workdir, a run goes on where it stopped;
+asked to end by SIGTERM or Ctrl-C, it saves and says how to go on (docs/reliability.md).
 """
 
 import dataclasses
 import pathlib
+import shlex
+import signal
 import statistics
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
+import jax
 from absl import flags
 
 from experiments import cli
-from gan_jax import data, loop, parallel, recipes, runs, training
+from gan_jax import data, loop, parallel, recipes, recorder, runs, signals, training
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
+from gan_jax.metrics_log import read_metrics
 from gan_jax.penalties import PENALTIES
 
 _LOSS = flags.DEFINE_string(
@@ -104,6 +110,13 @@ _EMA_DECAY = flags.DEFINE_float(
 _PRECISION = flags.DEFINE_string(
     "precision", None, "float32 or bfloat16. Default: float32."
 )
+_ON_NAN = flags.DEFINE_string(
+    "on_nan",
+    None,
+    "What becomes of an update whose gradient holds NaN or infinity: stop, it ends the"
+    " run with the last good checkpoint; or skip, it is left out, up to ten in a row."
+    " Default: stop.",
+)
 _NUM_DEVICES = flags.DEFINE_integer(
     "num_devices", None, "Devices to train on. Default: all."
 )
@@ -113,11 +126,14 @@ _SAMPLE_EVERY = flags.DEFINE_integer(
 _CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 500, "Generator steps between checkpoints; the last is saved."
 )
+_KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    "keep_checkpoints", 2, "How many of the newest checkpoints are kept."
+)
 _LOG_EVERY = flags.DEFINE_integer(
     "log_every",
     10,
-    "Generator steps between lines of metrics.jsonl; one stands before each sample"
-    " grid, checkpoint and epoch, too.",
+    "Generator steps between lines of metrics.jsonl; one stands at each sample grid,"
+    " at each checkpoint, every 50 steps and at the end of each epoch, too.",
 )
 _EVALUATE_EVERY = flags.DEFINE_integer(
     "evaluate_every",
@@ -129,12 +145,45 @@ _EVALUATE_EVERY = flags.DEFINE_integer(
 _OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Delete the run that --workdir holds."
 )
+_DISTRIBUTED = flags.DEFINE_boolean(
+    "distributed",
+    False,
+    "Train in several processes, each started with the same flags and its own devices."
+    " Under SLURM, on TPUs and on Kubernetes this is enough; elsewhere the next three"
+    " say which process this is. Process 0 alone needs --workdir.",
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "host:port of process 0 (--distributed)."
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes there are (--distributed)."
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "Which of them this is, from 0 (--distributed)."
+)
 
 
-def main() -> None:
-    """Turns the flags into one config, checks all of it, and trains."""
+class Plan(NamedTuple):
+    """What the flags ask for, as far as they alone can say."""
+
+    recipe: recipes.Recipe
+    workdir: pathlib.Path
+    steps: int
+    schedule: loop.Schedule
+
+    def config(self, dataset: str) -> runs.Config:
+        """The run on a data set."""
+        return runs.Config(self.recipe, dataset, _SEED.value, self.steps)
+
+
+def plan() -> Plan:
+    """Checks the flags; touches neither a device nor a file.
+
+    Raises:
+      UserError: one of them, or two together, make no sense.
+    """
     periods = (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY, _EVALUATE_EVERY)
-    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS, *periods):
+    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS, _KEEP_CHECKPOINTS, *periods):
         cli.require_positive(flag)
     recipe = recipes.recipe(
         _LOSS.value,
@@ -153,67 +202,126 @@ def main() -> None:
         latent_size=_LATENT_SIZE.value,
         ema_decay=_EMA_DECAY.value,
         precision=_PRECISION.value,
+        on_nan=_ON_NAN.value,
     )
     cli.require_seed(_SEED)
     if _WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
     default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
-    workdir = pathlib.Path(_WORKDIR.value or default).expanduser()
-    devices = parallel.choose_devices(_NUM_DEVICES.value)
-    parallel.local_batch_size(recipe.batch_size, len(devices))
     check_name("data set", _DATASET.value, data.DATASETS)
     per_epoch = training.steps_per_epoch(
         recipes.make_gan(recipe), data.SIZES["train"], recipe.batch_size
     )
+    steps = _STEPS.value or _EPOCHS.value * per_epoch
+    if steps >= 2**31:
+        raise UserError(f"{steps} steps are more than are counted: at most 2^31 - 1")
+    for flag in (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID):
+        if flag.value is not None and not _DISTRIBUTED.value:
+            raise UserError(f"--{flag.name} goes with --distributed: add it")
+    return Plan(
+        recipe,
+        pathlib.Path(_WORKDIR.value or default).expanduser(),
+        steps,
+        loop.Schedule(
+            log_every=_LOG_EVERY.value,
+            sample_every=_SAMPLE_EVERY.value,
+            checkpoint_every=_CHECKPOINT_EVERY.value,
+            evaluate_every=_EVALUATE_EVERY.value,
+            keep_checkpoints=_KEEP_CHECKPOINTS.value,
+        ),
+    )
 
-    def config_on(dataset: str) -> runs.Config:
-        return runs.Config(
-            recipe=recipe,
-            dataset=dataset,
-            seed=_SEED.value,
-            steps=_STEPS.value or _EPOCHS.value * per_epoch,
+
+def main() -> None:
+    """Trains, or goes on, until it is done or a signal asks to end."""
+    with signals.Signals(lambda line: print(f"train: {line}", file=sys.stderr)) as held:
+        asked = plan()
+        step = _train(asked, held)
+    if step < asked.steps:
+        number = held.received or signal.SIGTERM  # of another process
+        cli.end(
+            f"{signal.Signals(number).name}: saved at step {step} of {asked.steps}; to"
+            f" go on: {_same_command()}",
+            128 + number,
         )
 
+
+def _train(plan: Plan, held: signals.Signals) -> int:
+    """Checks what the flags name, and trains up to the step that it returns."""
+    if _DISTRIBUTED.value:
+        parallel.connect(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    devices = parallel.choose_devices(_NUM_DEVICES.value)
+    parallel.local_batch_size(plan.recipe.batch_size, len(devices))
     # Whatever can be refused is refused before what takes time: a download, perhaps.
-    if _DATASET.value == "auto":
-        runs.check_folder(workdir)
-    else:
-        runs.check(workdir, config_on(_DATASET.value), overwrite=_OVERWRITE.value)
+    if parallel.is_first():
+        if _DATASET.value == "auto":
+            runs.check_folder(plan.workdir)
+        else:
+            _check(plan, _DATASET.value)
     dataset = data.load(_DATASET.value, data_dir=_DATA_DIR.value)
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
-    config = config_on(dataset.name)
-    runs.check(workdir, config, overwrite=_OVERWRITE.value)
+    if not parallel.is_first():
+        with held.deferred():
+            return _run(plan, dataset, devices, held, None)
+    _check(plan, dataset.name)
     evaluate = _monitor(dataset.name) if _EVALUATE_EVERY.value else None
-    runs.prepare(workdir, config, overwrite=_OVERWRITE.value)
-    schedule = loop.Schedule(
-        log_every=_LOG_EVERY.value,
-        sample_every=_SAMPLE_EVERY.value,
-        checkpoint_every=_CHECKPOINT_EVERY.value,
-        evaluate_every=_EVALUATE_EVERY.value,
-    )
+    with runs.claim(plan.workdir):
+        _begin(plan, dataset, devices)
+        with held.deferred():
+            step = _run(plan, dataset, devices, held, evaluate)
+    if step == plan.steps:
+        _summarise(plan.workdir, dataset)
+    return step
+
+
+def _check(plan: Plan, dataset: str) -> None:
+    runs.check(plan.workdir, plan.config(dataset), overwrite=_OVERWRITE.value)
+
+
+def _begin(plan: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> None:
+    """Makes the folder into that of this run, and says what will be trained."""
+    config = plan.config(dataset.name)
+    runs.prepare(plan.workdir, config, overwrite=_OVERWRITE.value)
     notes = {
         "source": dataset.source,
         "num_devices": len(devices),
-        "schedule": dataclasses.asdict(schedule),
+        "schedule": dataclasses.asdict(plan.schedule),
     }
     if dataset.warning:
         notes["warning"] = dataset.warning
-    runs.write_config(workdir, config, **notes)
+    runs.write_config(plan.workdir, config, **notes)
+    recipe = plan.recipe
     kind = "conditional " if recipe.conditional else ""
     print(
-        f"{kind}{recipe.loss} on {dataset.name} ({dataset.source}), {config.steps}"
+        f"{kind}{recipe.loss} on {dataset.name} ({dataset.source}), {plan.steps}"
         f" steps of {recipe.batch_size} on {len(devices)} {devices[0].device_kind}"
     )
-    loop.train(
-        config,
+
+
+def _run(
+    plan: Plan,
+    dataset: data.Dataset,
+    devices: list[jax.Device],
+    held: signals.Signals,
+    evaluate: recorder.Evaluate | None,
+) -> int:
+    state = loop.train(
+        plan.config(dataset.name),
         dataset,
-        workdir,
-        schedule=schedule,
+        plan.workdir,
+        schedule=plan.schedule,
         evaluate=evaluate,
         devices=devices,
+        should_stop=lambda: held.received is not None,
     )
-    _summarise(workdir, dataset)
+    return int(parallel.local(state.step))
+
+
+def _same_command() -> str:
+    """This command; without what would delete the run."""
+    kept = [a for a in sys.argv[1:] if not a.lstrip("-").startswith("overwrite")]
+    return shlex.join(["python", "-m", "experiments.train", *kept])
 
 
 def _monitor(dataset: str) -> Callable[..., dict[str, float]]:
@@ -223,7 +331,7 @@ def _monitor(dataset: str) -> Callable[..., dict[str, float]]:
 
 
 def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:
-    lines = runs.read_metrics(workdir)
+    lines = read_metrics(workdir)
     last = lines[-1]
     pace = statistics.median(line["images_per_second"] for line in lines)
     print(

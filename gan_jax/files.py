@@ -10,6 +10,25 @@ import numpy as np
 
 from gan_jax.errors import UserError
 
+PART = ".part"  # ends the names of files that are not whole yet
+
+
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Says which file could not be written, and what to do.
+
+    Raises:
+      UserError: an `OSError` happened meanwhile.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise UserError(
+            f"cannot write {path} ({why}): free the space, mend the permission, or"
+            " name another place"
+        ) from error
+
 
 @contextlib.contextmanager
 def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
@@ -18,20 +37,18 @@ def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
     Raises:
       UserError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        os.replace(part, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            why = error.strerror or error
-            raise UserError(
-                f"cannot write {path} ({why}): free the space, or name another"
-            ) from error
-        raise
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    with writing(path):
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # else a crash may leave the name and no bytes
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

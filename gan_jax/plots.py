@@ -91,11 +91,11 @@ _PANELS = (
 )
 
 
-def save_curves(path: pathlib.Path, lines: Sequence[dict[str, Any]]) -> None:
+def save_curves(path: pathlib.Path | BinaryIO, lines: Sequence[dict[str, Any]]) -> None:
     """Draws a run's metrics against the generator steps.
 
     Args:
-      path: PNG to write.
+      path: PNG to write, or a file that is open.
       lines: the lines of ``metrics.jsonl``.
     """
     # Not every line has every metric: samples are measured at few steps.
@@ -104,7 +104,11 @@ def save_curves(path: pathlib.Path, lines: Sequence[dict[str, Any]]) -> None:
     for title, names in _PANELS:
         if logged.intersection(names):
             panels[title] = {
-                name: [(line["step"], line[name]) for line in lines if name in line]
+                name: [
+                    (line["step"], line[name])
+                    for line in lines
+                    if line.get(name) is not None
+                ]
                 for name in names
             }
     logarithmic = ("gradient norms", "FCD to training images")
@@ -112,7 +116,7 @@ def save_curves(path: pathlib.Path, lines: Sequence[dict[str, Any]]) -> None:
 
 
 def save_panels(
-    path: pathlib.Path,
+    path: pathlib.Path | BinaryIO,
     panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
     *,
     xlabel: str,
@@ -122,7 +126,7 @@ def save_panels(
     """Draws lines, a panel for each title.
 
     Args:
-      path: PNG to write.
+      path: PNG to write, or a file that is open.
       panels: title -> label -> points (x, y); an axis is shared by the labels.
       xlabel: of every panel.
       columns: panels in a row; all in one by default.
@@ -149,4 +153,4 @@ def save_panels(
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")

@@ -40,6 +40,9 @@ class Recipe:
       latent_size: dimension of z.
       ema_decay: decay of the generator's moving average for sampling, or None.
       precision: type of the computation, "float32" or "bfloat16".
+      on_nan: what becomes of an update whose gradient holds NaN or infinity: "stop",
+        it ends the run; or "skip", it is left out (`optax.apply_if_finite`), up to
+        ten in a row.
     """
 
     loss: str
@@ -57,6 +60,7 @@ class Recipe:
     latent_size: int = 64
     ema_decay: float | None = None
     precision: str = "float32"
+    on_nan: str = "stop"
 
 
 PUBLISHED: dict[str, Recipe] = {
@@ -117,6 +121,8 @@ TABLES = {"published": PUBLISHED, "tuned": TUNED}
 _PENALTY_WEIGHTS = {"gradient_penalty": 10.0, "one_sided": 10.0, "dragan": 10.0}
 NUM_CLASSES = 10  # of every image data set here
 _PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
+_MOST = {"batch_size": 2**20, "critic_steps": 10_000, "latent_size": 2**16}
+_MOST_SKIPPED = 10  # updates in a row; a run that has lost more does not recover
 
 
 def recipe(loss: str, table: str = "published", **overrides: Any) -> Recipe:
@@ -173,14 +179,14 @@ def check(recipe: Recipe) -> None:
     check_name("penalty", recipe.penalty, ["none", *PENALTIES])
     check_name("optimiser", recipe.optimiser, ["adam", "rmsprop"])
     check_name("precision", recipe.precision, _PRECISIONS)
-    for name in (
-        "batch_size",
-        "generator_lr",
-        "discriminator_lr",
-        "critic_steps",
-        "latent_size",
-        "clip",
-    ):
+    check_name("reaction to NaN", recipe.on_nan, ["stop", "skip"])
+    if not isinstance(recipe.conditional, bool):
+        raise UserError(f"--conditional={recipe.conditional} must be true or false")
+    for name, most in _MOST.items():
+        value = getattr(recipe, name)
+        if not isinstance(value, int) or not 0 < value <= most:
+            raise UserError(f"--{name}={value} must be a number from 1 to {most}")
+    for name in ("generator_lr", "discriminator_lr", "clip"):
         value = getattr(recipe, name)
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"--{name}={value} must be above 0 and finite")
@@ -223,9 +229,12 @@ def make_gan(
 
     def optimiser(learning_rate: float) -> optax.GradientTransformation:
         if recipe.optimiser == "adam":
-            return optax.adam(learning_rate, b1=recipe.beta1, b2=recipe.beta2)
-        # PyTorch's numbers, with which WGAN was published.
-        return optax.rmsprop(learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False)
+            made = optax.adam(learning_rate, b1=recipe.beta1, b2=recipe.beta2)
+        else:  # PyTorch's numbers, with which WGAN was published
+            made = optax.rmsprop(learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False)
+        if recipe.on_nan == "skip":
+            return optax.apply_if_finite(made, _MOST_SKIPPED)
+        return made
 
     return GAN(
         loss=LOSSES[recipe.loss],

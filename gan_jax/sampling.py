@@ -1,17 +1,23 @@
 """Images from a trained GAN: drawn, written to a file, read again."""
 
 import pathlib
+import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import files, recipes, runs, training
+from gan_jax import checkpoints, files, recipes, runs, training
 from gan_jax.errors import UserError
 
 _BATCH = 500
 _SHAPE = (28, 28, 1)
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr)
 
 
 class Samples(NamedTuple):
@@ -27,22 +33,26 @@ class Samples(NamedTuple):
     labels: np.ndarray | None = None
 
 
-def restore(workdir: pathlib.Path) -> tuple[training.GAN, training.GANState]:
+def restore(
+    workdir: pathlib.Path, *, say: Callable[[str], None] = _warn
+) -> tuple[training.GAN, training.GANState]:
     """A run's GAN and the state of its newest checkpoint, on the first device.
 
+    Args:
+      workdir: run folder; nothing in it is changed.
+      say: takes a line for each checkpoint that is damaged, where one before it is
+        used; by default, on standard error.
+
     Raises:
-      UserError: there is no run, no checkpoint in it yet, or a damaged one.
+      UserError: there is no run, no checkpoint in it yet, or only damaged ones.
     """
-    gan = recipes.make_gan(runs.read_config(workdir).recipe)
-    runs.require_checkpoint(workdir)
-    checkpoints = runs.Checkpoints(workdir)
-    try:
-        state = checkpoints.restore(
-            jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
-        )
-    finally:
-        checkpoints.close()
-    return gan, state
+    config = runs.read_config(workdir)
+    gan = recipes.make_gan(config.recipe)
+    checkpoints.require(workdir)
+    like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
+    about = {"flags": config.flags()}
+    state = checkpoints.restore(workdir, like, about, say=say)
+    return gan, jax.device_put(state, jax.devices()[0])
 
 
 @jax.jit(static_argnums=0)

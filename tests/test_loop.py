@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import loop, recipes, runs, training
+from gan_jax import loop, recipes, recorder, runs, training
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
+from gan_jax.metrics_log import read_metrics
 
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
 
@@ -68,7 +69,7 @@ def test_a_run_leaves_everything_that_a_run_folder_holds(whole):
     assert [path.name for path in sorted((workdir / "samples").iterdir())] == [
         f"step_{step:06d}.png" for step in (3, 6, 9, 12, 13)
     ]
-    lines = runs.read_metrics(workdir)
+    lines = read_metrics(workdir)
     assert [line["step"] for line in lines] == [2, 3, 4, 6, 8, 9, 10, 11, 12, 13]
     for line in lines:
         assert line["epoch"] == pytest.approx(line["step"] / 11, abs=1e-4)
@@ -95,7 +96,7 @@ def test_a_run_in_two_sittings_is_the_run_in_one(whole, tmp_path, dataset):
     for step in (3, 6, 9, 12, 13):
         name = f"samples/step_{step:06d}.png"
         assert (tmp_path / "run" / name).read_bytes() == (workdir / name).read_bytes()
-    steps = [line["step"] for line in runs.read_metrics(tmp_path / "run")]
+    steps = [line["step"] for line in read_metrics(tmp_path / "run")]
     assert steps == [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13]
 
 
@@ -117,12 +118,12 @@ def test_numbers_that_go_wrong_stop_the_run_by_name_and_save_nothing(tmp_path, d
 
 
 def test_the_grid_of_real_images_has_a_class_a_column(dataset):
-    few = loop.hundred_real(dataset)
+    few = recorder.hundred_real(dataset)
     np.testing.assert_array_equal(few, dataset.images)  # nine of each: as they come
     images = np.repeat(dataset.images[:10], 10, axis=0)
     labels = np.repeat(np.arange(10, dtype=np.int32), 10)
     many = dataclasses.replace(dataset, images=images, labels=labels)
-    grid = loop.hundred_real(many).reshape(10, 10, 28, 28, 1)
+    grid = recorder.hundred_real(many).reshape(10, 10, 28, 28, 1)
     for label in range(10):
         assert (grid[:, label] == dataset.images[label]).all()
 
@@ -150,7 +151,7 @@ def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(
         say=lambda line: None,
     )
     assert seen == [5, 10, 13]
-    lines = runs.read_metrics(tmp_path / "run")
+    lines = read_metrics(tmp_path / "run")
     logged = {line["step"]: line["fcd"] for line in lines if "fcd" in line}
     assert logged == {5: 20.0, 10: 10.0, 13: pytest.approx(100 / 13)}
     chex.assert_trees_all_equal(state.generator, whole[1].generator)
@@ -160,7 +161,7 @@ def test_the_grid_of_a_conditional_gan_has_a_latent_a_row_and_a_class_a_column()
     gan = recipes.make_gan(recipes.recipe("hinge", conditional=True))
     key = jax.random.key(0)
     state = training.init_state(gan, key, (28, 28, 1))
-    grid = np.asarray(loop.grid_sampler(gan, key)(state))
+    grid = np.asarray(recorder.grid_sampler(gan, key)(state))
     z_key = jax.random.fold_in(key, 2**32 - 1)
     latents = jax.random.normal(z_key, (100, gan.latent_size))[:10]
     for label in (0, 7):
@@ -174,7 +175,7 @@ def test_the_samples_of_a_grid_are_of_the_same_latents_every_time():
     gan = recipes.make_gan(recipes.recipe("hinge"))
     key = jax.random.key(0)
     state = training.init_state(gan, key, (28, 28, 1))
-    first, second = (loop.grid_sampler(gan, key)(state) for _ in range(2))
+    first, second = (recorder.grid_sampler(gan, key)(state) for _ in range(2))
     assert first.shape == (100, 28, 28, 1)
     assert first.dtype == np.uint8
     np.testing.assert_array_equal(first, second)

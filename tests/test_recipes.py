@@ -32,6 +32,7 @@ REFERENCE = {
     "latent_size": 64,
     "ema_decay": None,
     "precision": "float32",
+    "on_nan": "stop",
 }
 DEPARTURES = {
     "minimax": {},

@@ -2,16 +2,12 @@
 
 import dataclasses
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
-import chex
 import jax
 import pytest
 
-from gan_jax import networks, parallel, recipes, runs, training
+from gan_jax import recipes, runs
 from gan_jax.errors import UserError
 
 CONFIG = runs.Config(
@@ -112,134 +108,3 @@ def test_a_damaged_config_is_refused_by_name(run, text):
 def test_a_folder_without_a_run_says_how_to_train_one(tmp_path):
     with pytest.raises(UserError, match=r"no run in .*experiments\.train --workdir"):
         runs.read_config(tmp_path)
-
-
-# Metrics
-
-
-def line(step):
-    return {"step": step, "seconds": step / 10, "d_loss": 1.0}
-
-
-def test_a_log_that_goes_on_after_a_step_has_no_gap_and_no_duplicate(tmp_path):
-    log = runs.MetricsLog(tmp_path, 0)
-    for step in (10, 20, 30):  # and a first sitting that died after step 30
-        log.write(line(step))
-    log.close()
-    log = runs.MetricsLog(tmp_path, 20)
-    assert log.seconds == 2.0
-    log.write(line(30))
-    log.write(line(40))
-    log.close()
-    assert [entry["step"] for entry in runs.read_metrics(tmp_path)] == [10, 20, 30, 40]
-
-
-def test_a_line_that_was_cut_off_is_left_out(tmp_path):
-    text = json.dumps(line(10)) + "\n" + json.dumps(line(20))[:-4]
-    (tmp_path / "metrics.jsonl").write_text(text)
-    assert runs.read_metrics(tmp_path) == [line(10)]
-
-
-def test_a_damaged_line_before_the_last_is_refused_and_not_rewritten(tmp_path):
-    lines = [json.dumps(line(10)), '{"step": 2', json.dumps(line(30)), ""]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
-    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged"):
-        runs.MetricsLog(tmp_path, 30)
-    assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(lines)
-
-
-def test_no_metrics_are_an_empty_list(tmp_path):
-    assert runs.read_metrics(tmp_path) == []
-
-
-def test_tensorboard_events_hold_the_same_numbers(tmp_path):
-    log = runs.MetricsLog(tmp_path, 0)
-    log.write(line(10))
-    log.close()
-    (events,) = tmp_path.glob("events.out.*")
-    assert b"d_loss" in events.read_bytes()
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "config.json"
-    runs.write_text(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        runs.write_text(path, "new \ud800")
-    assert path.read_text() == "old"
-
-
-# Checkpoints
-
-
-@pytest.fixture(scope="module")
-def gan():
-    return recipes.make_gan(
-        recipes.recipe("wasserstein_gp", latent_size=3, ema_decay=0.9),
-        generator=networks.MLPGenerator(hidden=(4,)),
-        discriminator=networks.MLPDiscriminator(hidden=(4,)),
-    )
-
-
-def numbers(state):
-    return state.replace(key=jax.random.key_data(state.key))
-
-
-def test_a_state_comes_back_bit_for_bit_and_the_newest_two_are_kept(tmp_path, gan):
-    states = [training.init_state(gan, jax.random.key(i), (2,)) for i in range(4)]
-    checkpoints = runs.Checkpoints(tmp_path)
-    assert checkpoints.latest() is None
-    for i in (1, 2, 3):
-        checkpoints.save(10 * i, states[i].replace(step=states[i].step + 10 * i))
-    checkpoints.close()
-    again = runs.Checkpoints(tmp_path)
-    assert again.latest() == 30
-    restored = again.restore(states[0])
-    again.close()
-    expected = states[3].replace(step=states[3].step + 30)
-    chex.assert_trees_all_equal(numbers(restored), numbers(expected))
-    chex.assert_trees_all_equal_dtypes(numbers(restored), numbers(expected))
-    kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
-    assert kept == ["20", "30"]
-
-
-def test_a_state_of_eight_devices_is_read_where_there_is_one(tmp_path, gan):
-    state = parallel.initialise(gan, jax.random.key(0), (2,), jax.devices())
-    checkpoints = runs.Checkpoints(tmp_path)
-    checkpoints.save(10, state)
-    checkpoints.close()
-    code = f"""
-import jax, pathlib
-from gan_jax import networks, recipes, runs, training
-gan = recipes.make_gan(
-    recipes.recipe("wasserstein_gp", latent_size=3, ema_decay=0.9),
-    generator=networks.MLPGenerator(hidden=(4,)),
-    discriminator=networks.MLPDiscriminator(hidden=(4,)),
-)
-like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), (2,)))
-state = runs.Checkpoints(pathlib.Path({str(tmp_path)!r})).restore(like)
-print(len(jax.devices()), state.generator.params["Dense_0"]["kernel"].sum())
-"""
-    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    devices, total = done.stdout.split()
-    assert devices == "1"
-    expected = state.generator.params["Dense_0"]["kernel"].sum()
-    assert float(total) == pytest.approx(float(expected), rel=1e-6)
-
-
-def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, gan):
-    state = training.init_state(gan, jax.random.key(0), (2,))
-    checkpoints = runs.Checkpoints(tmp_path)
-    checkpoints.save(10, state)
-    checkpoints.close()
-    for path in (tmp_path / "checkpoints" / "10").rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    damaged = runs.Checkpoints(tmp_path)
-    with pytest.raises(UserError, match=r"checkpoint 10 in .*--overwrite") as caught:
-        damaged.restore(state)
-    damaged.close()
-    assert "\n" not in str(caught.value)

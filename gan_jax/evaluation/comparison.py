@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import data, plots, runs, sampling
+from gan_jax import checkpoints, data, plots, runs, sampling
 from gan_jax.errors import UserError
 from gan_jax.evaluation import neighbours, report
 from gan_jax.files import whole_file, write_text
@@ -70,7 +70,7 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
     """
     config = runs.read_config(folder)
     runs.check_folder(folder)
-    step = runs.require_checkpoint(folder)
+    step = checkpoints.require(folder)
     gan, state = sampling.restore(folder)
 
     def draw() -> sampling.Samples:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import recipes, runs, training
+from gan_jax import checkpoints, recipes, runs, training
 from tests.data.test_idx import pack
 
 # What a case's folder holds before the call: see `folder`.
@@ -231,9 +231,11 @@ def _save_run(folder, config):
     runs.prepare(folder, config, overwrite=False)
     runs.write_config(folder, config)
     gan = recipes.make_gan(config.recipe)
-    checkpoints = runs.Checkpoints(folder)
-    checkpoints.save(1, training.init_state(gan, jax.random.key(0), (28, 28, 1)))
-    checkpoints.close()
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    about = {"flags": config.flags(), "versions": runs.versions()}
+    writer = checkpoints.Writer(folder, about, keep=1)
+    writer.save(1, state.replace(step=state.step + 1))
+    writer.close()
 
 
 def call(module, cases, folder):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import runs, sampling
+from gan_jax import sampling
+from gan_jax.metrics_log import read_metrics
 
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
 
@@ -50,7 +51,7 @@ def test_one_command_leaves_a_run_folder_and_says_where(trained):
     assert contents["flags"]["dataset"] == "garments"
     assert contents["flags"]["ema_decay"] == 0.9
     assert contents["flags"]["steps"] == 6
-    assert [line["step"] for line in runs.read_metrics(workdir)] == [2, 4, 6]
+    assert [line["step"] for line in read_metrics(workdir)] == [2, 4, 6]
     names = [p.name for p in sorted((workdir / "samples").iterdir())]
     assert names == ["step_000004.png", "step_000006.png"]
     for name in ("real.png", "curves.png", "metrics.jsonl", "checkpoints"):
@@ -98,7 +99,7 @@ def test_the_run_goes_on_from_where_it_was_and_refuses_less(trained):
     done = train(workdir, *SMALL, "--steps=8", *KEPT)
     assert done.returncode == 0, done.stderr
     assert "up to step 6: going on" in done.stdout
-    assert runs.read_metrics(workdir)[-1]["step"] == 8
+    assert read_metrics(workdir)[-1]["step"] == 8
     done = train(workdir, *SMALL, "--steps=2", *KEPT)
     assert done.returncode == 2
     assert "trained up to step 8" in done.stderr

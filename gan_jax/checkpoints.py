@@ -1,0 +1,297 @@
+"""The training states of a run: saved by orbax, and checked when they are read.
+
+checkpoints/500/state   every number of a `GANState`, the key as numbers
+checkpoints/500/about   JSON: the run's settings, library versions, the state's SHA-256
+
+A checkpoint appears under its number when it is whole, by a rename; what a process
+that died has left half written has another name and is cleared away by the next.
+Nothing in it is pickled. Files that were altered, by a failing disk or by hand, are
+found by the hash: such a checkpoint is reported and the one before it is used.
+"""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.errors import UserError
+from gan_jax.training import GANState
+
+FOLDER = "checkpoints"
+DAMAGED = "damaged_checkpoints"
+
+
+def steps(workdir: pathlib.Path) -> list[int]:
+    """Steps of a run's whole checkpoints, oldest first; only looks."""
+    names = (path.name for path in (workdir / FOLDER).glob("*"))
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+
+
+def newest(workdir: pathlib.Path) -> int | None:
+    """Step of a run's newest checkpoint, None where there is none; only looks."""
+    return max(steps(workdir), default=None)
+
+
+def require(workdir: pathlib.Path) -> int:
+    """Step of a run's newest checkpoint; only looks.
+
+    Raises:
+      UserError: there is none.
+    """
+    step = newest(workdir)
+    if step is None:
+        raise UserError(
+            f"the run in {workdir} has no checkpoint yet: let experiments.train reach"
+            " its first --checkpoint_every"
+        )
+    return step
+
+
+def restore(
+    workdir: pathlib.Path,
+    like: GANState,
+    about: dict[str, Any],
+    *,
+    say: Callable[[str], None],
+    set_aside: bool = False,
+) -> GANState | None:
+    """Reads the newest checkpoint that can be read.
+
+    Args:
+      workdir: run folder.
+      like: a state of the same GAN, or `jax.eval_shape` of one; its values are not
+        used.
+      about: what a run of today would save beside it. ``flags`` must be equal in all
+        but ``steps``; where ``versions`` are not, the user is told.
+      say: takes a line for each damaged checkpoint, and for other versions.
+      set_aside: move damaged checkpoints out of the way, to `DAMAGED`, as the run
+        will come by their steps again.
+
+    Returns:
+      The state, its numbers on the host; None where there is no checkpoint.
+
+    Raises:
+      UserError: every checkpoint is damaged, or the newest whole one belongs to
+        another configuration.
+    """
+    damaged: dict[int, str] = {}
+    while remaining := [s for s in steps(workdir) if s not in damaged]:
+        step = remaining[-1]
+        try:
+            state, there = _read(workdir / FOLDER / str(step), like, about["flags"])
+        except UserError:
+            raise
+        except Exception as error:  # orbax and tensorstore raise many kinds
+            # A run that is being trained deletes its oldest: that is no damage.
+            if (workdir / FOLDER / str(step)).exists():
+                damaged[step] = _why(error)
+            continue
+        for bad, why in damaged.items():
+            say(
+                f"checkpoint {bad} in {workdir} is damaged ({why}): using the one of"
+                f" step {step} instead"
+            )
+            if set_aside:
+                _set_aside(workdir, bad)
+        if versions := differences(there["versions"], about.get("versions", {})):
+            say(
+                f"checkpoint {step} was saved with other versions"
+                f" ({versions.replace('--', '')}): its run may end in other last bits"
+            )
+        return state
+    if damaged:
+        bad, why = next(iter(damaged.items()))
+        raise UserError(
+            f"checkpoint {bad} in {workdir / FOLDER} cannot be read ({why}), and there"
+            " is no other that can: train again with --overwrite"
+        )
+    return None
+
+
+def _read(
+    folder: pathlib.Path, like: GANState, flags: dict[str, Any]
+) -> tuple[GANState, dict[str, Any]]:
+    import orbax.checkpoint as ocp  # slow to import
+
+    plain = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), _plain(like))
+    args = ocp.args
+    handler = ocp.CompositeCheckpointHandler(
+        state=ocp.StandardCheckpointHandler(), about=ocp.JsonCheckpointHandler()
+    )
+    with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader:
+        about = reader.restore(folder, args.Composite(about=args.JsonRestore())).about
+        if _about_digest(about) != about["sha256"]:
+            raise ValueError("what is written about it is not as saved")
+        if differing := differences(about["flags"], flags):
+            raise UserError(
+                f"checkpoint {folder} belongs to another run ({differing}): use"
+                " another --workdir, or --overwrite"
+            )
+        wanted = args.Composite(state=args.StandardRestore(plain))
+        state = reader.restore(folder, wanted).state
+    if digest(state) != about["state_sha256"]:
+        raise ValueError("its numbers are not as saved")
+    if int(state.step) != int(folder.name):
+        raise ValueError(f"it is of step {int(state.step)}")
+    return state.replace(key=jax.random.wrap_key_data(state.key)), about
+
+
+def _about_digest(about: dict[str, Any]) -> str:
+    rest = {name: value for name, value in about.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """The settings that differ, by the names of their flags; but for ``steps``."""
+    return ", ".join(
+        f"--{name}={there.get(name)} there and {here[name]} now"
+        for name in here
+        if name != "steps" and there.get(name) != here[name]
+    )
+
+
+def _set_aside(workdir: pathlib.Path, step: int) -> None:
+    place = workdir / DAMAGED / str(step)
+    place.parent.mkdir(exist_ok=True)
+    if place.exists():
+        shutil.rmtree(place)
+    (workdir / FOLDER / str(step)).rename(place)
+
+
+def digest(state: Any) -> str:
+    """SHA-256 of every number of a pytree of arrays on the host, with its shape."""
+    sha = hashlib.sha256()
+    for leaf in jax.tree.leaves(state):
+        sha.update(f"{leaf.dtype}{leaf.shape}".encode())
+        sha.update(np.ascontiguousarray(leaf).data)
+    return sha.hexdigest()
+
+
+def first_non_finite(state: Any) -> str | None:
+    """Name of the first leaf of a pytree on the host that holds NaN or infinity."""
+    for path, leaf in jax.tree.leaves_with_path(state):
+        if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+            return jax.tree_util.keystr(path, simple=True, separator=".")
+    return None
+
+
+class Writer:
+    """Saves the states of a run in the background, and keeps the newest few."""
+
+    def __init__(
+        self, workdir: pathlib.Path, about: dict[str, Any], *, keep: int
+    ) -> None:
+        """Opens the checkpoints of a run folder, which no other process may write to.
+
+        Args:
+          workdir: run folder.
+          about: JSON values that are saved beside each state: ``flags``, ``versions``.
+          keep: how many checkpoints are kept; the newest.
+        """
+        import orbax.checkpoint as ocp  # slow to import
+
+        self._ocp = ocp
+        self._folder = (workdir / FOLDER).absolute()
+        self._folder.mkdir(exist_ok=True)
+        self._about = about
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            create=False,
+            cleanup_tmp_directories=True,
+            multiprocessing_options=_alone(),
+        )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._saving: int | None = None
+
+    def save(self, step: int, state: GANState) -> None:
+        """Saves a state in the background; the state may be donated afterwards.
+
+        Raises:
+          UserError: the state holds NaN or infinity; or the disk does not take it,
+            or did not take the one before.
+        """
+        plain = jax.device_get(_plain(state))
+        if name := first_non_finite(plain):
+            raise UserError(f"{name} is not finite at step {step}: stopped, not saved")
+        args = self._ocp.args
+        about = {**self._about, "state_sha256": digest(plain)}
+        about["sha256"] = _about_digest(about)
+        self.check()
+        with self._reported():
+            self._manager.wait_until_finished()
+            self._saving = step
+            saved = self._manager.save(
+                step,
+                args=args.Composite(
+                    state=args.StandardSave(plain), about=args.JsonSave(about)
+                ),
+            )
+            if not saved:
+                raise OSError(f"there is a checkpoint of step {step} or later")
+
+    def check(self) -> None:
+        """Looks whether what was done in the background has failed; does not wait.
+
+        Raises:
+          UserError: it has.
+        """
+        with self._reported():
+            self._manager.check_for_errors()
+
+    def close(self) -> None:
+        """Waits until every checkpoint is on disk.
+
+        Raises:
+          UserError: the disk did not take the last.
+        """
+        try:
+            with self._reported():
+                self._manager.wait_until_finished()
+        finally:
+            with contextlib.suppress(Exception):  # what failed has been reported
+                self._manager.close()
+
+    @contextlib.contextmanager
+    def _reported(self) -> Any:
+        try:
+            yield
+        except Exception as error:
+            # What is half written would only fill the disk further.
+            for path in self._folder.glob(f"*{self._ocp.utils.TMP_DIR_SUFFIX}*"):
+                shutil.rmtree(path, ignore_errors=True)
+            raise UserError(
+                f"cannot save checkpoint {self._saving} in {self._folder}"
+                f" ({_why(error)}): free the space, or mend the permission"
+            ) from error
+
+
+def _alone() -> Any:
+    """Orbax's setting for a run folder that one process reads and writes."""
+    import orbax.checkpoint as ocp
+
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}
+    )
+
+
+def _plain(state: GANState) -> GANState:
+    """With the key as numbers: a typed key is no array to a file."""
+    if isinstance(state.key, jax.ShapeDtypeStruct):
+        return state.replace(key=jax.eval_shape(jax.random.key_data, state.key))
+    return state.replace(key=jax.random.key_data(state.key))
+
+
+def _why(error: Exception) -> str:
+    """A short reason, of the innermost cause that has one."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -1,0 +1,125 @@
+"""metrics.jsonl, a line a log step, and the same numbers as TensorBoard events."""
+
+import json
+import math
+import os
+import pathlib
+import time
+from typing import Any
+
+from gan_jax.errors import UserError
+from gan_jax.files import write_text, writing
+
+
+class MetricsLog:
+    """Appends to metrics.jsonl and to TensorBoard's events.
+
+    A log that is opened at step k forgets what was written after step k, so that an
+    interrupted run goes on without a gap or a duplicate.
+    """
+
+    def __init__(self, folder: pathlib.Path, step: int) -> None:
+        """Opens the log of a run that goes on after ``step``.
+
+        Raises:
+          UserError: it cannot be written, or what is there is damaged.
+        """
+        self._path = folder / "metrics.jsonl"
+        kept = [line for line in read_metrics(folder) if line["step"] <= step]
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.seconds = kept[-1]["seconds"] if kept else 0.0
+        self._events = _Events(folder, step)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Writes a line; it must hold ``step``.
+
+        Raises:
+          UserError: the disk does not take it.
+        """
+        with writing(self._path), self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        values = {name: value for name, value in line.items() if name != "step"}
+        self._events.write(line["step"], values)
+
+    def sync(self) -> None:
+        """Makes sure that the lines are on disk, not on their way there."""
+        with writing(self._path), self._path.open("a") as file:
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Closes the events."""
+        self._events.close()
+
+
+class _Events:
+    """TensorBoard's file, written at once: a thread would keep its errors to itself."""
+
+    def __init__(self, folder: pathlib.Path, step: int) -> None:
+        from tensorboardX.event_file_writer import EventsWriter  # slow to import
+        from tensorboardX.proto import event_pb2
+
+        self._pb = event_pb2
+        self._folder = folder
+        earlier = any(folder.glob("events.out.*"))
+        with writing(folder / "events.out.tfevents"):
+            self._writer = EventsWriter(str(folder / "events"))
+        if earlier:  # TensorBoard drops what another sitting wrote after this step
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._put(step + 1, session_log=start)
+
+    def write(self, step: int, values: dict[str, float | None]) -> None:
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        known = [
+            Summary.Value(tag=name, simple_value=value)
+            for name, value in values.items()
+            if value is not None
+        ]
+        self._put(step, summary=Summary(value=known))
+
+    def _put(self, step: int, **what: Any) -> None:
+        event = self._pb.Event(wall_time=time.time(), step=step, **what)
+        with writing(self._folder / "events.out.tfevents"):
+            self._writer.write_event(event)
+            self._writer.flush()
+
+    def close(self) -> None:
+        with writing(self._folder / "events.out.tfevents"):
+            self._writer.close()
+
+
+def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; a last line that was cut off is left out.
+
+    A value is a number, or None where none of its steps had a finite one.
+
+    Raises:
+      UserError: another line is damaged.
+    """
+    path = folder / "metrics.jsonl"
+    # Every whole line ends in a newline, so the last part is empty or cut off.
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    try:
+        return [_checked(json.loads(line)) for line in lines]
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise UserError(
+            f"{path} is damaged ({' '.join(str(error).split())[:100]}): delete the bad"
+            " line, or train again with --overwrite"
+        ) from error
+
+
+def _checked(line: Any) -> dict[str, Any]:
+    """A line that holds a step, the seconds, and numbers.
+
+    Raises:
+      ValueError: it does not.
+    """
+    if not isinstance(line, dict) or not {"step", "seconds"} <= line.keys():
+        raise ValueError("a line without step and seconds")
+    for name, value in line.items():
+        finite = type(value) in (int, float) and math.isfinite(value)
+        if not finite and (value is not None or name in ("step", "seconds")):
+            raise ValueError(f"{name} is {str(value)[:20]}")
+    if type(line["step"]) is not int:
+        raise ValueError(f"step is {line['step']}")
+    return line

@@ -1,0 +1,336 @@
+"""What a run writes while it is trained: metrics, pictures, checkpoints."""
+
+import contextlib
+import dataclasses
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import checkpoints, files, parallel, plots, runs, training
+from gan_jax.data import Dataset
+from gan_jax.errors import UserError
+from gan_jax.metrics_log import MetricsLog, read_metrics
+
+Evaluate = Callable[[training.GAN, training.GANState], dict[str, float]]
+
+_GRID = 100  # samples in a grid, ten a row
+_LONGEST = 50  # steps between two stops: a signal is not to wait for more
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How often a run writes, in generator steps.
+
+    Attributes:
+      log_every: between lines of metrics.jsonl; a line stands at every other stop,
+        every 50 steps and at the end of an epoch, too, and averages the steps since
+        the one before.
+      sample_every: between sample grids.
+      checkpoint_every: between checkpoints; the last state is always saved.
+      evaluate_every: between measurements of the samples, None for none.
+      keep_checkpoints: how many of the newest are kept.
+    """
+
+    log_every: int = 10
+    sample_every: int = 50
+    checkpoint_every: int = 500
+    evaluate_every: int | None = None
+    keep_checkpoints: int = 2
+
+    @property
+    def periods(self) -> list[int]:
+        """Steps between stops of each kind."""
+        periods = (self.log_every, self.sample_every, self.checkpoint_every)
+        return [*periods, self.evaluate_every or _LONGEST, _LONGEST]
+
+    @property
+    def longest(self) -> int:
+        """The most steps between two stops."""
+        return min(self.periods)
+
+    def next_stop(self, step: int, end: int) -> int:
+        """The next step at which the host has something to do, at most ``end``.
+
+        Stops are multiples of absolute steps, whatever the step that a run starts at.
+        """
+        return min(end, *((step // period + 1) * period for period in self.periods))
+
+
+class Recorder:
+    """Writes a run folder, each chunk's metrics while the next is being computed.
+
+    A context manager: what is under way when the run ends, or fails, is finished.
+    """
+
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        gan: training.GAN,
+        config: runs.Config,
+        dataset: Dataset,
+        schedule: Schedule,
+        evaluate: Evaluate | None,
+        about: dict[str, Any],
+        step: int,
+    ) -> None:
+        """Opens the files of a run that goes on after ``step``.
+
+        Args:
+          workdir: run folder.
+          gan: what is trained.
+          config: of the run.
+          dataset: that it is trained on.
+          schedule: when to write.
+          evaluate: as in `loop.train`.
+          about: what is saved beside each checkpoint.
+          step: the last that was taken already.
+
+        Raises:
+          UserError: a file cannot be written.
+        """
+        from tqdm import tqdm
+
+        self._workdir = workdir
+        self._gan = gan
+        self._steps = config.steps
+        self._schedule = schedule
+        self._evaluate = evaluate
+        self._skip = config.recipe.on_nan == "skip"
+        batch_size = config.recipe.batch_size
+        size = len(dataset.images)
+        self._per_epoch = training.steps_per_epoch(gan, size, batch_size)
+        self._examples = batch_size * gan.critic_steps
+        self._pending: tuple[int, int, Any, Any] | None = None
+        self._extra: dict[str, float] = {}
+        self._watched: list[str] = []
+        self._sample = grid_sampler(gan, jax.random.key(config.seed))
+        with files.writing(workdir / "samples"):
+            (workdir / "samples").mkdir(exist_ok=True)
+        with files.whole_file(workdir / "real.png") as file:
+            plots.save_grid(file, hundred_real(dataset))
+        self._log = MetricsLog(workdir, step)
+        keep = schedule.keep_checkpoints
+        self._checkpoints = checkpoints.Writer(workdir, about, keep=keep)
+        self._saved = step if step else None
+        self._lap = time.perf_counter()
+        self._seconds = self._log.seconds  # of training, earlier sittings included
+        self._bar = tqdm(
+            total=config.steps,
+            initial=step,
+            unit="step",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> Self:
+        """Nothing is left to open."""
+        return self
+
+    def __exit__(self, kind: type | None, error: Any, trace: Any) -> None:
+        """Ends the bar, waits for the last checkpoint, closes the log.
+
+        Raises:
+          UserError: a file cannot be written; or, in place of one that was raised
+            before, the same with the last good checkpoint.
+        """
+        self._bar.close()
+        for close in (self._checkpoints.close, self._log.close):
+            try:
+                close()
+            except UserError as failed:
+                error = error or failed
+        if isinstance(error, UserError):
+            last = checkpoints.newest(self._workdir)
+            good = f"is of step {last}" if last else "was not reached"
+            raise UserError(f"{error}; the last good checkpoint {good}") from error
+
+    def after(
+        self,
+        step: int,
+        count: int,
+        metrics: training.Metrics,
+        state: training.GANState,
+    ) -> None:
+        """Takes the metrics of ``count`` steps and the state that they end in.
+
+        The state may be donated afterwards.
+
+        Raises:
+          UserError: a file cannot be written; of an earlier chunk, a metric or a
+            parameter is NaN or infinite.
+        """
+        self._flush()
+        state = parallel.local(state)
+        self._watched = self._watched or _names(watched(state))
+        self._pending = (step, count, metrics, state_finite(state))
+        last = step == self._steps
+        every = self._schedule.evaluate_every
+        if self._evaluate and (last or (every and step % every == 0)):
+            jax.block_until_ready(state)
+            with self._pause():
+                self._extra = self._evaluate(self._gan, state)
+        if step % self._schedule.sample_every == 0 or last:
+            path = self._workdir / "samples" / f"step_{step:06d}.png"
+            with files.whole_file(path) as file:
+                plots.save_grid(file, np.asarray(self._sample(state)))
+        if step % self._schedule.checkpoint_every == 0 or last:
+            self._save(step, state)
+        self._checkpoints.check()
+
+    def finish(self, step: int, state: training.GANState) -> None:
+        """Saves the state, where that is not done, and draws the curves.
+
+        Raises:
+          UserError: as `after`.
+        """
+        if step and step != self._saved:
+            self._save(step, parallel.local(state))
+        if lines := read_metrics(self._workdir):
+            with files.whole_file(self._workdir / "curves.png") as file:
+                plots.save_curves(file, lines)
+
+    def _save(self, step: int, state: training.GANState) -> None:
+        self._flush()
+        self._log.sync()  # no checkpoint is ahead of its metrics
+        self._checkpoints.save(step, state)
+        self._saved = step
+
+    @contextlib.contextmanager
+    def _pause(self) -> Iterator[None]:
+        """What is done meanwhile does not count as training time."""
+        started = time.perf_counter()
+        yield
+        self._lap += time.perf_counter() - started
+
+    def _flush(self) -> None:
+        """Writes what is pending."""
+        if self._pending is None:
+            return
+        step, count, metrics, finite = self._pending
+        self._pending = None
+        values = {
+            name: np.asarray(parallel.local(value))[:count]
+            for name, value in sorted(metrics.items())
+        }
+        now = time.perf_counter()
+        lap, self._lap = now - self._lap, now
+        self._seconds += lap
+        line = {
+            "step": step,
+            "epoch": round(step / self._per_epoch, 4),
+            "seconds": round(self._seconds, 3),
+            "images_per_second": round(count * self._examples / lap, 1),
+        }
+        if self._skip:
+            line["non_finite_steps"] = _non_finite_steps(values)
+        else:
+            _refuse_non_finite(step, values)
+        if not (finite := np.asarray(finite)).all():
+            name = self._watched[int(np.argmin(finite))]
+            raise UserError(f"{name} is NaN or infinite by step {step}: stopped{_HINT}")
+        line |= {name: _mean(value) for name, value in values.items()}
+        line |= self._extra
+        self._extra = {}
+        self._log.write(line)
+        self._bar.update(count)
+        self._bar.set_postfix_str(
+            ", ".join(f"{name} {line[name] or 0:.3f}" for name in ("d_loss", "g_loss"))
+            + f", {line['images_per_second']:.0f} images/s"
+        )
+
+
+class Idle(contextlib.nullcontext):
+    """The recorder of a process that has no run folder."""
+
+    def after(self, *arguments: Any) -> None:
+        """Leaves it to the first process."""
+
+    def finish(self, *arguments: Any) -> None:
+        """Leaves it to the first process."""
+
+
+def grid_sampler(
+    gan: training.GAN, key: jax.Array
+) -> Callable[[training.GANState], jax.Array]:
+    """A function that draws the same hundred images from any state.
+
+    A hundred latents; of a conditional GAN ten, a row each, in the ten classes, a
+    column each.
+
+    Returns:
+      ``state -> [100, 28, 28, 1]``, uint8.
+    """
+    # Far from what the state splits off the same key, and from the steps' numbers.
+    z_key = jax.random.fold_in(key, 2**32 - 1)
+    z = jax.random.normal(z_key, (_GRID, gan.latent_size))
+    labels = None
+    if gan.num_classes is not None:
+        rows = _GRID // gan.num_classes
+        z = jnp.repeat(z[:rows], gan.num_classes, axis=0)
+        labels = jnp.tile(jnp.arange(gan.num_classes), rows)
+
+    @jax.jit
+    def sample(state: training.GANState) -> jax.Array:
+        return training.to_uint8(training.generate(gan, state, z, labels))
+
+    return sample
+
+
+def hundred_real(dataset: Dataset) -> np.ndarray:
+    """Ten images of each class, a class a column as far as there are enough."""
+    columns = [np.flatnonzero(dataset.labels == c)[:10] for c in range(10)]
+    if min(map(len, columns)) < 10:
+        return dataset.images[:_GRID]
+    return dataset.images[np.stack(columns, axis=1).ravel()]
+
+
+_HINT = "; try a lower --generator_lr and --discriminator_lr"
+
+
+def watched(state: training.GANState) -> Any:
+    """What must stay finite; a checkpoint is searched as a whole."""
+    players = {"generator": state.generator, "discriminator": state.discriminator}
+    networks = {
+        name: {"params": player.params, "batch_stats": player.batch_stats}
+        for name, player in players.items()
+    }
+    return networks | {"ema": state.ema}
+
+
+def _names(tree: Any) -> list[str]:
+    paths = [path for path, _ in jax.tree.leaves_with_path(tree)]
+    return [jax.tree_util.keystr(p, simple=True, separator=".") for p in paths]
+
+
+@jax.jit
+def state_finite(state: training.GANState) -> jax.Array:
+    """Whether each leaf of `watched` is finite, ``[leaves]`` bool."""
+    leaves = jax.tree.leaves(watched(state))
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves])
+
+
+def _refuse_non_finite(step: int, values: dict[str, np.ndarray]) -> None:
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            first = step - len(value) + 1 + int(np.argmin(np.isfinite(value)))
+            raise UserError(
+                f"{name} is {value[~np.isfinite(value)][0]} at step {first}:"
+                f" stopped{_HINT}, or --on_nan=skip"
+            )
+
+
+def _non_finite_steps(values: dict[str, np.ndarray]) -> int:
+    finite = np.stack([np.isfinite(value) for value in values.values()])
+    return int((~finite.all(axis=0)).sum())
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Of the finite ones, None where there is none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else None

@@ -1,0 +1,251 @@
+"""Checkpoints: whole, the newest few, checked, and never taken for another run's."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import checkpoints, networks, parallel, recipes, runs, training
+from gan_jax.errors import UserError
+
+CONFIG = runs.Config(
+    recipes.recipe("wasserstein_gp", latent_size=3, ema_decay=0.9), "garments", 0, 100
+)
+ABOUT = {"flags": CONFIG.flags(), "versions": runs.versions()}
+
+
+def small_gan(recipe=CONFIG.recipe):
+    return recipes.make_gan(
+        recipe,
+        generator=networks.MLPGenerator(hidden=(4,)),
+        discriminator=networks.MLPDiscriminator(hidden=(4,)),
+    )
+
+
+def state_at(step):
+    """A state that no other step has."""
+    state = training.init_state(small_gan(), jax.random.key(step), (2,))
+    return state.replace(step=state.step + step)
+
+
+def save(folder, *steps, keep=2, about=ABOUT):
+    writer = checkpoints.Writer(folder, about, keep=keep)
+    for step in steps:
+        writer.save(step, state_at(step))
+    writer.close()
+
+
+def restore(folder, about=ABOUT, **how):
+    said = []
+    state = checkpoints.restore(folder, state_at(0), about, say=said.append, **how)
+    return state, said
+
+
+def assert_same(state, other):
+    numbers = [s.replace(key=jax.random.key_data(s.key)) for s in (state, other)]
+    chex.assert_trees_all_equal(*numbers)
+    chex.assert_trees_all_equal_dtypes(*numbers)
+
+
+def damage(folder, step):
+    for path in (folder / "checkpoints" / str(step)).rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_state_comes_back_bit_for_bit_and_the_newest_are_kept(tmp_path):
+    assert checkpoints.newest(tmp_path) is None
+    save(tmp_path, 10, 20, 30)
+    assert checkpoints.steps(tmp_path) == [20, 30]
+    state, said = restore(tmp_path)
+    assert_same(state, state_at(30))
+    assert said == []
+    save(tmp_path, 40, 50, keep=3)
+    assert checkpoints.steps(tmp_path) == [30, 40, 50]
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert restore(tmp_path) == (None, [])
+    with pytest.raises(UserError, match=r"no checkpoint yet.*--checkpoint_every"):
+        checkpoints.require(tmp_path)
+
+
+def test_config_and_versions_lie_beside_the_state(tmp_path):
+    save(tmp_path, 10)
+    about = json.loads((tmp_path / "checkpoints/10/about/metadata").read_text())
+    assert about["flags"] == json.loads(json.dumps(CONFIG.flags()))
+    assert about["versions"]["jax"] == jax.__version__
+
+
+def test_a_state_of_eight_devices_is_read_where_there_is_one(tmp_path):
+    state = parallel.replicate(state_at(10), jax.devices())
+    writer = checkpoints.Writer(tmp_path, ABOUT, keep=2)
+    writer.save(10, state)
+    writer.close()
+    code = f"""
+import jax, pathlib
+from tests.test_checkpoints import restore
+state, said = restore(pathlib.Path({str(tmp_path)!r}))
+print(len(jax.devices()), state.generator.params["Dense_0"]["kernel"].sum())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "JAX_NUM_CPU_DEVICES": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    devices, total = done.stdout.split()
+    assert devices == "1"
+    expected = state.generator.params["Dense_0"]["kernel"].sum()
+    assert float(total) == pytest.approx(float(expected), rel=1e-6)
+
+
+# Damage
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path):
+    save(tmp_path, 10, 20)
+    damage(tmp_path, 20)
+    state, said = restore(tmp_path)
+    assert_same(state, state_at(10))
+    assert len(said) == 1
+    assert said[0].startswith(f"checkpoint 20 in {tmp_path} is damaged (")
+    assert said[0].endswith("using the one of step 10 instead")
+    assert checkpoints.steps(tmp_path) == [10, 20]  # who only reads moves nothing
+
+
+def test_training_moves_a_damaged_checkpoint_out_of_its_way(tmp_path):
+    save(tmp_path, 10, 20)
+    damage(tmp_path, 20)
+    restore(tmp_path, set_aside=True)
+    assert checkpoints.steps(tmp_path) == [10]
+    assert (tmp_path / checkpoints.DAMAGED / "20").is_dir()
+    save(tmp_path, 20, 30)
+    damage(tmp_path, 30)
+    damage(tmp_path, 20)
+    with pytest.raises(UserError, match=r"checkpoint 30 in .*no other"):
+        restore(tmp_path, set_aside=True)
+    assert checkpoints.steps(tmp_path) == [20, 30]  # and loses none
+
+
+def test_only_damaged_checkpoints_are_refused_by_name(tmp_path):
+    save(tmp_path, 10)
+    damage(tmp_path, 10)
+    with pytest.raises(UserError, match=r"checkpoint 10 in .*--overwrite") as caught:
+        restore(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_number_that_was_changed_is_damage_too(tmp_path):
+    """What orbax itself would not see: well-formed files, other numbers."""
+    save(tmp_path, 10)
+    other = tmp_path / "other"
+    other.mkdir()
+    writer = checkpoints.Writer(other, ABOUT, keep=1)
+    changed = state_at(10)
+    params = jax.tree.map(lambda x: x, changed.generator.params)
+    params["Dense_0"]["kernel"] = jnp.nextafter(params["Dense_0"]["kernel"], jnp.inf)
+    writer.save(10, changed.replace(generator=changed.generator.replace(params=params)))
+    writer.close()
+    (tmp_path / "checkpoints/10/about/metadata").replace(
+        other / "checkpoints/10/about/metadata"
+    )
+    with pytest.raises(UserError, match="its numbers are not as saved"):
+        restore(other)
+
+
+def test_a_checkpoint_under_the_number_of_another_step_is_damage(tmp_path):
+    save(tmp_path, 10)
+    (tmp_path / "checkpoints/10").rename(tmp_path / "checkpoints/99")
+    with pytest.raises(UserError, match="it is of step 10"):
+        restore(tmp_path)
+
+
+def test_what_a_killed_process_left_half_written_is_no_checkpoint(tmp_path):
+    save(tmp_path, 10)
+    half = tmp_path / "checkpoints" / "20.orbax-checkpoint-tmp"
+    half.mkdir()
+    (half / "state").write_bytes(b"half")
+    assert checkpoints.steps(tmp_path) == [10]
+    assert_same(restore(tmp_path)[0], state_at(10))
+    assert half.exists()  # another process may be writing it
+    save(tmp_path, 30)
+    assert not half.exists()
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_read_is_no_damage(
+    tmp_path, monkeypatch
+):
+    save(tmp_path, 10)
+    read = checkpoints._read
+
+    def slow(folder, *rest):
+        if folder.name == "10":  # the trainer goes on meanwhile, and keeps one
+            save(tmp_path, 20, keep=1)
+        return read(folder, *rest)
+
+    monkeypatch.setattr(checkpoints, "_read", slow)
+    state, said = restore(tmp_path)
+    assert_same(state, state_at(20))
+    assert said == []
+
+
+# Other runs, other versions
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_by_its_flags(tmp_path):
+    save(tmp_path, 10, 20)
+    other = dataclasses.replace(CONFIG, seed=7, steps=3)
+    with pytest.raises(UserError, match=r"another run \(--seed=0 there and 7 now\)"):
+        restore(tmp_path, {"flags": other.flags()})
+
+
+def test_other_versions_are_told(tmp_path):
+    versions = {**runs.versions(), "jax": "0.1"}
+    save(tmp_path, 10, about={**ABOUT, "versions": versions})
+    state, said = restore(tmp_path)
+    assert_same(state, state_at(10))
+    assert f"jax=0.1 there and {jax.__version__} now" in said[0]
+    assert restore(tmp_path, {"flags": CONFIG.flags()})[1] == []
+
+
+# Numbers that went wrong
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nothing_that_is_not_finite_is_saved(tmp_path, value):
+    save(tmp_path, 10)
+    state = state_at(20)
+    moments = state.generator.optimiser[0].nu["Dense_0"]["bias"]
+    moments = moments.at[0].set(value)
+    nu = {**state.generator.optimiser[0].nu}
+    nu["Dense_0"] = {**nu["Dense_0"], "bias": moments}
+    optimiser = (state.generator.optimiser[0]._replace(nu=nu),)
+    optimiser += state.generator.optimiser[1:]
+    state = state.replace(generator=state.generator.replace(optimiser=optimiser))
+    writer = checkpoints.Writer(tmp_path, ABOUT, keep=2)
+    name = r"generator\.optimiser\.0\.nu\.Dense_0\.bias"
+    with pytest.raises(UserError, match=f"{name} is not finite at step 20"):
+        writer.save(20, state)
+    writer.close()
+    assert checkpoints.steps(tmp_path) == [10]
+
+
+def test_updates_that_are_skipped_are_part_of_the_state(tmp_path):
+    gan = small_gan(dataclasses.replace(CONFIG.recipe, on_nan="skip"))
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    state = state.replace(step=state.step + 5)
+    writer = checkpoints.Writer(tmp_path, ABOUT, keep=2)
+    writer.save(5, state)
+    writer.close()
+    assert_same(
+        checkpoints.restore(tmp_path, state, ABOUT, say=lambda line: None), state
+    )
