@@ -29,8 +29,8 @@ AXIS = "devices"
 _PATIENCE = 300  # seconds to wait for the other processes at the start
 _HEARTBEAT = 20  # seconds without a word after which a process counts as dead
 _LAST_WORDS = (
-    "process{} of this run has ended early: it was killed, or another process was;"
-    " start all of them again to go on from the last checkpoint"
+    "process{} of this run has ended early: it was killed, or another was killed"
+    " or never came; start all of them again to go on from the last checkpoint"
 )
 _witness: subprocess.Popen[bytes] | None = None
 
@@ -75,7 +75,7 @@ def connect(
             initialization_timeout=_PATIENCE,
             heartbeat_timeout_seconds=_HEARTBEAT,
         )
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, IndexError, RuntimeError) as error:
         raise UserError(
             f"cannot join the other processes ({' '.join(str(error).split())[:200]}):"
             " give each --coordinator=host:port, --num_processes and its own"
