@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax import checkpoints, sampling
 from gan_jax.metrics_log import read_metrics
-from tests.experiments.running import end, lines_in, listens, start, wait_until
+from tests.experiments.running import DATASET, end, lines_in, listens, start, wait_until
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "SIGKILL"), reason="signals of POSIX"
@@ -69,7 +69,7 @@ def test_the_line_that_says_how_to_go_on_is_a_command_that_does(sittings):
     said = results["SIGTERM"][3].splitlines()[-1].partition("to go on: ")[2]
     assert shlex.split(said) == [
         *("python", "-m", "experiments.train", f"--workdir={folder}"),
-        *("--dataset=garments", *ENDLESS),  # and no --overwrite
+        *(f"--dataset={DATASET}", *ENDLESS),  # and no --overwrite
     ]
     assert f"up to step {results['SIGTERM'][4]}: going on" in results["SIGINT"][2]
 

@@ -1,0 +1,169 @@
+"""Two processes of two devices each: one run, of which the first has the folder."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import checkpoints
+from gan_jax.metrics_log import read_metrics
+from tests.experiments import process_worker
+from tests.experiments.running import end, lines_in, start, wait_until
+from tests.experiments.test_signals import numbers
+
+STEPS = 24
+FLAGS = ("--batch_size=8", "--log_every=2", "--checkpoint_every=4")
+
+
+def free_address():
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return f"localhost:{one.getsockname()[1]}"
+
+
+def start_two(folder, *flags, others=None):
+    """Two processes; the second is given another folder, which does not exist."""
+    address = free_address()
+    return [
+        start(
+            place,
+            *(*FLAGS, *flags, "--distributed", f"--coordinator={address}"),
+            *("--num_processes=2", f"--process_id={number}"),
+            devices=2,
+        )
+        for number, place in enumerate((folder, others or f"{folder}_not_here"))
+    ]
+
+
+def succeed(processes):
+    for process in processes:
+        status, _, _, stderr = end(process)
+        assert status == 0, stderr
+
+
+def test_two_processes_agree_with_one_of_four_devices_in_float64(tmp_path):
+    address = free_address()
+    path = tmp_path / "two.npz"
+    command = [sys.executable, "-m", "tests.experiments.process_worker"]
+    two = [
+        subprocess.Popen(
+            [*command, address, str(number), str(path)],
+            env={**os.environ, "JAX_NUM_CPU_DEVICES": "2"},
+        )
+        for number in range(2)
+    ]
+    assert [process.wait() for process in two] == [0, 0]
+    with np.load(path) as found:
+        for loss in process_worker.LOSSES:
+            one = _on_four_devices(loss)
+            assert len(one) > 8
+            for i, expected in enumerate(one):
+                assert found[f"{loss}_{i}"].dtype == np.float64
+                np.testing.assert_allclose(
+                    found[f"{loss}_{i}"], expected, rtol=0, atol=1e-9
+                )
+
+
+def _on_four_devices(loss):
+    with pytest.MonkeyPatch.context() as patch:
+        four = jax.devices()[:4]
+        patch.setattr(jax, "devices", lambda: four)
+        return process_worker.train(loss)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of two processes that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    succeed(start_two(folder, f"--steps={STEPS}"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A run whose second process was killed, and how the first ended."""
+    folder = tmp_path_factory.mktemp("killed") / "run"
+    first, second = start_two(folder, "--steps=100000")
+    wait_until(lambda: checkpoints.newest(folder), first)
+    second.send_signal(signal.SIGKILL)
+    result = end(first)
+    second.communicate()
+    return folder, result
+
+
+def test_the_first_alone_writes(whole):
+    assert not (whole.parent / "run_not_here").exists()
+    assert [p.name for p in whole.parent.iterdir()] == ["run"]
+    steps = [line["step"] for line in read_metrics(whole)]
+    assert steps == list(range(2, STEPS + 1, 2))
+    assert numbers(whole).step == STEPS
+
+
+def test_when_one_dies_the_other_says_so_within_a_minute(killed):
+    _, (status, seconds, _, stderr) = killed
+    assert status != 0
+    assert seconds < 60
+    assert stderr.splitlines()[-1] == (
+        "process 0 of this run has ended early: it was killed, or another was killed or"
+        " never came; start all of them again to go on from the last checkpoint"
+    )
+
+
+def test_two_processes_go_on_and_end_with_the_bytes_of_the_uninterrupted_run(
+    killed, whole, tmp_path
+):
+    folder = tmp_path / "run"
+    shutil.copytree(killed[0], folder)
+    assert 0 < checkpoints.newest(folder) < STEPS
+    succeed(start_two(folder, f"--steps={STEPS}"))
+    chex.assert_trees_all_equal(numbers(folder), numbers(whole))
+    for path in (whole / "samples").iterdir():
+        assert (folder / "samples" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_one_process_of_four_devices_goes_on_as_well(killed, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(killed[0], folder)
+    succeed([start(folder, *FLAGS, f"--steps={STEPS}", devices=4)])
+    steps = [line["step"] for line in read_metrics(folder)]
+    assert steps == list(range(2, STEPS + 1, 2))
+    assert numbers(folder).step == STEPS
+
+
+def test_a_signal_to_one_of_them_ends_both_at_the_same_step(tmp_path):
+    folder = tmp_path / "run"
+    two = start_two(folder, "--steps=100000", "--checkpoint_every=100000")
+    wait_until(lambda: lines_in(folder) >= 2, two[0])
+    two[1].send_signal(signal.SIGTERM)
+    results = [end(process) for process in two]
+    newest = checkpoints.newest(folder)
+    for status, seconds, _, stderr in results:
+        assert status == 143, stderr
+        assert seconds < 10
+        last = [line for line in stderr.splitlines() if line.startswith("train:")][-1]
+        assert f"SIGTERM: saved at step {newest} of 100000" in last
+
+
+def test_processes_with_other_flags_are_refused(tmp_path):
+    address = free_address()
+    two = [
+        start(
+            tmp_path / str(number),
+            *(*FLAGS, "--steps=4", "--distributed", f"--coordinator={address}"),
+            *("--num_processes=2", f"--process_id={number}", f"--seed={number}"),
+            devices=2,
+        )
+        for number in range(2)
+    ]
+    results = [end(process) for process in two]
+    assert results[1][0] == 2
+    assert "train: process 1 has other flags than process 0" in results[1][3]
+    assert results[0][0] != 0
+    assert results[0][1] < 60

@@ -1,0 +1,153 @@
+"""Dying and going on changes no bit, whatever is trained, and on any devices."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from gan_jax import checkpoints, loop, networks, plots, recipes, runs
+from gan_jax.convolution import pixel_shuffle
+from gan_jax.data import Dataset
+from gan_jax.losses import LOSSES
+from gan_jax.metrics_log import read_metrics
+
+STEPS = 9
+SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
+
+
+class SmallGenerator(nn.Module):
+    """Of the reference generator's kind, with batch norm; it compiles in no time."""
+
+    num_classes: int | None = None
+    axis_name: str | None = None
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, z, labels=None, *, train):
+        if self.num_classes:
+            z = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes)], axis=-1)
+        norm = nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)
+        return pixel_shuffle(norm(nn.Dense(784)(z)).reshape(-1, 7, 7, 16), 4)
+
+
+class SmallDiscriminator(nn.Module):
+    """Of the reference discriminator's kind: projection where conditional."""
+
+    num_classes: int | None = None
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x, labels=None, *, train=True):
+        flat = x.reshape(len(x), -1)
+        return networks.MLPDiscriminator((8,), self.num_classes)(flat, labels)
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    monkeypatch.setattr(networks, "Generator", SmallGenerator)
+    monkeypatch.setattr(networks, "Discriminator", SmallDiscriminator)
+    # The slowest part of so short a run, and not compared.
+    monkeypatch.setattr(plots, "save_curves", lambda file, lines: None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def every_program_is_kept():
+    name = "jax_persistent_cache_min_compile_time_secs"
+    before = getattr(jax.config, name)
+    jax.config.update(name, 0.0)
+    yield
+    jax.config.update(name, before)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (50, 28, 28, 1)).astype(np.uint8)
+    labels = np.arange(50, dtype=np.int32) % 10
+    return Dataset("garments", images, labels, tuple("abcdefghij"), "made up")
+
+
+class Death(BaseException):
+    """Whatever ends a process."""
+
+
+def train(workdir, dataset, recipe, devices, dies_at=None):
+    config = runs.Config(recipe, "garments", 3, STEPS)
+    runs.prepare(workdir, config, overwrite=False)
+    runs.write_config(workdir, config)
+
+    def die(gan, state):
+        if state.step == dies_at:
+            raise Death
+        return {}
+
+    schedule = dataclasses.replace(SCHEDULE, evaluate_every=dies_at)
+    evaluate = die if dies_at else None
+    return loop.train(
+        config,
+        dataset,
+        workdir,
+        schedule=schedule if dies_at else SCHEDULE,
+        evaluate=evaluate,
+        devices=devices,
+        say=lambda line: None,
+    )
+
+
+def everything(workdir, state):
+    """What is left of a run, by name; all but what the clock says."""
+    state = state.replace(key=jax.random.key_data(state.key))
+    found = {
+        jax.tree_util.keystr(path): np.asarray(leaf).tobytes()
+        for path, leaf in jax.tree.leaves_with_path(state)
+    }
+    clock = ("seconds", "images_per_second")
+    for line in read_metrics(workdir):
+        untimed = {k: v for k, v in line.items() if k not in clock}
+        found[f"metrics of step {line['step']}"] = repr(untimed)
+    for path in (workdir / "samples").iterdir():
+        found[path.name] = path.read_bytes()
+    return found
+
+
+@pytest.mark.parametrize("num_devices", [1, 4])
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_run_that_died_and_went_on_is_the_run_that_did_not(
+    small_networks, tmp_path, dataset, loss, conditional, num_devices
+):
+    devices = jax.devices()[:num_devices]
+    recipe = recipes.recipe(
+        loss, table="tuned", conditional=conditional, batch_size=8, critic_steps=1
+    )
+    if loss == "wasserstein":  # several critic steps, and clipping
+        recipe = dataclasses.replace(recipe, critic_steps=2)
+    whole = train(tmp_path / "whole", dataset, recipe, devices)
+    with pytest.raises(Death):  # past a checkpoint, and past lines that none has
+        train(tmp_path / "run", dataset, recipe, devices, dies_at=7)
+    assert checkpoints.newest(tmp_path / "run") == 4
+    resumed = train(tmp_path / "run", dataset, recipe, devices)
+    expected = everything(tmp_path / "whole", whole)
+    assert sum("metrics" in name for name in expected) >= 6
+    assert "step_000009.png" in expected
+    assert any("mean" in name for name in expected)  # batch statistics
+    assert any("ema" in name for name in expected)
+    assert any("key" in name for name in expected)
+    found = everything(tmp_path / "run", resumed)
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
+
+
+def test_a_run_that_skips_updates_goes_on_as_well(small_networks, tmp_path, dataset):
+    recipe = recipes.recipe("hinge", batch_size=8, on_nan="skip")
+    devices = jax.devices()[:1]
+    whole = train(tmp_path / "whole", dataset, recipe, devices)
+    with pytest.raises(Death):
+        train(tmp_path / "run", dataset, recipe, devices, dies_at=7)
+    resumed = train(tmp_path / "run", dataset, recipe, devices)
+    assert everything(tmp_path / "run", resumed) == everything(
+        tmp_path / "whole", whole
+    )
