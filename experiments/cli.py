@@ -4,7 +4,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -43,6 +43,7 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
 
     # Orbax logs as an error what it then raises, and what is raised is said below.
     logging.set_verbosity(logging.FATAL)
+    sys.unraisablehook = _silent_about_orbax
     try:
         configure_jax()
         main()
@@ -64,6 +65,12 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
             f"{error.filename or 'the system'}: {error.strerror or error}: free the"
             " space, mend the permission, or name another folder"
         )
+
+
+def _silent_about_orbax(unraisable: Any) -> None:
+    """Where one of its reads or writes fails, the others find its event loop closed."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 def require_seed(flag: flags.FlagHolder) -> None:

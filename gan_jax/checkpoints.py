@@ -12,7 +12,9 @@ found by the hash: such a checkpoint is reported and the one before it is used.
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
+import re
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +23,7 @@ import jax
 import numpy as np
 
 from gan_jax.errors import UserError
+from gan_jax.files import PART
 from gan_jax.training import GANState
 
 FOLDER = "checkpoints"
@@ -222,10 +225,13 @@ class Writer:
         args = self._ocp.args
         about = {**self._about, "state_sha256": digest(plain)}
         about["sha256"] = _about_digest(about)
-        self.check()
         with self._reported():
             self._manager.wait_until_finished()
             self._saving = step
+            # Where orbax cannot make a folder, threads of it wait for one for minutes.
+            probe = self._folder / f"probe{PART}"
+            probe.mkdir()
+            probe.rmdir()
             saved = self._manager.save(
                 step,
                 args=args.Composite(
@@ -294,4 +300,7 @@ def _why(error: Exception) -> str:
         error = error.__cause__
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    text = " ".join(str(error).split())
+    if code := re.search(r"os_error_code='(\d+)'", text):  # tensorstore's words
+        return os.strerror(int(code[1]))
+    return f"{type(error).__name__}: {text[:200]}"
