@@ -215,9 +215,7 @@ def plan() -> Plan:
     steps = _STEPS.value or _EPOCHS.value * per_epoch
     if steps >= 2**31:
         raise UserError(f"{steps} steps are more than are counted: at most 2^31 - 1")
-    for flag in (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID):
-        if flag.value is not None and not _DISTRIBUTED.value:
-            raise UserError(f"--{flag.name} goes with --distributed: add it")
+    _check_processes()
     return Plan(
         recipe,
         pathlib.Path(_WORKDIR.value or default).expanduser(),
@@ -230,6 +228,25 @@ def plan() -> Plan:
             keep_checkpoints=_KEEP_CHECKPOINTS.value,
         ),
     )
+
+
+def _check_processes() -> None:
+    flags = (_COORDINATOR, _NUM_PROCESSES, _PROCESS_ID)
+    given = [flag for flag in flags if flag.value is not None]
+    if not given:
+        return
+    if not _DISTRIBUTED.value:
+        raise UserError(f"--{given[0].name} goes with --distributed: add it")
+    if len(given) < len(flags):
+        names = ", ".join(f"--{flag.name}" for flag in flags)
+        raise UserError(f"{names} go together: give all three, or none on a cluster")
+    host, _, port = _COORDINATOR.value.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(f"--coordinator={_COORDINATOR.value} must be host:port")
+    if not 0 <= _PROCESS_ID.value < _NUM_PROCESSES.value:
+        raise UserError(
+            f"--process_id={_PROCESS_ID.value} must be from 0 to --num_processes - 1"
+        )
 
 
 def main() -> None:

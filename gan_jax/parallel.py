@@ -75,7 +75,8 @@ def connect(
             initialization_timeout=_PATIENCE,
             heartbeat_timeout_seconds=_HEARTBEAT,
         )
-    except (ValueError, IndexError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
+        farewell()
         raise UserError(
             f"cannot join the other processes ({' '.join(str(error).split())[:200]}):"
             " give each --coordinator=host:port, --num_processes and its own"

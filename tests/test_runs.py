@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import pathlib
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -108,3 +110,74 @@ def test_a_damaged_config_is_refused_by_name(run, text):
 def test_a_folder_without_a_run_says_how_to_train_one(tmp_path):
     with pytest.raises(UserError, match=r"no run in .*experiments\.train --workdir"):
         runs.read_config(tmp_path)
+
+
+# The lock
+
+HOLD = """
+import pathlib, sys, time
+from gan_jax import runs
+with runs.claim(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(100)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that trains in a folder."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
+    with (
+        pytest.raises(UserError, match=rf"by process {holder.pid} on \S+ since \S+ \("),
+        runs.claim(tmp_path / "run"),
+    ):
+        pass
+
+
+def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
+    tmp_path, holder
+):
+    half = tmp_path / "run" / "config.json.123.part"
+    half.write_text("{")
+    mine = tmp_path / "run" / "thesis.part"
+    mine.write_text("not ours")
+    holder.kill()
+    holder.wait()
+    with runs.claim(tmp_path / "run"):
+        assert not half.exists()
+        assert mine.exists()
+        runs.prepare(tmp_path / "run", CONFIG, overwrite=False)
+
+
+def test_a_folder_is_free_again_after_its_run(tmp_path):
+    for _ in range(2):
+        with runs.claim(tmp_path / "run"):
+            pass
+
+
+def test_who_holds_a_folder_may_be_unreadable(tmp_path):
+    with runs.claim(tmp_path):
+        (tmp_path / ".lock").write_text('{"process": 1}')
+        with (
+            pytest.raises(UserError, match="being trained in by another process: wait"),
+            runs.claim(tmp_path),
+        ):
+            pass
+
+
+def test_overwriting_does_not_follow_links_out_of_the_folder(run, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "thesis.tex").write_text("years of work")
+    (run / "checkpoints").symlink_to(elsewhere)
+    runs.prepare(run, CONFIG, overwrite=True)
+    assert (elsewhere / "thesis.tex").exists()
+    assert not (run / "checkpoints").exists()

@@ -15,6 +15,8 @@ import pytest
 from gan_jax import checkpoints, recipes, runs, training
 from tests.data.test_idx import pack
 
+_TWO = ("--distributed", "--num_processes=2")
+
 # What a case's folder holds before the call: see `folder`.
 TRAIN = {
     # names
@@ -68,6 +70,21 @@ TRAIN = {
     ),
     "recipe": (["--recipe=tune"], "did you mean 'tuned'"),
     "evaluations": (["--evaluate_every=0"], "--evaluate_every=0"),
+    "reaction": (["--on_nan=ignore"], "stop, skip"),
+    "no checkpoint kept": (["--keep_checkpoints=0"], "--keep_checkpoints=0"),
+    "too many latents": (["--latent_size=65537"], "from 1 to 65536"),
+    "too many steps": (["--steps=4294967296"], "more than are counted"),
+    "coordinator": (["--coordinator=a:1"], "--coordinator goes with --distributed"),
+    "alone": (["--distributed"], "cannot join the other processes.*--process_id"),
+    "no port": (
+        [*_TWO, "--coordinator=nowhere", "--process_id=0"],
+        "--coordinator=nowhere must be host:port",
+    ),
+    "process": (
+        [*_TWO, "--coordinator=localhost:1", "--process_id=2"],
+        "--process_id=2 must be from 0",
+    ),
+    "which process": ([*_TWO, "--coordinator=localhost:1"], "give all three"),
     # folders
     "endless name": (["--workdir={0}/" + 300 * "x"], "File name too long"),
     "no workdir": (["--workdir="], "--workdir is empty"),
