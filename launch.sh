@@ -74,8 +74,9 @@ case "$command" in
   test)
     setup
     cd "$root"
-    # Two processes: half of the suite's time is compilation, on one core each.
-    run "$python" -m pytest --numprocesses 2 "$@"
+    # Two processes: half of the suite's time is compilation, on one core each. A file
+    # goes to one of them, so that what its tests share is made once.
+    run "$python" -m pytest --numprocesses 2 --dist loadscope "$@"
     ;;
   -h | --help | help)
     usage

@@ -13,7 +13,7 @@ from absl.testing import flagsaver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments import cli, train
+from experiments import cli, plan
 from gan_jax import checkpoints, recipes, runs, sampling
 from gan_jax.data import idx
 from gan_jax.errors import UserError
@@ -165,7 +165,7 @@ def test_any_flags_make_a_plan_or_one_line_with_status_2(capsys, given_flags):
     with flagsaver.flagsaver():
         try:
             argv = cli.parse(["train", *arguments])
-            cli.guarded(lambda: plans.append(train.plan()), argv)
+            cli.guarded(lambda: plans.append(plan.plan()), argv)
         except SystemExit as end:
             status = end.code
     stderr = capsys.readouterr().err
@@ -173,9 +173,9 @@ def test_any_flags_make_a_plan_or_one_line_with_status_2(capsys, given_flags):
         assert status == 2
         assert len(stderr.splitlines()) == 1
         return
-    (plan,) = plans
-    recipes.check(plan.recipe)
-    assert plan.schedule.next_stop(0, plan.steps) >= 1
+    (made,) = plans
+    recipes.check(made.recipe)
+    assert made.schedule.next_stop(0, made.steps) >= 1
 
 
 # Checkpoints and other files, truncated or with a flipped bit
