@@ -211,6 +211,10 @@ class Writer:
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         self._saving: int | None = None
+        with self._reported():
+            # A process that was killed may have saved the newest and kept the oldest.
+            for step in steps(workdir)[:-keep]:
+                self._manager.delete(step)
 
     def save(self, step: int, state: GANState) -> None:
         """Saves a state in the background; the state may be donated afterwards.

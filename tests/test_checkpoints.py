@@ -169,6 +169,12 @@ def test_a_checkpoint_under_the_number_of_another_step_is_damage(tmp_path):
         restore(tmp_path)
 
 
+def test_what_a_killed_process_had_no_time_to_delete_is_deleted(tmp_path):
+    save(tmp_path, 10, 20, 30, keep=3)
+    checkpoints.Writer(tmp_path, ABOUT, keep=2).close()
+    assert checkpoints.steps(tmp_path) == [20, 30]
+
+
 def test_what_a_killed_process_left_half_written_is_no_checkpoint(tmp_path):
     save(tmp_path, 10)
     half = tmp_path / "checkpoints" / "20.orbax-checkpoint-tmp"
