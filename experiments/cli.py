@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -50,21 +51,27 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     except UserError as error:
         _fail(str(error))
     except Interrupted as error:
-        end(f"{error}: ended; there was nothing to save", error.status)
+        end(f"{error}: ended; there was nothing new to save", error.status)
     except KeyboardInterrupt:
         end("SIGINT: ended", 130)
     except BrokenPipeError:  # whoever read our output has gone, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except jax.errors.JaxRuntimeError:
-        if not jax.distributed.is_initialized():
-            raise
-        os._exit(1)  # another process has died; `parallel.connect` sees to the line
     except OSError as error:
         _fail(
             f"{error.filename or 'the system'}: {error.strerror or error}: free the"
             " space, mend the permission, or name another folder"
         )
+    except Exception as error:
+        if not jax.distributed.is_initialized():
+            raise
+        # The others wait for this process, and at its end JAX would wait for them.
+        if isinstance(error, jax.errors.JaxRuntimeError):  # another has died, perhaps
+            print(str(error).partition("\n")[0], file=sys.stderr)
+        else:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(1)
 
 
 def _silent_about_orbax(unraisable: Any) -> None:
@@ -120,10 +127,10 @@ def end(message: str, status: int) -> NoReturn:
     import jax
 
     if jax.distributed.is_initialized():
-        from gan_jax import parallel
+        from gan_jax import processes
 
         # The others cannot go on without this one, and JAX would wait for them.
-        parallel.farewell()
+        processes.farewell()
         sys.stdout.flush()
         os._exit(status)
     sys.exit(status)

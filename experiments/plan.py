@@ -149,7 +149,7 @@ _PROCESS_ID = flags.DEFINE_integer(
 
 
 class Processes(NamedTuple):
-    """Several that train together: arguments of `parallel.connect`."""
+    """Several that train together: arguments of `processes.connect`."""
 
     coordinator: str | None
     num_processes: int | None

@@ -61,9 +61,12 @@ def train(folder: pathlib.Path) -> float:
       UserError: the process failed.
     """
     started = time.perf_counter()
-    done = subprocess.run(
-        command(folder), capture_output=True, text=True, timeout=_PATIENCE, check=False
-    )
+    try:
+        done = subprocess.run(
+            command(folder), capture_output=True, text=True, timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"a run of {_STEPS.value} steps took {_PATIENCE} s") from None
     if done.returncode:
         raise UserError(f"training ended with {done.returncode}: {done.stderr[-300:]}")
     return time.perf_counter() - started
@@ -97,7 +100,9 @@ def kill(
         time.sleep(0.001)
     time.sleep(delay)
     process.kill()
-    if process.wait() >= 0:
+    if (status := process.wait()) >= 0:
+        if status:
+            raise UserError(f"training in {folder} ended with {status} by itself")
         shutil.rmtree(folder)
         return kill(folder, begun, 0.7 * delay)
     saving = "while it saved, " if is_saving(folder) else ""
@@ -136,7 +141,7 @@ def main() -> None:
         cli.require_positive(flag)
     cli.require_seed(_SEED)
     check_name("loss", _LOSS.value, LOSSES)
-    workdir = pathlib.Path(_WORKDIR.value)
+    workdir = pathlib.Path(_WORKDIR.value).expanduser()
     runs.check_place(workdir)
     if workdir.exists() and any(workdir.iterdir()):
         raise UserError(f"--workdir={workdir} holds files: name a new folder")
@@ -144,7 +149,11 @@ def main() -> None:
     whole = train(reference)
     steady = read_metrics(reference)[-1]["seconds"]
     expected = fingerprint(reference)
-    print(f"uninterrupted: {whole:.1f} s, of which training {steady:.1f} s", flush=True)
+    print(
+        f"uninterrupted: {whole:.1f} s, of which training {steady:.1f} s; moments of"
+        f" seed {_SEED.value}",
+        flush=True,
+    )
     draw = random.Random(_SEED.value)
     kinds = (
         (lambda folder: True, whole),  # any moment; most are of the start

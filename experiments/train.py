@@ -9,6 +9,7 @@ asked to end by SIGTERM or Ctrl-C, it saves and says how to go on (docs/reliabil
 
 import dataclasses
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -20,7 +21,7 @@ from absl import flags
 
 from experiments import cli, plan
 from experiments.plan import Plan
-from gan_jax import data, loop, parallel, recorder, runs, signals
+from gan_jax import data, loop, parallel, processes, recorder, runs, signals
 from gan_jax.metrics_log import read_metrics
 
 flags.adopt_module_key_flags(plan)
@@ -44,11 +45,11 @@ def main() -> None:
 def _train(asked: Plan, held: signals.Signals) -> int:
     """Checks what the flags name, and trains up to the step that it returns."""
     if asked.processes is not None:
-        parallel.connect(*asked.processes)
+        processes.connect(*asked.processes)
     devices = parallel.choose_devices(asked.num_devices)
     parallel.local_batch_size(asked.recipe.batch_size, len(devices))
     # Whatever can be refused is refused before what takes time: a download, perhaps.
-    if parallel.is_first():
+    if processes.is_first():
         if asked.dataset == "auto":
             runs.check_folder(asked.workdir)
         else:
@@ -56,17 +57,15 @@ def _train(asked: Plan, held: signals.Signals) -> int:
     dataset = data.load(asked.dataset, data_dir=asked.data_dir)
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
-    if not parallel.is_first():
-        with held.deferred():
-            return _run(asked, dataset, devices, held, None)
+    if not processes.is_first():
+        return _run(asked, dataset, devices, held, None)
     _check(asked, dataset.name)
     evaluate = None
     if asked.schedule.evaluate_every:
         evaluate = _monitor(asked, dataset.name)
     with runs.claim(asked.workdir):
         _begin(asked, dataset, devices)
-        with held.deferred():
-            step = _run(asked, dataset, devices, held, evaluate)
+        step = _run(asked, dataset, devices, held, evaluate)
     if step == asked.steps:
         _summarise(asked.workdir, dataset)
     return step
@@ -103,6 +102,10 @@ def _run(
     held: signals.Signals,
     evaluate: recorder.Evaluate | None,
 ) -> int:
+    def should_stop() -> bool:
+        held.defer()  # asked before each chunk: now there will be something to save
+        return held.received is not None
+
     state = loop.train(
         asked.config(dataset.name),
         dataset,
@@ -110,14 +113,14 @@ def _run(
         schedule=asked.schedule,
         evaluate=evaluate,
         devices=devices,
-        should_stop=lambda: held.received is not None,
+        should_stop=should_stop,
     )
     return int(parallel.local(state.step))
 
 
 def _same_command() -> str:
     """This command; without what would delete the run."""
-    kept = [a for a in sys.argv[1:] if not a.lstrip("-").startswith("overwrite")]
+    kept = [a for a in sys.argv[1:] if not re.match(r"--?overwrite(=|$)", a)]
     found = shutil.which("python") == sys.executable
     python = "python" if found else sys.executable
     return shlex.join([python, "-m", "experiments.train", *kept])
@@ -130,14 +133,14 @@ def _monitor(asked: Plan, dataset: str) -> recorder.Evaluate:
 
 
 def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:
-    lines = read_metrics(workdir)
-    last = lines[-1]
-    pace = statistics.median(line["images_per_second"] for line in lines)
-    losses = (f"{name} {_number(last[name])}" for name in ("d_loss", "g_loss"))
-    print(
-        f"step {last['step']}: {', '.join(losses)}; {last['seconds']:.1f} s,"
-        f" {pace:.0f} images/s"
-    )
+    if lines := read_metrics(workdir):
+        last = lines[-1]
+        losses = (f"{name} {_number(last.get(name))}" for name in ("d_loss", "g_loss"))
+        pace = statistics.median(line.get("images_per_second") or 0 for line in lines)
+        print(
+            f"step {last['step']}: {', '.join(losses)}; {last['seconds']:.1f} s,"
+            f" {pace:.0f} images/s"
+        )
     print(f"samples      {workdir / 'samples'}  (real images: {workdir / 'real.png'})")
     print(f"curves       {workdir / 'curves.png'}")
     print(f"metrics      {workdir / 'metrics.jsonl'}")

@@ -12,9 +12,7 @@ found by the hash: such a checkpoint is reported and the one before it is used.
 import contextlib
 import hashlib
 import json
-import os
 import pathlib
-import re
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +20,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from gan_jax import files, finite
 from gan_jax.errors import UserError
-from gan_jax.files import PART
 from gan_jax.training import GANState
 
 FOLDER = "checkpoints"
@@ -31,9 +29,24 @@ DAMAGED = "damaged_checkpoints"
 
 
 def steps(workdir: pathlib.Path) -> list[int]:
-    """Steps of a run's whole checkpoints, oldest first; only looks."""
-    names = (path.name for path in (workdir / FOLDER).glob("*"))
-    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
+    """Steps of a run's whole checkpoints, oldest first; only looks.
+
+    Raises:
+      UserError: where they should be they cannot be looked for: a disk that is not
+        there is no run without checkpoints.
+    """
+    folder = workdir / FOLDER
+    try:
+        names = [path.name for path in folder.iterdir() if path.is_dir()]
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not folder.is_symlink():
+            return []
+        raise UserError(
+            f"cannot look for checkpoints in {folder} ({error.strerror}): bring it"
+            " back, or delete it"
+        ) from error
+    found = (int(name) for name in names if name.isascii() and name.isdecimal())
+    return sorted(step for step in found if str(step) in names)
 
 
 def newest(workdir: pathlib.Path) -> int | None:
@@ -84,16 +97,24 @@ def restore(
         another configuration.
     """
     damaged: dict[int, str] = {}
-    while remaining := [s for s in steps(workdir) if s not in damaged]:
+    gone: set[int] = set()
+    while remaining := [s for s in steps(workdir) if s not in {*damaged, *gone}]:
         step = remaining[-1]
         try:
             state, there = _read(workdir / FOLDER / str(step), like, about["flags"])
         except UserError:
             raise
         except Exception as error:  # orbax and tensorstore raise many kinds
+            if files.is_passing(error):
+                raise UserError(
+                    f"cannot read checkpoint {step} in {workdir}"
+                    f" ({files.reason(error)}): mend that, and start again"
+                ) from error
             # A run that is being trained deletes its oldest: that is no damage.
             if (workdir / FOLDER / str(step)).exists():
-                damaged[step] = _why(error)
+                damaged[step] = files.reason(error)
+            else:
+                gone.add(step)
             continue
         for bad, why in damaged.items():
             say(
@@ -131,18 +152,36 @@ def _read(
         about = reader.restore(folder, args.Composite(about=args.JsonRestore())).about
         if _about_digest(about) != about["sha256"]:
             raise ValueError("what is written about it is not as saved")
+        if not all(isinstance(about[name], dict) for name in ("flags", "versions")):
+            raise ValueError("what is written about it is of another kind")
         if differing := differences(about["flags"], flags):
             raise UserError(
                 f"checkpoint {folder} belongs to another run ({differing}): use"
                 " another --workdir, or --overwrite"
             )
+        _check_shapes(folder, plain)  # before memory is taken for them
         wanted = args.Composite(state=args.StandardRestore(plain))
         state = reader.restore(folder, wanted).state
     if digest(state) != about["state_sha256"]:
         raise ValueError("its numbers are not as saved")
     if int(state.step) != int(folder.name):
         raise ValueError(f"it is of step {int(state.step)}")
+    if name := finite.first_non_finite(state):
+        raise ValueError(f"{name} is not finite")
     return state.replace(key=jax.random.wrap_key_data(state.key)), about
+
+
+def _check_shapes(folder: pathlib.Path, like: GANState) -> None:
+    import orbax.checkpoint as ocp
+
+    stored = ocp.StandardCheckpointHandler().metadata(folder / "state").tree
+    found = {leaf.name: (leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(stored)}
+    leaves = zip(finite.names(like), jax.tree.leaves(like), strict=True)
+    for name, leaf in leaves:
+        if found.pop(name, None) != (leaf.shape, leaf.dtype):
+            raise ValueError(f"{name} is not {leaf.dtype} {list(leaf.shape)}")
+    if found:
+        raise ValueError(f"it holds {min(found)} besides")
 
 
 def _about_digest(about: dict[str, Any]) -> str:
@@ -164,7 +203,7 @@ def _set_aside(workdir: pathlib.Path, step: int) -> None:
     place.parent.mkdir(exist_ok=True)
     if place.exists():
         shutil.rmtree(place)
-    (workdir / FOLDER / str(step)).rename(place)
+    shutil.move(workdir / FOLDER / str(step), place)  # perhaps to another disk
 
 
 def digest(state: Any) -> str:
@@ -174,14 +213,6 @@ def digest(state: Any) -> str:
         sha.update(f"{leaf.dtype}{leaf.shape}".encode())
         sha.update(np.ascontiguousarray(leaf).data)
     return sha.hexdigest()
-
-
-def first_non_finite(state: Any) -> str | None:
-    """Name of the first leaf of a pytree on the host that holds NaN or infinity."""
-    for path, leaf in jax.tree.leaves_with_path(state):
-        if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
-            return jax.tree_util.keystr(path, simple=True, separator=".")
-    return None
 
 
 class Writer:
@@ -224,7 +255,7 @@ class Writer:
             or did not take the one before.
         """
         plain = jax.device_get(_plain(state))
-        if name := first_non_finite(plain):
+        if name := finite.first_non_finite(plain):
             raise UserError(f"{name} is not finite at step {step}: stopped, not saved")
         args = self._ocp.args
         about = {**self._about, "state_sha256": digest(plain)}
@@ -233,8 +264,8 @@ class Writer:
             self._manager.wait_until_finished()
             self._saving = step
             # Where orbax cannot make a folder, threads of it wait for one for minutes.
-            probe = self._folder / f"probe{PART}"
-            probe.mkdir()
+            probe = self._folder / f"probe{files.PART}"
+            probe.mkdir(exist_ok=True)
             probe.rmdir()
             saved = self._manager.save(
                 step,
@@ -277,7 +308,8 @@ class Writer:
                 shutil.rmtree(path, ignore_errors=True)
             raise UserError(
                 f"cannot save checkpoint {self._saving} in {self._folder}"
-                f" ({_why(error)}): free the space, or mend the permission"
+                f" ({files.reason(error)}): mend that, such as space or permission,"
+                " and start again"
             ) from error
 
 
@@ -296,15 +328,3 @@ def _plain(state: GANState) -> GANState:
     if isinstance(state.key, jax.ShapeDtypeStruct):
         return state.replace(key=jax.eval_shape(jax.random.key_data, state.key))
     return state.replace(key=jax.random.key_data(state.key))
-
-
-def _why(error: Exception) -> str:
-    """A short reason, of the innermost cause that has one."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = " ".join(str(error).split())
-    if code := re.search(r"os_error_code='(\d+)'", text):  # tensorstore's words
-        return os.strerror(int(code[1]))
-    return f"{type(error).__name__}: {text[:200]}"

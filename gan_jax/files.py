@@ -1,8 +1,10 @@
 """Files that appear whole or not at all, and the user's cache folder."""
 
 import contextlib
+import errno
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -51,6 +53,24 @@ def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
             raise
 
 
+def remove_abandoned(folder: pathlib.Path) -> None:
+    """Removes what `whole_file` left half written in processes that were killed."""
+    for part in folder.glob(f"*.*[0-9]{PART}"):
+        process = part.name.removesuffix(PART).rpartition(".")[2]
+        if process.isdecimal() and not _is_alive(int(process)):
+            part.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a whole text file or none: a reader never sees half of one."""
     with whole_file(path) as file:
@@ -83,3 +103,31 @@ def cache_folder() -> pathlib.Path:
         return pathlib.Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return pathlib.Path(base).expanduser() / "gan_jax"
+
+
+_PASSING = (
+    *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR),
+)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether what could not be read may be whole: no permission, no memory..."""
+    return isinstance(error, MemoryError | ImportError) or _code(error) in _PASSING
+
+
+def _code(error: BaseException) -> int | None:
+    """The system's error number, of the innermost cause that has one."""
+    if error.__cause__ is not None and (code := _code(error.__cause__)):
+        return code
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"os_error_code='(\d+)'", str(error))  # tensorstore's words
+    return int(found[1]) if found else None
+
+
+def reason(error: Exception) -> str:
+    """Why something could not be read or written, in a few words."""
+    if code := _code(error):
+        return os.strerror(code)
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

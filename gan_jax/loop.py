@@ -14,7 +14,7 @@ from functools import partial
 
 import jax
 
-from gan_jax import checkpoints, parallel, recipes, recorder, runs, training
+from gan_jax import checkpoints, parallel, processes, recipes, recorder, runs, training
 from gan_jax.data import Dataset
 from gan_jax.recorder import Schedule
 
@@ -36,7 +36,7 @@ def train(
       config: what to compute.
       dataset: the images; ``config.dataset`` is its name.
       workdir: run folder, already accepted by `runs.prepare`; of several processes
-        (`parallel.connect`), only the first looks at it.
+        (`processes.connect`), only the first looks at it.
       schedule: how often to write.
       evaluate: measures a state's samples every ``schedule.evaluate_every`` steps, if
         that is set, and after the last, for the metrics.
@@ -55,9 +55,9 @@ def train(
     """
     schedule = schedule or Schedule()
     devices = devices or jax.devices()
-    say = say if parallel.is_first() else lambda line: None
+    say = say if processes.is_first() else lambda line: None
     same = json.dumps(config.flags()) + json.dumps(dataclasses.asdict(schedule))
-    parallel.require_same(same.encode(), "flags")
+    processes.require_same(same.encode(), "flags")
     gan = recipes.make_gan(config.recipe, axis_name=parallel.AXIS)
     size = len(dataset.images)
     batch_size = config.recipe.batch_size
@@ -66,16 +66,16 @@ def train(
     about = {"flags": config.flags(), "versions": runs.versions()}
     start = parallel.initialise(gan, key, dataset.images.shape[1:], devices)
     start = parallel.local(start)
-    if parallel.is_first():
+    if processes.is_first():
         saved = checkpoints.restore(workdir, start, about, say=say, set_aside=True)
         start = saved or start
-    start = parallel.from_first(start)
+    start = processes.from_first(start)
     step = int(start.step)
     if step:
         say(f"{workdir} holds the run up to step {step}: going on from there")
 
     if jax.process_count() > 1:
-        parallel.require_same(f"{zlib.crc32(dataset.images)}".encode(), "images")
+        processes.require_same(f"{zlib.crc32(dataset.images)}".encode(), "images")
     examples = training.Examples(dataset.images, dataset.labels)
     state, examples = parallel.replicate((start, examples), devices)
     started = time.perf_counter()
@@ -87,11 +87,11 @@ def train(
         batch_size=batch_size,
         capacity=min(schedule.longest, per_epoch),
     )
-    agreement = parallel.Agreement(devices)
+    agreement = processes.Agreement(devices)
     say(f"compiled in {time.perf_counter() - started:.1f} s")
     permute = jax.jit(partial(training.epoch_permutation, num_examples=size))
-    record = recorder.Idle()
-    if parallel.is_first():
+    record = recorder.NullRecorder()
+    if processes.is_first():
         record = recorder.Recorder(
             workdir, gan, config, dataset, schedule, evaluate, about, step
         )

@@ -1,7 +1,6 @@
 """metrics.jsonl, a line a log step, and the same numbers as TensorBoard events."""
 
 import json
-import math
 import os
 import pathlib
 import time
@@ -9,6 +8,8 @@ from typing import Any
 
 from gan_jax.errors import UserError
 from gan_jax.files import write_text, writing
+
+_MOST = 1e40  # of any metric: they are computed in float32
 
 
 class MetricsLog:
@@ -37,7 +38,7 @@ class MetricsLog:
           UserError: the disk does not take it.
         """
         with writing(self._path), self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
         values = {name: value for name, value in line.items() if name != "step"}
         self._events.write(line["step"], values)
 
@@ -117,9 +118,9 @@ def _checked(line: Any) -> dict[str, Any]:
     if not isinstance(line, dict) or not {"step", "seconds"} <= line.keys():
         raise ValueError("a line without step and seconds")
     for name, value in line.items():
-        finite = type(value) in (int, float) and math.isfinite(value)
-        if not finite and (value is not None or name in ("step", "seconds")):
+        number = type(value) in (int, float) and abs(value) < _MOST
+        if not number and (value is not None or name in ("step", "seconds")):
             raise ValueError(f"{name} is {str(value)[:20]}")
-    if type(line["step"]) is not int:
+    if type(line["step"]) is not int or not 0 <= line["step"] < 2**32:
         raise ValueError(f"step is {line['step']}")
     return line

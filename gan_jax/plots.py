@@ -99,18 +99,18 @@ def save_curves(path: pathlib.Path | BinaryIO, lines: Sequence[dict[str, Any]]) 
       lines: the lines of ``metrics.jsonl``.
     """
     # Not every line has every metric: samples are measured at few steps.
-    logged = {name for line in lines for name in line}
     panels = {}
     for title, names in _PANELS:
-        if logged.intersection(names):
-            panels[title] = {
-                name: [
-                    (line["step"], line[name])
-                    for line in lines
-                    if line.get(name) is not None
-                ]
-                for name in names
-            }
+        points = {
+            name: [
+                (line["step"], line[name])
+                for line in lines
+                if line.get(name) is not None
+            ]
+            for name in names
+        }
+        if drawn := {name: known for name, known in points.items() if known}:
+            panels[title] = drawn
     logarithmic = ("gradient norms", "FCD to training images")
     save_panels(path, panels, xlabel="generator steps", logarithmic=logarithmic)
 
@@ -136,8 +136,8 @@ def save_panels(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = columns or len(panels)
-    rows = -(-len(panels) // columns)
+    columns = columns or max(len(panels), 1)
+    rows = max(-(-len(panels) // columns), 1)
     figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()

@@ -188,7 +188,8 @@ def check(recipe: Recipe) -> None:
             raise UserError(f"--{name}={value} must be a number from 1 to {most}")
     for name in ("generator_lr", "discriminator_lr", "clip"):
         value = getattr(recipe, name)
-        if value is not None and not 0 < value < float("inf"):
+        given = value is not None or name != "clip"
+        if given and not 0 < value < float("inf"):
             raise UserError(f"--{name}={value} must be above 0 and finite")
     if not 0 <= recipe.penalty_weight < float("inf"):
         raise UserError(
@@ -196,7 +197,7 @@ def check(recipe: Recipe) -> None:
         )
     for name in ("beta1", "beta2", "ema_decay"):
         value = getattr(recipe, name)
-        if value is not None and not 0 <= value < 1:
+        if (value is not None or name != "ema_decay") and not 0 <= value < 1:
             raise UserError(f"--{name}={value} must be at least 0 and below 1")
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoints, files, parallel, plots, runs, training
+from gan_jax import checkpoints, files, finite, parallel, plots, runs, training
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.metrics_log import MetricsLog, read_metrics
@@ -106,7 +106,7 @@ class Recorder:
         size = len(dataset.images)
         self._per_epoch = training.steps_per_epoch(gan, size, batch_size)
         self._examples = batch_size * gan.critic_steps
-        self._pending: tuple[int, int, Any, Any] | None = None
+        self._pending: tuple[Any, ...] | None = None
         self._extra: dict[str, float] = {}
         self._watched: list[str] = []
         self._sample = grid_sampler(gan, jax.random.key(config.seed))
@@ -114,9 +114,9 @@ class Recorder:
             (workdir / "samples").mkdir(exist_ok=True)
         with files.whole_file(workdir / "real.png") as file:
             plots.save_grid(file, hundred_real(dataset))
-        self._log = MetricsLog(workdir, step)
         keep = schedule.keep_checkpoints
         self._checkpoints = checkpoints.Writer(workdir, about, keep=keep)
+        self._log = MetricsLog(workdir, step)
         self._saved = step if step else None
         self._lap = time.perf_counter()
         self._seconds = self._log.seconds  # of training, earlier sittings included
@@ -167,8 +167,10 @@ class Recorder:
         """
         self._flush()
         state = parallel.local(state)
-        self._watched = self._watched or _names(watched(state))
-        self._pending = (step, count, metrics, state_finite(state))
+        watched = finite.watched(state)
+        self._watched = self._watched or finite.names(watched)
+        skipped = finite.skipped_updates(state) if self._skip else None
+        self._pending = (step, count, metrics, finite.all_finite(watched), skipped)
         last = step == self._steps
         every = self._schedule.evaluate_every
         if self._evaluate and (last or (every and step % every == 0)):
@@ -212,7 +214,7 @@ class Recorder:
         """Writes what is pending."""
         if self._pending is None:
             return
-        step, count, metrics, finite = self._pending
+        step, count, metrics, state_finite, skipped = self._pending
         self._pending = None
         values = {
             name: np.asarray(parallel.local(value))[:count]
@@ -227,15 +229,14 @@ class Recorder:
             "seconds": round(self._seconds, 3),
             "images_per_second": round(count * self._examples / lap, 1),
         }
-        if self._skip:
-            line["non_finite_steps"] = _non_finite_steps(values)
+        if skipped is None:
+            finite.refuse(step, values)
         else:
-            _refuse_non_finite(step, values)
-        if not (finite := np.asarray(finite)).all():
-            name = self._watched[int(np.argmin(finite))]
-            raise UserError(f"{name} is NaN or infinite by step {step}: stopped{_HINT}")
-        line |= {name: _mean(value) for name, value in values.items()}
-        line |= self._extra
+            line["skipped_updates"] = int(skipped)
+        finite.refuse_state(step, self._watched, np.asarray(state_finite))
+        line |= {name: finite.mean(value) for name, value in values.items()}
+        extra = {name: np.asarray([value]) for name, value in self._extra.items()}
+        line |= {name: finite.mean(value) for name, value in extra.items()}
         self._extra = {}
         self._log.write(line)
         self._bar.update(count)
@@ -245,7 +246,7 @@ class Recorder:
         )
 
 
-class Idle(contextlib.nullcontext):
+class NullRecorder(contextlib.nullcontext):
     """The recorder of a process that has no run folder."""
 
     def after(self, *arguments: Any) -> None:
@@ -288,49 +289,3 @@ def hundred_real(dataset: Dataset) -> np.ndarray:
     if min(map(len, columns)) < 10:
         return dataset.images[:_GRID]
     return dataset.images[np.stack(columns, axis=1).ravel()]
-
-
-_HINT = "; try a lower --generator_lr and --discriminator_lr"
-
-
-def watched(state: training.GANState) -> Any:
-    """What must stay finite; a checkpoint is searched as a whole."""
-    players = {"generator": state.generator, "discriminator": state.discriminator}
-    networks = {
-        name: {"params": player.params, "batch_stats": player.batch_stats}
-        for name, player in players.items()
-    }
-    return networks | {"ema": state.ema}
-
-
-def _names(tree: Any) -> list[str]:
-    paths = [path for path, _ in jax.tree.leaves_with_path(tree)]
-    return [jax.tree_util.keystr(p, simple=True, separator=".") for p in paths]
-
-
-@jax.jit
-def state_finite(state: training.GANState) -> jax.Array:
-    """Whether each leaf of `watched` is finite, ``[leaves]`` bool."""
-    leaves = jax.tree.leaves(watched(state))
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves])
-
-
-def _refuse_non_finite(step: int, values: dict[str, np.ndarray]) -> None:
-    for name, value in values.items():
-        if not np.isfinite(value).all():
-            first = step - len(value) + 1 + int(np.argmin(np.isfinite(value)))
-            raise UserError(
-                f"{name} is {value[~np.isfinite(value)][0]} at step {first}:"
-                f" stopped{_HINT}, or --on_nan=skip"
-            )
-
-
-def _non_finite_steps(values: dict[str, np.ndarray]) -> int:
-    finite = np.stack([np.isfinite(value) for value in values.values()])
-    return int((~finite.all(axis=0)).sum())
-
-
-def _mean(values: np.ndarray) -> float | None:
-    """Of the finite ones, None where there is none."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else None

@@ -29,12 +29,11 @@ import jax
 
 from gan_jax import __version__, checkpoints, recipes
 from gan_jax.errors import UserError
-from gan_jax.files import PART, write_text
+from gan_jax.files import PART, remove_abandoned, write_text
 from gan_jax.recipes import Recipe
 
 _LOCK = ".lock"
 _OURS = (
-    "config.json",
     "metrics.jsonl",
     "real.png",
     "curves.png",
@@ -113,8 +112,9 @@ def read_config(folder: pathlib.Path) -> Config:
         _check_types(config)
         return config
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path} is damaged or of another version ({error}): train again with"
+            f"{path} is damaged or of another version ({why}): train again with"
             " --overwrite"
         ) from error
 
@@ -163,7 +163,8 @@ def claim(folder: pathlib.Path) -> Iterator[None]:
 
     _make(folder)
     path = folder / _LOCK
-    lock = filelock.FileLock(path)
+    # Not by a file that merely exists, where the system has no locks: one would stay.
+    lock = filelock.FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
@@ -171,6 +172,11 @@ def claim(folder: pathlib.Path) -> Iterator[None]:
             f"--workdir={folder} is being trained in by {_holder(path)}: wait until it"
             " ends, stop it, or use another --workdir"
         ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot lock {path} ({error.strerror}): delete it, or use another"
+            " --workdir"
+        ) from error
     try:
         now = datetime.datetime.now().astimezone()
         holder = {
@@ -180,10 +186,10 @@ def claim(folder: pathlib.Path) -> Iterator[None]:
             "command": shlex.join(sys.argv),
         }
         with contextlib.suppress(OSError):  # a full disk locks no one out
-            path.write_text(json.dumps(holder))
+            if path.stat().st_nlink == 1:  # no other file is this one
+                path.write_text(json.dumps(holder))
         for place in (folder, folder / "samples"):
-            for part in place.glob(f"*.*[0-9]{PART}"):  # of a process that was killed
-                part.unlink()
+            remove_abandoned(place)
         yield
     finally:
         lock.release()
@@ -250,7 +256,8 @@ def check(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
 def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
     """Makes the folder of a run, without the run that it held if told to overwrite.
 
-    Args and errors as in `check`.
+    Of that, config.json stays, for `write_config` to replace. Args and errors as in
+    `check`.
     """
     check(folder, config, overwrite=overwrite)
     if (folder / "config.json").exists() and overwrite:
@@ -285,8 +292,8 @@ def _refuse_other_config(folder: pathlib.Path, config: Config) -> None:
 
 def _delete_run(folder: pathlib.Path) -> None:
     events = [path.name for path in folder.glob("events.out.*")]
-    # What makes the folder a run goes last: a deletion that breaks off can be repeated.
-    for name in (*events, *reversed(_OURS)):
+    # The settings stay until others replace them: what breaks off can be repeated.
+    for name in (*events, *_OURS):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

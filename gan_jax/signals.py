@@ -7,12 +7,14 @@ of its own, through the pipe that Python's own C handler writes to.
 
 import contextlib
 import os
+import select
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 _ASKED = (signal.SIGTERM, signal.SIGINT)
+_PATIENCE = 3  # seconds for the main thread to come back from a compiled program
 
 
 class Interrupted(BaseException):
@@ -35,8 +37,9 @@ class Interrupted(BaseException):
 class Signals:
     """While it is open, the first signal is noted and the second ends the process.
 
-    The first raises `Interrupted` in the main thread, unless it is `deferred`: then
-    ``received`` says that it has come. Of use in the main thread alone.
+    The first raises `Interrupted` in the main thread, and where that is in a compiled
+    program for long, ends the process; from `defer` on, it only sets ``received``. Of
+    use in the main thread alone.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -61,14 +64,9 @@ class Signals:
         signal.set_wakeup_fd(self._wakeup)
         os.close(self._writer)  # the thread reads an end, and ends
 
-    @contextlib.contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Meanwhile a signal only sets ``received``."""
+    def defer(self) -> None:
+        """From now on a signal only sets ``received``: there is something to finish."""
         self._deferred = True
-        try:
-            yield
-        finally:
-            self._deferred = False
 
     def _handle(self, number: int, frame: Any) -> None:
         del frame
@@ -77,17 +75,33 @@ class Signals:
             raise Interrupted(number)
 
     def _listen(self, reader: int) -> None:
-        asked = False
-        while received := os.read(reader, 1):
-            number = received[0]
-            if number not in _ASKED:
-                continue
-            if asked:
-                os._exit(128 + number)
-            asked = True
-            if self._deferred:
-                self._say(
-                    f"{signal.Signals(number).name}: finishing the steps in hand and"
-                    " saving; a second one ends at once"
-                )
+        number = _next(reader)
+        if number and self._deferred:
+            self._tell(
+                number,
+                "finishing the steps in hand and saving; a second one ends at once",
+            )
+        elif number and _next(reader, _PATIENCE) != _CLOSED and not self._deferred:
+            self._tell(number, "ended; there was nothing new to save")
+            os._exit(128 + number)
+        if number and (second := _next(reader)):
+            os._exit(128 + second)
         os.close(reader)
+
+    def _tell(self, number: int, what: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # who listens may be gone
+            self._say(f"{signal.Signals(number).name}: {what}")
+
+
+_CLOSED = 0
+
+
+def _next(reader: int, patience: float | None = None) -> int | None:
+    """The next signal; `_CLOSED` at the end of the pipe, None when patience is over."""
+    while select.select([reader], [], [], patience)[0]:
+        received = os.read(reader, 1)
+        if not received:
+            return _CLOSED
+        if received[0] in _ASKED:
+            return received[0]
+    return None

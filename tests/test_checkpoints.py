@@ -1,6 +1,7 @@
 """Checkpoints: whole, the newest few, checked, and never taken for another run's."""
 
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -49,9 +50,12 @@ def restore(folder, about=ABOUT, **how):
 
 
 def assert_same(state, other):
+    """The same bytes: -0.0 is another number than 0.0 here."""
     numbers = [s.replace(key=jax.random.key_data(s.key)) for s in (state, other)]
-    chex.assert_trees_all_equal(*numbers)
-    chex.assert_trees_all_equal_dtypes(*numbers)
+    chex.assert_trees_all_equal_shapes_and_dtypes(*numbers)
+    assert checkpoints.digest(jax.device_get(numbers[0])) == checkpoints.digest(
+        jax.device_get(numbers[1])
+    )
 
 
 def damage(folder, step):
@@ -202,6 +206,83 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_no_damage(
     state, said = restore(tmp_path)
     assert_same(state, state_at(20))
     assert said == []
+
+
+def seal(folder, step, **changes):
+    """Changes what is written about a checkpoint, and its hash with it."""
+    path = folder / "checkpoints" / str(step) / "about" / "metadata"
+    about = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
+    about = {k: v for k, v in (about | changes).items() if v is not None}
+    about["sha256"] = checkpoints._about_digest(about)
+    path.write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("versions", [None, [1], "all"])
+def test_what_a_stranger_sealed_is_refused_where_it_makes_no_sense(tmp_path, versions):
+    save(tmp_path, 10)
+    seal(tmp_path, 10, versions=versions)
+    with pytest.raises(UserError, match=r"checkpoint 10 in .* cannot be read"):
+        restore(tmp_path)
+
+
+def test_arrays_of_other_shapes_are_refused_before_memory_is_taken_for_them(
+    tmp_path, monkeypatch
+):
+    wide = networks.MLPGenerator(hidden=(5,))
+    state = training.init_state(
+        dataclasses.replace(small_gan(), generator=wide), jax.random.key(0), (2,)
+    )
+    writer = checkpoints.Writer(tmp_path, ABOUT, keep=2)
+    writer.save(10, state.replace(step=state.step + 10))
+    writer.close()
+    monkeypatch.setattr(checkpoints, "digest", lambda state: pytest.fail("was read"))
+    with pytest.raises(UserError, match=r"Dense_0\.bias is not float32 \[4\]"):
+        restore(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["0099", "+99", "99 ", "٩٩", "99.part"])
+def test_a_folder_of_another_name_is_no_checkpoint(tmp_path, name):
+    save(tmp_path, 10)
+    (tmp_path / "checkpoints" / name).mkdir()
+    assert checkpoints.steps(tmp_path) == [10]
+    assert_same(restore(tmp_path)[0], state_at(10))
+
+
+def test_a_link_that_leads_nowhere_is_no_checkpoint(tmp_path):
+    save(tmp_path, 10)
+    (tmp_path / "checkpoints" / "99").symlink_to(tmp_path / "nowhere")
+    assert_same(restore(tmp_path)[0], state_at(10))
+
+
+def test_checkpoints_on_a_disk_that_is_not_there_are_not_taken_for_none(tmp_path):
+    (tmp_path / "checkpoints").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(UserError, match=r"cannot look for checkpoints.*bring it back"):
+        restore(tmp_path)
+    (tmp_path / "checkpoints").unlink()
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(UserError, match="cannot look for checkpoints"):
+        restore(tmp_path)
+
+
+def test_what_cannot_be_read_now_may_be_whole_and_is_left_where_it_is(
+    tmp_path, monkeypatch
+):
+    save(tmp_path, 10, 20)
+
+    def fail(folder, *rest):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(checkpoints, "_read", fail)
+    with pytest.raises(UserError, match=r"cannot read checkpoint 20 .*Too many open"):
+        restore(tmp_path, set_aside=True)
+    assert checkpoints.steps(tmp_path) == [10, 20]
+
+
+def test_a_probe_that_a_killed_process_left_is_in_nobodys_way(tmp_path):
+    save(tmp_path, 10)
+    (tmp_path / "checkpoints" / "probe.part").mkdir()
+    save(tmp_path, 20)
+    assert sorted(os.listdir(tmp_path / "checkpoints")) == ["10", "20"]
 
 
 # Other runs, other versions

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import time
 
-import chex
 import jax
 import pytest
 
@@ -141,4 +140,5 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_space(
         status, _, stdout, stderr = end(start(place, *flags))
         assert (status, stderr) == (0, "")
         assert ("up to step 4: going on" in stdout) == (place == folder)
-    chex.assert_trees_all_equal(numbers(folder), numbers(tmp_path / "whole"))
+    digests = [checkpoints.digest(numbers(f)) for f in (folder, tmp_path / "whole")]
+    assert digests[0] == digests[1]

@@ -8,7 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import checkpoints, losses, penalties, recipes, training
+from gan_jax import (
+    checkpoints,
+    finite,
+    loop,
+    losses,
+    penalties,
+    recipes,
+    runs,
+    training,
+)
 from gan_jax.errors import UserError
 from gan_jax.metrics_log import read_metrics
 from tests.test_resume import dataset, small_networks, train
@@ -71,7 +80,7 @@ def test_skipping_leaves_out_that_update_of_that_network_and_trains_on(
     devices = jax.devices()[:num_devices]
     state = train(tmp_path / "run", marked, recipe("skip"), devices)
     state = jax.device_get(state.replace(key=jax.random.key_data(state.key)))
-    assert checkpoints.first_non_finite(state) is None
+    assert finite.first_non_finite(state) is None
     # Nine steps: the image comes once in the first epoch, perhaps in the second.
     skipped = int(state.discriminator.optimiser.total_notfinite)
     assert skipped in (1, 2)
@@ -80,7 +89,7 @@ def test_skipping_leaves_out_that_update_of_that_network_and_trains_on(
     assert adam.count == 9 - skipped
     assert state.generator.optimiser.inner_state[0].count == 9
     lines = read_metrics(tmp_path / "run")
-    assert sum(line["non_finite_steps"] for line in lines) == skipped
+    assert lines[-1]["skipped_updates"] == skipped
     assert all(line["g_loss"] is not None for line in lines)
     bad = step_of_the_marked_image(first_state())
     line = next(line for line in lines if line["step"] >= bad)
@@ -134,5 +143,47 @@ def test_stopping_and_skipping_train_the_same_where_nothing_goes_wrong(
     for name in ("d_loss", "g_loss", "d_gradient_norm", "g_gradient_norm"):
         stop, skip = ([line[name] for line in lines[which]] for which in lines)
         assert stop == pytest.approx(skip, rel=1e-4)
-    assert all(line["non_finite_steps"] == 0 for line in lines["skip"])
-    assert "non_finite_steps" not in lines["stop"][0]
+    assert all(line["skipped_updates"] == 0 for line in lines["skip"])
+    assert "skipped_updates" not in lines["stop"][0]
+
+
+def test_updates_that_are_skipped_in_any_critic_step_are_counted(
+    small_networks, marked, tmp_path
+):
+    """The metrics are those of the last critic step, and may all be finite."""
+    two = dataclasses.replace(recipe("skip"), critic_steps=2, batch_size=5)
+    state = train(tmp_path / "run", marked, two, jax.devices()[:1])
+    skipped = int(state.discriminator.optimiser.total_notfinite)
+    assert skipped in (1, 2)
+    assert read_metrics(tmp_path / "run")[-1]["skipped_updates"] == skipped
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_measurement_that_is_not_finite_is_logged_as_none(
+    small_networks, dataset, tmp_path, value
+):
+    config = runs.Config(recipes.recipe("hinge", batch_size=10), "garments", 0, 4)
+    runs.prepare(tmp_path / "run", config, overwrite=False)
+    runs.write_config(tmp_path / "run", config)
+    for _ in range(2):  # and the log can be read when the run is started again
+        loop.train(
+            config,
+            dataset,
+            tmp_path / "run",
+            evaluate=lambda gan, state: {"fcd": value},
+            devices=jax.devices()[:1],
+            say=lambda line: None,
+        )
+    assert read_metrics(tmp_path / "run")[-1]["fcd"] is None
+
+
+def test_a_mean_is_taken_in_float64_and_of_finite_numbers():
+    assert finite.mean(np.array([3e38, 3e38, np.nan], np.float32)) == pytest.approx(
+        3e38
+    )
+    assert finite.mean(np.array([np.inf])) is None
+
+
+def test_a_bfloat16_that_is_not_finite_is_found():
+    tree = {"a": {"b": np.asarray(jnp.array([1, jnp.nan], jnp.bfloat16))}}
+    assert finite.first_non_finite(tree) == "a.b"

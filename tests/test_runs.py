@@ -78,7 +78,12 @@ def test_overwriting_deletes_the_run_and_nothing_else(run):
     (run / "notes.txt").write_text("mine")
     other = dataclasses.replace(CONFIG, seed=4)
     runs.prepare(run, other, overwrite=True)
-    assert sorted(p.name for p in run.iterdir()) == ["notes.txt"]
+    # What makes the folder a run stays until it is replaced, so that this can be
+    # broken off at any moment and repeated.
+    assert sorted(p.name for p in run.iterdir()) == ["config.json", "notes.txt"]
+    runs.prepare(run, other, overwrite=True)
+    runs.write_config(run, other)
+    assert runs.read_config(run) == other
 
 
 def test_a_folder_of_other_files_is_refused_even_to_overwrite(tmp_path):
@@ -145,7 +150,7 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
 def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
     tmp_path, holder
 ):
-    half = tmp_path / "run" / "config.json.123.part"
+    half = tmp_path / "run" / f"config.json.{holder.pid}.part"
     half.write_text("{")
     mine = tmp_path / "run" / "thesis.part"
     mine.write_text("not ours")
@@ -171,6 +176,27 @@ def test_who_holds_a_folder_may_be_unreadable(tmp_path):
             runs.claim(tmp_path),
         ):
             pass
+
+
+def test_a_lock_that_is_another_file_leaves_that_file_alone(tmp_path):
+    thesis = tmp_path / "thesis.tex"
+    thesis.write_text("years of work")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").hardlink_to(thesis)
+    with runs.claim(tmp_path / "run"):
+        pass
+    assert thesis.read_text() == "years of work"
+    (tmp_path / "run" / ".lock").unlink()
+    (tmp_path / "run" / ".lock").symlink_to(thesis)
+    with pytest.raises(UserError, match="cannot lock"), runs.claim(tmp_path / "run"):
+        pass
+
+
+def test_a_half_file_of_a_process_that_lives_is_left_to_it(tmp_path, holder):
+    half = tmp_path / f"evaluation.json.{holder.pid}.part"
+    half.write_text("{")
+    with runs.claim(tmp_path):
+        assert half.exists()
 
 
 def test_overwriting_does_not_follow_links_out_of_the_folder(run, tmp_path):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import parallel
+from gan_jax import parallel, processes
 from tests.test_parallel import make_gan, run
 
 LOSSES = ("nonsaturating", "wasserstein_gp")
@@ -29,10 +29,10 @@ def train(loss):
 
 if __name__ == "__main__":
     coordinator, process_id, path = sys.argv[1:]
-    parallel.connect(coordinator, 2, int(process_id))
+    processes.connect(coordinator, 2, int(process_id))
     assert len(jax.devices()) == 4
     results = {loss: train(loss) for loss in LOSSES}
-    if parallel.is_first():
+    if processes.is_first():
         np.savez(
             path,
             **{f"{k}_{i}": a for k, v in results.items() for i, a in enumerate(v)},

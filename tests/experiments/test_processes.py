@@ -6,8 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
-import chex
 import jax
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from gan_jax import checkpoints
 from gan_jax.metrics_log import read_metrics
 from tests.experiments import process_worker
-from tests.experiments.running import end, lines_in, start, wait_until
+from tests.experiments.running import end, lines_in, listens, start, wait_until
 from tests.experiments.test_signals import numbers
 
 STEPS = 24
@@ -123,7 +123,7 @@ def test_two_processes_go_on_and_end_with_the_bytes_of_the_uninterrupted_run(
     shutil.copytree(killed[0], folder)
     assert 0 < checkpoints.newest(folder) < STEPS
     succeed(start_two(folder, f"--steps={STEPS}"))
-    chex.assert_trees_all_equal(numbers(folder), numbers(whole))
+    assert checkpoints.digest(numbers(folder)) == checkpoints.digest(numbers(whole))
     for path in (whole / "samples").iterdir():
         assert (folder / "samples" / path.name).read_bytes() == path.read_bytes()
 
@@ -149,6 +149,84 @@ def test_a_signal_to_one_of_them_ends_both_at_the_same_step(tmp_path):
         assert seconds < 10
         last = [line for line in stderr.splitlines() if line.startswith("train:")][-1]
         assert f"SIGTERM: saved at step {newest} of 100000" in last
+
+
+TALK = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from experiments import cli
+from gan_jax import processes
+number = int(sys.argv[2])
+
+def main():
+    processes.connect(sys.argv[1], 2, number)
+    mine = {
+        "odd": np.array([-0.0, 1e-40, 1.5], np.float32) * (1 - number),
+        "none": np.array(number == 0),
+        "key": jax.random.key(7 + number),
+        "step": jnp.int32(3 + number),
+    }
+    sent = processes.from_first(mine)
+    print(np.asarray(sent["odd"]).tobytes().hex(), np.signbit(sent["odd"])[0])
+    print(bool(sent["none"]), jax.random.key_data(sent["key"]), int(sent["step"]))
+    print(processes.Agreement(jax.devices()).ask(True), flush=True)
+    if number == 0:
+        raise KeyError("nobody expects this")
+    processes.from_first(mine)
+
+cli.guarded(main, [])
+"""
+
+
+def test_what_the_first_sends_keeps_its_bits_and_no_error_leaves_the_other_waiting():
+    address = free_address()
+    two = [
+        subprocess.Popen(
+            [sys.executable, "-c", TALK, address, str(number)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    results = [end(process) for process in two]
+    for status, seconds, stdout, stderr in results:
+        assert status != 0
+        assert seconds < 60
+        assert stderr.splitlines()[-1].startswith("process "), stderr
+        lines = [line for line in stdout.splitlines() if "Gloo" not in line]
+        odd = np.array([-0.0, 1e-40, 1.5], np.float32)
+        assert lines == [f"{odd.tobytes().hex()} True", "True [0 7] 3", "False"]
+    assert "nobody expects this" in results[0][3]
+
+
+def test_a_process_that_waits_for_the_others_can_be_ended(tmp_path):
+    process = start(
+        tmp_path / "run",
+        *("--distributed", f"--coordinator={free_address()}"),
+        *("--num_processes=2", "--process_id=1"),
+    )
+    wait_until(lambda: listens(process), process)
+    time.sleep(1)  # to be inside of JAX
+    process.send_signal(signal.SIGTERM)
+    status, seconds, _, stderr = end(process)
+    assert status == 143
+    assert seconds < 10
+    assert "train: SIGTERM: ended; there was nothing new to save" in stderr
+
+
+def test_when_the_first_dies_the_other_says_so_too(killed, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(killed[0], folder)
+    first, second = start_two(folder, "--steps=100000")
+    before = checkpoints.newest(folder)
+    wait_until(lambda: checkpoints.newest(folder) > before, first)
+    first.send_signal(signal.SIGKILL)
+    status, seconds, _, stderr = end(second)
+    first.communicate()
+    assert status != 0
+    assert seconds < 60
+    assert stderr.splitlines()[-1].startswith("process 1 of this run has ended early")
 
 
 def test_processes_with_other_flags_are_refused(tmp_path):
