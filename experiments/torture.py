@@ -158,7 +158,7 @@ def main() -> None:
     kinds = (
         (lambda folder: True, whole),  # any moment; most are of the start
         (is_training, steady),
-        (is_saving, 0.05),
+        (is_saving, 0.03),
     )
     results = []
     kills = 5 if _QUICK.value else _KILLS.value
