@@ -39,6 +39,11 @@ _DATA_DIR = flags.DEFINE_string(
     "Folder with the data set's four .gz files, or a TFDS folder. Default:"
     " $GAN_JAX_DATA_DIR, then TFDS's own.",
 )
+_NUM_EXAMPLES = flags.DEFINE_integer(
+    "num_examples",
+    None,
+    "Train on the first so many images; of garments, no more are drawn. Default: all.",
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Run folder. Default: runs/<loss>[_conditional]."
 )
@@ -162,6 +167,7 @@ class Plan(NamedTuple):
     recipe: recipes.Recipe
     dataset: str
     data_dir: str | None
+    num_examples: int | None
     seed: int
     steps: int
     workdir: pathlib.Path
@@ -172,7 +178,9 @@ class Plan(NamedTuple):
 
     def config(self, dataset: str) -> runs.Config:
         """The run on the data set that is really there."""
-        return runs.Config(self.recipe, dataset, self.seed, self.steps)
+        return runs.Config(
+            self.recipe, dataset, self.seed, self.steps, self.num_examples
+        )
 
 
 def plan() -> Plan:
@@ -182,8 +190,14 @@ def plan() -> Plan:
       UserError: one of them, or two together, make no sense.
     """
     periods = (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY, _EVALUATE_EVERY)
-    for flag in (_BATCH_SIZE, _EPOCHS, _STEPS, _KEEP_CHECKPOINTS, *periods):
+    counts = (_BATCH_SIZE, _EPOCHS, _STEPS, _KEEP_CHECKPOINTS, _NUM_EXAMPLES)
+    for flag in (*counts, *periods):
         cli.require_positive(flag)
+    examples = _NUM_EXAMPLES.value or data.SIZES["train"]
+    if examples > data.SIZES["train"]:
+        raise UserError(
+            f"--num_examples={examples} is more than there are: {data.SIZES['train']}"
+        )
     recipe = recipes.recipe(
         _LOSS.value,
         _RECIPE.value,
@@ -209,7 +223,7 @@ def plan() -> Plan:
     default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
     check_name("data set", _DATASET.value, data.DATASETS)
     per_epoch = training.steps_per_epoch(
-        recipes.make_gan(recipe), data.SIZES["train"], recipe.batch_size
+        recipes.make_gan(recipe), examples, recipe.batch_size
     )
     steps = _STEPS.value or _EPOCHS.value * per_epoch
     if steps >= 2**31:
@@ -225,6 +239,7 @@ def plan() -> Plan:
         recipe=recipe,
         dataset=_DATASET.value,
         data_dir=_DATA_DIR.value,
+        num_examples=_NUM_EXAMPLES.value,
         seed=_SEED.value,
         steps=steps,
         workdir=pathlib.Path(_WORKDIR.value or default).expanduser(),

@@ -49,7 +49,8 @@ def command(folder: pathlib.Path) -> list[str]:
     return [
         *(sys.executable, "-m", "experiments.train", f"--workdir={folder}"),
         *(f"--loss={_LOSS.value}", f"--conditional={_CONDITIONAL.value}"),
-        *("--dataset=garments", "--batch_size=8", f"--steps={_STEPS.value}"),
+        *("--dataset=garments", "--num_examples=200", "--batch_size=8"),
+        f"--steps={_STEPS.value}",
         *("--log_every=1", "--sample_every=3", "--checkpoint_every=2"),
     ]
 

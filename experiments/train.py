@@ -54,7 +54,9 @@ def _train(asked: Plan, held: signals.Signals) -> int:
             runs.check_folder(asked.workdir)
         else:
             _check(asked, asked.dataset)
-    dataset = data.load(asked.dataset, data_dir=asked.data_dir)
+    dataset = data.load(
+        asked.dataset, data_dir=asked.data_dir, num_examples=asked.num_examples
+    )
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
     if not processes.is_first():

@@ -57,12 +57,14 @@ class Config:
       dataset: the data set really used.
       seed: of weights, data order and latents.
       steps: generator steps in all; a finished run may be continued with more.
+      num_examples: how many of the training images, the first; None for all.
     """
 
     recipe: Recipe
     dataset: str
     seed: int
     steps: int
+    num_examples: int | None = None
 
     def flags(self) -> dict[str, Any]:
         """The settings by the names of their flags."""
@@ -134,8 +136,10 @@ def _read_json(path: pathlib.Path) -> Any:
 def _check_types(config: Config) -> None:
     if not isinstance(config.dataset, str):
         raise ValueError(f"dataset={config.dataset}")
-    for name, least in (("seed", 0), ("steps", 1)):
+    for name, least in (("seed", 0), ("steps", 1), ("num_examples", 1)):
         value = getattr(config, name)
+        if value is None and name == "num_examples":
+            continue
         if type(value) is not int or not least <= value < 2**32:
             raise ValueError(f"{name}={value}")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gan_jax import checkpoints, loop, networks, plots, recipes, runs
+from gan_jax import checkpoints, loop, networks, parallel, plots, recipes, runs
 from gan_jax.convolution import pixel_shuffle
 from gan_jax.data import Dataset
 from gan_jax.losses import LOSSES
@@ -51,15 +51,18 @@ def small_networks(monkeypatch):
     monkeypatch.setattr(networks, "Discriminator", SmallDiscriminator)
     # The slowest part of so short a run, and not compared.
     monkeypatch.setattr(plots, "save_curves", lambda file, lines: None)
+    # One program for the sittings of a test. (Processes that are really killed compile
+    # or load it anew: tests/experiments/test_torture.py.)
+    compile_train_steps, compiled = parallel.compile_train_steps, {}
 
+    def compile_once(gan, state, *rest, **sizes):
+        structure = jax.tree.structure(state)
+        key = str((gan.loss, gan.penalty, gan.critic_steps, structure, sizes))
+        if key not in compiled:
+            compiled[key] = compile_train_steps(gan, state, *rest, **sizes)
+        return compiled[key]
 
-@pytest.fixture(scope="module", autouse=True)
-def every_program_is_kept():
-    name = "jax_persistent_cache_min_compile_time_secs"
-    before = getattr(jax.config, name)
-    jax.config.update(name, 0.0)
-    yield
-    jax.config.update(name, before)
+    monkeypatch.setattr(parallel, "compile_train_steps", compile_once)
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,7 @@ configs = st.builds(
     dataset=st.text(),
     seed=st.integers(0, 2**32 - 1),
     steps=st.integers(1, 2**31 - 1),
+    num_examples=st.none() | st.integers(1, 60_000),
 )
 
 
@@ -142,6 +143,7 @@ flag_names = (
     *("discriminator_lr", "optimiser", "beta1", "beta2", "latent_size", "ema_decay"),
     *("precision", "on_nan", "sample_every", "checkpoint_every", "log_every"),
     *("keep_checkpoints", "evaluate_every", "workdir", "num_processes", "coordinator"),
+    "num_examples",
 )
 flag_values = (
     st.text(max_size=12)
@@ -205,7 +207,7 @@ def intact(tmp_path_factory):
     return folder
 
 
-@settings(many, max_examples=100)
+@few
 @given(which=st.floats(0, 1, exclude_max=True), how=damages())
 def test_a_damaged_checkpoint_gives_the_same_state_or_is_refused(
     intact, tmp_path, which, how

@@ -41,6 +41,7 @@ def load(
     *,
     data_dir: str | os.PathLike | None = None,
     garments_size: int | None = None,
+    num_examples: int | None = None,
 ) -> Dataset:
     """Loads a split of a data set into memory.
 
@@ -54,6 +55,7 @@ def load(
         called `name`, or a TFDS folder. By default $GAN_JAX_DATA_DIR, then TFDS's
         own. Drawn garments do not look at it.
       garments_size: how many garments to draw, if they are what is drawn.
+      num_examples: how many images, the first of the split; all by default.
 
     Returns:
       The split.
@@ -65,6 +67,7 @@ def load(
     """
     check_name("data set", name, DATASETS)
     check_name("split", split, SPLITS)
+    garments_size = num_examples or garments_size
     if name == "garments":
         return _draw(split, garments_size)
     real = "fashion_mnist" if name == "auto" else name
@@ -75,6 +78,7 @@ def load(
             raise
         warning = f"drawn garments stand in for the real ones: {error}"
         return dataclasses.replace(_draw(split, garments_size), warning=warning)
+    images, labels = images[:num_examples], labels[:num_examples]
     return Dataset(real, images, labels, mnist_family.CLASS_NAMES[real], source)
 
 

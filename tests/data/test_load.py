@@ -463,3 +463,19 @@ def test_the_real_files_load(split, size):
         assert loaded.class_names[loaded.labels[0]] == "Ankle boot"
         # The mean that the literature normalises Fashion-MNIST by.
         assert loaded.images.mean() / 255 == pytest.approx(0.2860, abs=1e-4)
+
+
+def test_the_first_examples_alone_are_the_beginning_of_all():
+    few = data.load("garments", num_examples=20)
+    more = data.load("garments", garments_size=50)
+    np.testing.assert_array_equal(few.images, more.images[:20])
+    np.testing.assert_array_equal(few.labels, more.labels[:20])
+
+
+@pytest.mark.skipif(
+    not os.environ.get("GAN_JAX_DATA_DIR"), reason="$GAN_JAX_DATA_DIR names no data set"
+)
+def test_the_first_examples_of_a_real_data_set_are_the_beginning_of_all():
+    few = data.load("fashion_mnist", num_examples=20)
+    assert few.images.shape == (20, 28, 28, 1)
+    np.testing.assert_array_equal(few.images, data.load("fashion_mnist").images[:20])

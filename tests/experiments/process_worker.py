@@ -14,7 +14,7 @@ import numpy as np
 from gan_jax import parallel, processes
 from tests.test_parallel import make_gan, run
 
-LOSSES = ("nonsaturating", "wasserstein_gp")
+LOSSES = ("wasserstein_gp",)  # its generator has batch norm
 
 
 def train(loss):

@@ -14,7 +14,7 @@ def test_five_killed_runs_end_as_the_one_that_was_not(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "experiments.torture", "--quick"),
-            *(f"--workdir={tmp_path}", "--steps=12"),
+            *(f"--workdir={tmp_path}", "--steps=10"),
         ],
         env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
         capture_output=True,
