@@ -306,10 +306,11 @@ class Writer:
             # What is half written would only fill the disk further.
             for path in self._folder.glob(f"*{self._ocp.utils.TMP_DIR_SUFFIX}*"):
                 shutil.rmtree(path, ignore_errors=True)
+            step = self._saving
+            what = "write to" if step is None else f"save checkpoint {step} in"
             raise UserError(
-                f"cannot save checkpoint {self._saving} in {self._folder}"
-                f" ({files.reason(error)}): mend that, such as space or permission,"
-                " and start again"
+                f"cannot {what} {self._folder} ({files.reason(error)}): mend that, such"
+                " as space or permission, and start again"
             ) from error
 
 
