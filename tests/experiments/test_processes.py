@@ -18,7 +18,7 @@ from tests.experiments import process_worker
 from tests.experiments.running import end, lines_in, listens, start, wait_until
 from tests.experiments.test_signals import numbers
 
-STEPS = 24
+STEPS = 40
 FLAGS = ("--batch_size=8", "--log_every=2", "--checkpoint_every=4")
 
 
@@ -79,14 +79,6 @@ def _on_four_devices(loss):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run of two processes that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    succeed(start_two(folder, f"--steps={STEPS}"))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def killed(tmp_path_factory):
     """A run whose second process was killed, and how the first ended."""
     folder = tmp_path_factory.mktemp("killed") / "run"
@@ -98,12 +90,33 @@ def killed(tmp_path_factory):
     return folder, result
 
 
-def test_the_first_alone_writes(whole):
-    assert not (whole.parent / "run_not_here").exists()
-    assert [p.name for p in whole.parent.iterdir()] == ["run"]
-    steps = [line["step"] for line in read_metrics(whole)]
-    assert steps == list(range(2, STEPS + 1, 2))
-    assert numbers(whole).step == STEPS
+@pytest.fixture(scope="module")
+def asked(killed, tmp_path_factory):
+    """A run that goes further than the killed one, until a signal to the second."""
+    folder = tmp_path_factory.mktemp("asked") / "run"
+    two = start_two(folder, "--steps=100000")
+    further = checkpoints.newest(killed[0]) // 2 + 2  # lines, of two steps each
+    wait_until(lambda: lines_in(folder) >= further, two[0])
+    two[1].send_signal(signal.SIGTERM)
+    return folder, [end(process) for process in two]
+
+
+def test_a_signal_to_one_of_them_ends_both_at_the_same_step(asked):
+    folder, results = asked
+    newest = checkpoints.newest(folder)
+    for status, seconds, _, stderr in results:
+        assert status == 143, stderr
+        assert seconds < 10
+        last = [line for line in stderr.splitlines() if line.startswith("train:")][-1]
+        assert f"SIGTERM: saved at step {newest} of 100000" in last
+
+
+def test_the_first_alone_writes(asked):
+    folder = asked[0]
+    assert [p.name for p in folder.parent.iterdir()] == ["run"]
+    steps = [line["step"] for line in read_metrics(folder)]
+    assert steps == list(range(2, steps[-1] + 1, 2))
+    assert numbers(folder).step == checkpoints.newest(folder) == steps[-1]
 
 
 def test_when_one_dies_the_other_says_so_within_a_minute(killed):
@@ -116,16 +129,20 @@ def test_when_one_dies_the_other_says_so_within_a_minute(killed):
     )
 
 
-def test_two_processes_go_on_and_end_with_the_bytes_of_the_uninterrupted_run(
-    killed, whole, tmp_path
+def test_two_processes_go_on_to_the_bytes_of_a_run_of_which_none_was_killed(
+    killed, asked, tmp_path
 ):
     folder = tmp_path / "run"
     shutil.copytree(killed[0], folder)
-    assert 0 < checkpoints.newest(folder) < STEPS
-    succeed(start_two(folder, f"--steps={STEPS}"))
-    assert checkpoints.digest(numbers(folder)) == checkpoints.digest(numbers(whole))
-    for path in (whole / "samples").iterdir():
-        assert (folder / "samples" / path.name).read_bytes() == path.read_bytes()
+    end_step = checkpoints.newest(asked[0])
+    assert 0 < checkpoints.newest(folder) < end_step
+    succeed(start_two(folder, f"--steps={end_step}"))
+    digests = [checkpoints.digest(numbers(place)) for place in (folder, asked[0])]
+    assert digests[0] == digests[1]
+    logs = [read_metrics(place) for place in (folder, asked[0])]
+    for mine, other in zip(*logs, strict=True):
+        assert mine["d_loss"] == other["d_loss"]
+        assert mine["step"] == other["step"]
 
 
 def test_one_process_of_four_devices_goes_on_as_well(killed, tmp_path):
@@ -135,20 +152,6 @@ def test_one_process_of_four_devices_goes_on_as_well(killed, tmp_path):
     steps = [line["step"] for line in read_metrics(folder)]
     assert steps == list(range(2, STEPS + 1, 2))
     assert numbers(folder).step == STEPS
-
-
-def test_a_signal_to_one_of_them_ends_both_at_the_same_step(tmp_path):
-    folder = tmp_path / "run"
-    two = start_two(folder, "--steps=100000", "--checkpoint_every=100000")
-    wait_until(lambda: lines_in(folder) >= 2, two[0])
-    two[1].send_signal(signal.SIGTERM)
-    results = [end(process) for process in two]
-    newest = checkpoints.newest(folder)
-    for status, seconds, _, stderr in results:
-        assert status == 143, stderr
-        assert seconds < 10
-        last = [line for line in stderr.splitlines() if line.startswith("train:")][-1]
-        assert f"SIGTERM: saved at step {newest} of 100000" in last
 
 
 TALK = """
