@@ -132,25 +132,54 @@ def save_panels(
       columns: panels in a row; all in one by default.
       logarithmic: titles of the panels whose y axis is.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = columns or max(len(panels), 1)
-    rows = max(-(-len(panels) // columns), 1)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+    figure, grid = subplots(tuple(panels), columns=columns)
+    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for label, points in lines.items():
             marker = "." if len(points) < 50 else None
             axes.plot(*zip(*points, strict=True), label=label, lw=1, marker=marker)
-        axes.set(title=title, xlabel=xlabel)
+        axes.set(xlabel=xlabel)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         if title in logarithmic:
             axes.set_yscale("log")
+    save(path, figure)
+
+
+THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1, "zorder": 3}
+
+
+def subplots(titles: Sequence[str], *, columns: int | None = None) -> tuple[Any, Any]:
+    """A figure in the style of the house, and its axes.
+
+    Lines of closed forms are drawn with `THEORY`; `save` adds the legends.
+
+    Args:
+      titles: of the panels, in reading order.
+      columns: panels in a row; all in one by default.
+
+    Returns:
+      The matplotlib figure, and one axes for each title.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = columns or max(len(titles), 1)
+    rows = max(-(-len(titles) // columns), 1)
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(titles) :]:
+        axes.set_axis_off()
+    for axes, title in zip(grid, titles, strict=False):
+        axes.set_title(title)
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+    return figure, list(grid[: len(titles)])
+
+
+def save(path: pathlib.Path | BinaryIO, figure: Any) -> None:
+    """Writes a figure of `subplots` as a PNG, with a legend where lines have labels."""
+    for axes in figure.axes:
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize="small", framealpha=0.8, edgecolor="none")
     figure.savefig(path, dpi=110, format="png")

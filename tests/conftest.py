@@ -14,3 +14,11 @@ _cache = os.environ.get("GAN_JAX_TEST_CACHE") or str(
 )
 jax.config.update("jax_compilation_cache_dir", _cache)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+# Files whose tests start processes one after another: begun first, so that no worker is
+# left with one of them when the others have nothing more to do.
+_LONGEST = ("test_torture", "test_processes", "test_quality", "test_signals")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in _LONGEST)

@@ -1,0 +1,192 @@
+"""Why GANs need not converge: best responses, the Dirac-GAN, and what damps it.
+
+    python -m experiments.best_response
+
+Exact best responses of a discriminator and a generator on a line go round for ever.
+Gradient steps on the Dirac-GAN spiral out when simultaneous, go round when in turns,
+and converge with R1; a clipped Wasserstein critic ends on a circle, and one with a
+two-sided gradient penalty far from the data (docs/best_response.md).
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import cli, theory
+from gan_jax import claims, plots
+from gan_jax.theory import best_response, dirac
+from gan_jax.theory.dirac import Rule
+
+flags.adopt_module_key_flags(theory)
+
+_RULES = {
+    "minimax, at once": Rule("minimax", alternating=False),
+    "minimax, in turns": Rule("minimax"),
+    "wasserstein, at once": Rule("wasserstein", alternating=False),
+    "wasserstein, in turns": Rule("wasserstein"),
+    "nonsaturating, at once": Rule("nonsaturating", alternating=False),
+    "nonsaturating, in turns": Rule("nonsaturating"),
+    "nonsaturating + R1, at once": Rule("nonsaturating", "r1", 0.5, False),
+    "nonsaturating + R1, in turns": Rule("nonsaturating", "r1", 0.5),
+    "wasserstein + R1, in turns": Rule("wasserstein", "r1", 0.5),
+    "relativistic + R1 + R2, in turns": Rule("relativistic", "r1_r2", 0.25),
+}
+_RATE = 0.1  # of both players
+_STEPS = 2000
+
+
+def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+    """Plays both games: nothing in them is random, and all of it takes seconds."""
+    del seed, quick
+    titles = ("exact best responses", "minimax and wasserstein", "nonsaturating")
+    titles += ("with R1", "moduli of the eigenvalues", "wasserstein, clipped")
+    titles += ("wasserstein + gradient penalty", "distance to the equilibrium")
+    figure, axes = plots.subplots(titles, columns=4)
+    found = _best_responses(axes[0])
+    found.append(_eigenvalues(axes[4]))
+    found += _gradient_steps(axes[1:4], axes[7])
+    found += _constrained(axes[5], "clip", dirac.clipped_amplitude, (0.25, 0.5, 1))
+    found += _constrained(
+        axes[6], "penalty weight", dirac.penalised_amplitude, (0.1, 1, 2)
+    )
+    return found, figure
+
+
+def _best_responses(axes: Any) -> list[claims.Claim]:
+    real, low, high = 0.5, -1.0, 2.0
+    fakes = jnp.linspace(low, high, 31)
+    # The closed form against every (w, b) of a fine grid, for every fake.
+    w = jnp.linspace(-1, 1, 201)[:, None]
+    b = jnp.linspace(-3, 3, 1201)
+    searched = jax.vmap(lambda f: best_response.objective(w, b, f, real).min())(fakes)
+    answer = best_response.best_discriminator(fakes, jnp.full_like(fakes, real))
+    closed = best_response.objective(*answer, fakes, real)
+    value = -jnp.tanh(jnp.abs(real - fakes) / 4)
+    rounds = np.asarray(best_response.play(0.0, real, low, high, 20))
+    axes.plot(range(1, 21), rounds[:, 2], ".-", label="fake")
+    axes.plot(range(1, 21), rounds[:, 0], ".-", label="w")
+    axes.axhline(real, **plots.THEORY, label="real")
+    axes.set(xlabel="round")
+    return [
+        claims.equal(
+            "best response: C(w*, b*) + tanh(|x - f| / 4), largest of 31 fakes",
+            0,
+            jnp.abs(closed - value).max(),
+            1e-6,
+        ),
+        claims.equal(
+            "best response: grid search + tanh(|x - f| / 4), largest",
+            0,
+            jnp.abs(searched - value).max(),
+            2e-5,  # what the spacing of the grid leaves
+        ),
+        claims.equal(
+            "best responses: change from a round to the second next",
+            0,
+            np.abs(rounds[3:] - rounds[1:-2]).max(),
+            0,
+        ),
+        claims.equal(
+            "best responses: distance to the data, at the nearest",
+            min(high - real, real - low),
+            np.abs(rounds[:, 2] - real).min(),
+            0,
+        ),
+    ]
+
+
+def _eigenvalues(axes: Any) -> claims.Claim:
+    rates = jnp.linspace(0.01, 1, 100)
+    errors = []
+    for number, rule in enumerate(_RULES.values()):
+        jacobian = jax.vmap(jax.jacfwd(rule.step), in_axes=(None, 0))
+        measured = np.linalg.eigvals(np.asarray(jacobian(jnp.zeros(2), rates)))
+        closed = np.asarray(rule.eigenvalues(rates))
+        # Two numbers are known by their sum and product, in whichever order.
+        errors += [
+            np.abs(combine(measured, -1) - combine(closed, -1)).max()
+            for combine in (np.sum, np.prod)
+        ]
+        axes.plot(rates, np.abs(closed).max(-1), color=f"C{number}")
+    axes.axhline(1, **plots.THEORY)
+    axes.set(xlabel="learning rate")
+    what = "eigenvalues: error of their sum or product, largest of rules and rates"
+    return claims.equal(what, 0, max(errors), 1e-5)
+
+
+def _gradient_steps(planes: Any, distances: Any) -> list[claims.Claim]:
+    # One start near the equilibrium, where the update is linear, and one far away.
+    starts = jnp.array([[1e-3, 0.0], [1.0, 0.0]])
+    found = []
+    for number, (title, rule) in enumerate(_RULES.items()):
+        step = partial(rule.step, rate=_RATE)
+        play = jax.vmap(partial(dirac.trajectory, step, num_steps=_STEPS))
+        points = np.asarray(jax.jit(play)(starts))
+        near, far = np.hypot(points[..., 0], points[..., 1])
+        slope = np.polyfit(np.arange(_STEPS + 1), np.log(near), 1)[0]
+        modulus = np.abs(rule.eigenvalues(_RATE)).max()
+        found.append(
+            claims.equal(f"growth a step: {title}", modulus, np.exp(slope), 2e-4)
+        )
+        what = f"distance after {_STEPS} steps from 1: {title}"
+        found.append(_verdict(what, rule, modulus, far[-200:]))
+        plane = planes[2 if rule.penalty else rule.loss == "nonsaturating"]
+        plane.plot(*points[1, :300].T, color=f"C{number}", label=title)
+        plane.set(xlabel="theta", ylabel="psi", aspect="equal")
+        distances.semilogy(far, color=f"C{number}")
+    distances.set(xlabel="steps")
+    return found
+
+
+def _verdict(
+    what: str, rule: Rule, modulus: float, distances: np.ndarray
+) -> claims.Claim:
+    """Where the players are in the end, having started at distance 1."""
+    if rule.penalty:
+        return claims.at_most(what, 1e-3, distances.max())
+    if rule.loss == "nonsaturating":  # higher orders pull it in, slowly
+        closed = dirac.nonsaturating_amplitude(_RATE)
+        if rule.alternating:
+            closed = dirac.nonsaturating_distance(1.0, _RATE * _STEPS)
+        return claims.close(what, closed, distances.mean(), 0.05)
+    if modulus > 1 + 1e-4:
+        return claims.at_least(what, 2, distances.min())
+    return claims.equal(what, 1, distances.mean(), 0.05)
+
+
+def _constrained(
+    axes: Any, what: str, closed: Any, values: tuple[float, ...]
+) -> list[claims.Claim]:
+    """Critics whose updates are not smooth at the equilibrium."""
+
+    def play(value: jax.Array) -> jax.Array:
+        if what == "clip":
+            step = partial(Rule("wasserstein").step, clip=value)
+        else:
+            step = Rule("wasserstein", "gradient_penalty", value).step
+        step = partial(step, rate=_RATE / 2)
+        return dirac.trajectory(step, jnp.array([1.5, 0.0]), 4 * _STEPS)
+
+    trajectories = np.asarray(jax.jit(jax.vmap(play))(jnp.asarray(values, jnp.float32)))
+    for value, points in zip(values, trajectories, strict=True):
+        axes.plot(*points[:_STEPS].T, label=f"{what} {value:g}")
+    axes.set(xlabel="theta", ylabel="psi", aspect="equal")
+    return [
+        claims.close(
+            f"largest |theta| in the end: wasserstein, {what} {value:g}",
+            closed(jnp.asarray(value, jnp.float32)),
+            np.abs(points[-1000:, 0]).max(),
+            0.01,
+        )
+        for value, points in zip(values, trajectories, strict=True)
+    ]
+
+
+main = partial(theory.main, "best_response", measure)
+
+if __name__ == "__main__":
+    cli.run(main)

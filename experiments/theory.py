@@ -1,0 +1,62 @@
+"""What every experiment of the theory shares: flags, table, figure, exit status."""
+
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from absl import flags
+
+from experiments import cli, tables
+from gan_jax import claims, plots, runs
+from gan_jax.claims import Claim
+from gan_jax.files import whole_file, write_text
+
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the results. Default: runs/ and the experiment's name."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of every random number.")
+_QUICK = flags.DEFINE_boolean(
+    "quick", False, "Fewer steps and wider tolerances: seconds, for tests."
+)
+
+Measure = Callable[[int, bool], tuple[Sequence[Claim], Any]]
+
+
+def main(name: str, measure: Measure) -> None:
+    """Measures, prints the table, saves ``results.json`` and ``NAME.png``.
+
+    The exit status is 1 where a value lies outside of its tolerance.
+
+    Args:
+      name: of the experiment, its folder and its figure.
+      measure: ``(seed, quick) -> (claims, matplotlib figure)``.
+    """
+    cli.require_seed(_SEED)
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
+    runs.check_place(workdir)
+    started = time.perf_counter()
+    found, figure = measure(_SEED.value, _QUICK.value)
+    seconds = time.perf_counter() - started
+    print(tables.as_text(claims.HEADER, [claims.row(claim) for claim in found]))
+    workdir.mkdir(parents=True, exist_ok=True)
+    document = {
+        "experiment": name,
+        "seed": _SEED.value,
+        "quick": _QUICK.value,
+        "seconds": round(seconds, 1),
+        "device": jax.devices()[0].device_kind,
+        "versions": runs.versions(),
+        "claims": claims.as_json(found),
+    }
+    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
+    with whole_file(workdir / f"{name}.png") as file:
+        plots.save(file, figure)
+    print(f"{seconds:.0f} s  {workdir / 'results.json'}  {workdir / f'{name}.png'}")
+    wrong = [claim.quantity for claim in found if not claim.ok]
+    for quantity in wrong:
+        print(f"{name}: outside of its tolerance: {quantity}", file=sys.stderr)
+    sys.exit(1 if wrong else 0)

@@ -1,0 +1,83 @@
+"""A claim of the theory beside what was measured of it."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+HEADER = ("quantity", "theory", "measured", "tolerance", "ok")
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One line of an experiment's table.
+
+    Attributes:
+      quantity: what is measured, and its unit where it has one.
+      theory: what the theory says, or the bound that it gives.
+      measured: what came out.
+      tolerance: how far from ``theory`` it may lie, absolute; None for a bound.
+      relation: "=", or ">=" or "<=" where ``theory`` is a bound.
+    """
+
+    quantity: str
+    theory: float
+    measured: float
+    tolerance: float | None
+    relation: str = "="
+
+    @property
+    def ok(self) -> bool:
+        """Whether the measured value agrees; NaN never does."""
+        if self.relation == ">=":
+            return self.measured >= self.theory
+        if self.relation == "<=":
+            return self.measured <= self.theory
+        return abs(self.measured - self.theory) <= self.tolerance
+
+
+def equal(quantity: str, theory: Any, measured: Any, tolerance: float) -> Claim:
+    """Measured lies within ``tolerance`` (absolute) of theory."""
+    return Claim(quantity, float(theory), float(measured), float(tolerance))
+
+
+def close(quantity: str, theory: Any, measured: Any, share: float) -> Claim:
+    """Measured lies within ``share`` of theory: 0.05 is 5 %."""
+    return equal(quantity, theory, measured, share * abs(float(theory)))
+
+
+def at_least(quantity: str, bound: Any, measured: Any) -> Claim:
+    """Measured is ``bound`` or more."""
+    return Claim(quantity, float(bound), float(measured), None, ">=")
+
+
+def at_most(quantity: str, bound: Any, measured: Any) -> Claim:
+    """Measured is ``bound`` or less."""
+    return Claim(quantity, float(bound), float(measured), None, "<=")
+
+
+def row(claim: Claim) -> list[str]:
+    """The cells under `HEADER`."""
+    relation = "" if claim.relation == "=" else f"{claim.relation} "
+    tolerance = "" if claim.tolerance is None else f"{claim.tolerance:.2g}"
+    return [
+        claim.quantity,
+        f"{relation}{claim.theory:.6g}",
+        f"{claim.measured:.6g}",
+        tolerance,
+        "yes" if claim.ok else "NO",
+    ]
+
+
+def as_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """For results.json; a value that is not finite is a word, as JSON has none."""
+
+    def plain(value: Any) -> Any:
+        finite = not isinstance(value, float) or math.isfinite(value)
+        return value if finite else str(value)
+
+    return [
+        {name: plain(value) for name, value in dataclasses.asdict(claim).items()}
+        | {"ok": claim.ok}
+        for claim in claims
+    ]

@@ -1,0 +1,98 @@
+"""Mixtures of Gaussians: pure samplers with exact log densities.
+
+A `Mixture` is a pytree of its parameters, so that ``vmap`` can sweep them; a sample
+is a function of standard normals, so that a GAN's latents can be turned into one.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+class Mixture(NamedTuple):
+    """A mixture of isotropic Gaussians.
+
+    Attributes:
+      weights: of the components, ``[components]``, adding up to 1.
+      means: ``[components, dimension]``.
+      scales: standard deviations, ``[components]``.
+    """
+
+    weights: Array
+    means: Array
+    scales: Array
+
+    def log_density(self, x: Array) -> Array:
+        """``log p(x)``, exact.
+
+        Args:
+          x: ``[..., dimension]``.
+
+        Returns:
+          ``[...]``, in nats.
+        """
+        dimension = self.means.shape[-1]
+        squares = jnp.sum((x[..., None, :] - self.means) ** 2, axis=-1)
+        normaliser = dimension * (jnp.log(self.scales) + jnp.log(2 * jnp.pi) / 2)
+        exponents = jnp.log(self.weights) - normaliser - squares / self.scales**2 / 2
+        return jax.nn.logsumexp(exponents, axis=-1)
+
+    def transform(self, z: Array) -> Array:
+        """Standard normals to samples: the first chooses the component.
+
+        Args:
+          z: ``[..., 1 + dimension]``.
+
+        Returns:
+          ``[..., dimension]``.
+        """
+        uniform = jax.scipy.stats.norm.cdf(z[..., 0])
+        ends = jnp.cumsum(self.weights)[:-1]
+        component = jnp.sum(uniform[..., None] > ends, axis=-1)
+        return self.means[component] + self.scales[component][..., None] * z[..., 1:]
+
+    def sample(self, key: Array, count: int) -> Array:
+        """``[count, dimension]`` independent samples."""
+        shape = (count, 1 + self.means.shape[-1])
+        return self.transform(jax.random.normal(key, shape, self.means.dtype))
+
+    def mean(self) -> Array:
+        """``[dimension]``."""
+        return self.weights @ self.means
+
+    def variance(self) -> Array:
+        """Of each coordinate, ``[dimension]``."""
+        second = self.weights @ (self.means**2 + self.scales[:, None] ** 2)
+        return second - self.mean() ** 2
+
+
+def on_a_line(
+    means: list[float] | Array,
+    scales: list[float] | Array,
+    weights: list[float] | Array | None = None,
+) -> Mixture:
+    """A mixture in one dimension; equal weights unless given, each ``[components]``."""
+    means = jnp.asarray(means, jnp.float32)
+    if weights is None:
+        weights = jnp.full(means.shape, 1 / means.size)
+    scales = jnp.broadcast_to(jnp.asarray(scales, jnp.float32), means.shape)
+    return Mixture(jnp.asarray(weights, jnp.float32), means[:, None], scales)
+
+
+def gaussian(mean: Array, scale: float | Array = 1.0) -> Mixture:
+    """One Gaussian: ``mean`` is ``[dimension]``, ``scale`` a number."""
+    mean = jnp.asarray(mean, jnp.float32)
+    return Mixture(jnp.ones(1), mean[None], jnp.full((1,), scale, jnp.float32))
+
+
+def ring(modes: int = 8, radius: float = 2.0, scale: float = 0.02) -> Mixture:
+    """Gaussians on a circle, the 2-D data of the mode collapse papers.
+
+    Source: Metz et al. 2017, section 3.1, https://arxiv.org/abs/1611.02163
+    """
+    angles = 2 * jnp.pi * jnp.arange(modes) / modes
+    means = radius * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+    return Mixture(jnp.full(modes, 1 / modes), means, jnp.full(modes, scale))

@@ -1,0 +1,152 @@
+"""Training on distributions: fresh samples each step, and objectives of few numbers.
+
+`train` is a scan of `training.train_step`, the one that trains on images. A generator
+that is not to be trained is a `Fixed` one: then the discriminator is brought to its
+optimum against a distribution that is known. ``vmap`` any of it over keys and numbers.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from gan_jax import training
+from gan_jax.losses import LOSSES
+from gan_jax.training import GAN, GANState, Metrics
+
+Array = jax.Array
+Sampler = Callable[[Array, int], Any]
+
+
+class Fixed(nn.Module):
+    """A generator without parameters: a known function of the latents.
+
+    Attributes:
+      function: latents ``[batch, latent]`` to examples ``[batch, ...]``; of a
+        conditional GAN, latents and labels.
+    """
+
+    function: Callable[..., Array]
+
+    def __call__(
+        self, z: Array, labels: Array | None = None, *, train: bool = True
+    ) -> Array:
+        """``[batch, latent]`` to ``[batch, ...]``; ``train`` is not used."""
+        del train
+        return self.function(z) if labels is None else self.function(z, labels)
+
+
+def against(
+    function: Callable[..., Array],
+    discriminator: nn.Module,
+    loss: str,
+    optimiser: optax.GradientTransformation,
+    *,
+    latent_size: int,
+    **attributes: Any,
+) -> GAN:
+    """A GAN whose generator is fixed: only its discriminator is trained.
+
+    Args:
+      function: latents to fakes, as in `Fixed`.
+      discriminator: Linen module.
+      loss: name in `LOSSES`.
+      optimiser: of the discriminator.
+      latent_size: dimension of z.
+      **attributes: more of `GAN`: penalty, clip, num_classes...
+
+    Returns:
+      What `train` and `training.init_state` take.
+    """
+    return GAN(
+        loss=LOSSES[loss],
+        generator=Fixed(function),
+        discriminator=discriminator,
+        generator_optimiser=optax.identity(),
+        discriminator_optimiser=optimiser,
+        latent_size=latent_size,
+        **attributes,
+    )
+
+
+def train(
+    gan: GAN, state: GANState, sample: Sampler, *, num_steps: int, batch_size: int
+) -> tuple[GANState, Metrics]:
+    """Takes steps of `training.train_step`, each on new real examples.
+
+    Args:
+      gan: what to train.
+      state: before the first step; what is drawn depends on its key and step alone.
+      sample: ``(key, count) -> [count, ...]``, or a pair of examples and labels.
+      num_steps: generator steps.
+      batch_size: real examples of a discriminator step.
+
+    Returns:
+      The state after the steps, and each metric as ``[num_steps]``.
+    """
+
+    def body(state: GANState, _: None) -> tuple[GANState, Metrics]:
+        # The step folds in its own number: data take their own branch of the key.
+        key = jax.random.fold_in(jax.random.fold_in(state.key, 2**32 - 1), state.step)
+        drawn = sample(key, gan.critic_steps * batch_size)
+        examples, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
+
+        def in_turns(array: Array) -> Array:
+            return array.reshape(gan.critic_steps, batch_size, *array.shape[1:])
+
+        labels = None if labels is None else in_turns(labels)
+        return training.train_step(gan, state, in_turns(examples), labels)
+
+    return jax.lax.scan(body, state, None, num_steps)
+
+
+def critic(gan: GAN, state: GANState, x: Array, labels: Array | None = None) -> Array:
+    """Logits of the trained discriminator, ``[batch]`` for ``x`` ``[batch, ...]``."""
+    context = () if labels is None else (labels,)
+    variables = {"params": state.discriminator.params}
+    return gan.discriminator.apply(variables, x, *context, train=False)
+
+
+def minimise(
+    objective: Callable[[Any, Array], Array],
+    params: Any,
+    optimiser: optax.GradientTransformation,
+    *,
+    num_steps: int,
+    key: Array,
+) -> tuple[Any, Array]:
+    """Stochastic gradient descent on an objective of its own random numbers.
+
+    Args:
+      objective: ``(params, key) -> scalar``.
+      params: where to start, a pytree.
+      optimiser: optax transformation.
+      num_steps: steps.
+      key: random key; each step gets its own.
+
+    Returns:
+      The params after the steps, and the values of the objective, ``[num_steps]``.
+    """
+
+    def body(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], Array]:
+        params, state = carry
+        value, gradients = jax.value_and_grad(objective)(params, key)
+        updates, state = optimiser.update(gradients, state, params)
+        return (optax.apply_updates(params, updates), state), value
+
+    start = (params, optimiser.init(params))
+    (params, _), values = jax.lax.scan(body, start, jax.random.split(key, num_steps))
+    return params, values
+
+
+def decaying_adam(rate: float | Array, num_steps: int) -> optax.GradientTransformation:
+    """Adam whose learning rate falls to 0 along a cosine: to end AT an optimum."""
+    return optax.adam(optax.cosine_decay_schedule(rate, num_steps), b1=0.5, b2=0.99)
+
+
+def slopes(function: Callable[[Array], Array], x: Array) -> Array:
+    """Derivative of a function of ``[batch, 1]`` at each point, ``[batch]``."""
+    return jax.vmap(jax.grad(lambda t: jnp.sum(function(t[None]))))(x)[..., 0]
