@@ -5,7 +5,7 @@ that is not to be trained is a `Fixed` one: then the discriminator is brought to
 optimum against a distribution that is known. ``vmap`` any of it over keys and numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -150,3 +150,8 @@ def decaying_adam(rate: float | Array, num_steps: int) -> optax.GradientTransfor
 def slopes(function: Callable[[Array], Array], x: Array) -> Array:
     """Derivative of a function of ``[batch, 1]`` at each point, ``[batch]``."""
     return jax.vmap(jax.grad(lambda t: jnp.sum(function(t[None]))))(x)[..., 0]
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Pytrees of one structure as one, with a new first axis to ``vmap`` over."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

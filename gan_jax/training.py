@@ -117,7 +117,7 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
     """
 
     def player(variables: Any, optimiser: optax.GradientTransformation) -> Player:
-        params = variables["params"]
+        params = variables.get("params", {})  # a fixed generator has none
         stats = variables.get("batch_stats", {})
         return Player(params, stats, optimiser.init(params))
 
@@ -131,7 +131,7 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
         discriminator = gan.discriminator.init(keys[1], x, *labels, train=True)
         if gan.penalty is not None:
             penalties.refuse_mixing_layers(discriminator)
-        averaged = (generator["params"], generator.get("batch_stats", {}))
+        averaged = (generator.get("params", {}), generator.get("batch_stats", {}))
         return GANState(
             step=jnp.zeros((), jnp.int32),
             key=keys[2],

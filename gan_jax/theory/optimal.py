@@ -74,8 +74,7 @@ def least_discriminator_loss(
     """The discriminator's loss at its optimum, by quadrature.
 
     Args:
-      name: in `LOSSES`; not Wasserstein's, and not the relativistic one, whose pairs
-        need a double integral.
+      name: in `OPTIMAL_LOGITS`.
       log_p: log density of the data on the grid, ``[points]``.
       log_q: of the model, ``[points]``.
       grid: ``[points]``, evenly spaced.
@@ -83,7 +82,13 @@ def least_discriminator_loss(
     Returns:
       Scalar: ``2 log 2 - 2 JS`` for the cross-entropy, ``2 - 2 TV`` for the hinge.
     """
-    return integral(_LEAST[name](log_p, log_q), grid)
+    if name != "relativistic":
+        return integral(_LEAST[name](log_p, log_q), grid)
+    h = log_p - log_q  # over all pairs of a real x and a fake y
+    over_fakes = jax.vmap(
+        lambda real: integral(jnp.exp(log_q) * jax.nn.softplus(h - real), grid)
+    )
+    return integral(jnp.exp(log_p) * over_fakes(h), grid)
 
 
 def _minus_one(h: Array) -> Array:

@@ -1,0 +1,187 @@
+"""The optimal discriminator, and what it hands to the generator.
+
+    python -m experiments.optimal_discriminator
+
+Trains discriminators between densities that are known. The cross-entropy's comes to
+D = p / (p + q), the other losses' to their own closed forms, and each loss to what the
+divergence behind it says. Then the generator's gradient: minimax's vanishes where
+fakes are found out, the non-saturating one does not (docs/optimal_discriminator.md).
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from experiments import cli, theory
+from gan_jax import claims, fitting, networks, plots, training
+from gan_jax.data import mixtures
+from gan_jax.losses import LOSSES
+from gan_jax.theory import divergences, optimal
+
+flags.adopt_module_key_flags(theory)
+
+_GRID = jnp.linspace(-8, 14, 2201)
+# Means and deviations of data and model, two components in each: one program for all.
+_PAIRS = {
+    "two Gaussians": (([-1, -1], [1, 1]), ([1, 1], [1, 1])),
+    "bimodal and Gaussian": (([-2, 1.5], [0.5, 0.8]), ([0, 0], [1.5, 1.5])),
+    "a mode is missed": (([-2, 2], [0.7, 0.7]), ([2, 2], [0.7, 0.7])),
+}
+# Loss -> what of the logit its discriminator has to get right.
+_DISCRIMINATORS = {
+    "minimax": jax.nn.sigmoid,  # D
+    "relativistic": jax.nn.sigmoid,  # of the logit but for a constant
+    "least_squares": lambda h: h,
+    "hinge": jnp.sign,  # beyond the margin any logit is as good
+}
+_GENERATORS = ("minimax", "nonsaturating", "kl")
+
+
+def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+    """Trains a discriminator for each loss and pair; follows the generator's slopes."""
+    figure, axes = plots.subplots(
+        (
+            *(f"D: {pair}" for pair in _PAIRS),
+            "|d generator loss / d logit|",
+            *(f"logit: {pair}" for pair in _PAIRS),
+            "|d generator loss / d theta|",
+        ),
+        columns=4,
+    )
+    found = _slopes(axes[3])
+    found += _discriminators(axes[:3], axes[4:7], seed, quick)
+    found += _gradients(axes[7], seed, quick)
+    return found, figure
+
+
+def _train(key: jax.Array, data: Any, model: Any, loss: str, quick: bool) -> Any:
+    """Brings a discriminator to its optimum: its logits as a function, and its loss."""
+    steps, batch = (1000, 256) if quick else (3000, 512)
+    gan = fitting.against(
+        model.transform,
+        networks.MLPDiscriminator((64, 64)),
+        loss,
+        fitting.decaying_adam(1e-2, steps),
+        latent_size=2,
+    )
+    state = training.init_state(gan, key, (1,))
+    state, log = fitting.train(
+        gan, state, data.sample, num_steps=steps, batch_size=batch
+    )
+    return partial(fitting.critic, gan, state), log["d_loss"][-steps // 5 :].mean()
+
+
+def _discriminators(
+    densities: Any, logits: Any, seed: int, quick: bool
+) -> list[claims.Claim]:
+    mixed = [[mixtures.on_a_line(*m) for m in pair] for pair in _PAIRS.values()]
+    data, models = (fitting.stack(sides) for sides in zip(*mixed, strict=True))
+    keys = jax.random.split(jax.random.key(seed), len(_PAIRS))
+    found = []
+    for loss in _DISCRIMINATORS:
+
+        def train(key: jax.Array, p: Any, q: Any, loss: str = loss) -> Any:
+            logit, least = _train(key, p, q, loss, quick)
+            return logit(_GRID[:, None]), least
+
+        trained, least = jax.jit(jax.vmap(train))(keys, data, models)
+        for i, pair in enumerate(_PAIRS):
+            p, q = (m.log_density(_GRID[:, None]) for m in mixed[i])
+            if loss == "minimax":
+                _draw_densities(densities[i], p, q, trained[i])
+            where = jnp.logaddexp(p, q) > -7  # elsewhere no batch has a point
+            logits[i].plot(_GRID[where], trained[i][where], label=loss)
+            if loss != "relativistic":
+                closed = optimal.OPTIMAL_LOGITS[loss](p, q)
+                logits[i].plot(_GRID[where], closed[where], **plots.THEORY)
+            logits[i].set(xlim=(-5, 5), ylim=(-6, 6), xlabel="x")
+            # The hinge's optimum is a step, which no network is.
+            bound = 0.3 if loss == "hinge" else 0.1 if quick else 0.02
+            error = _error(loss, p, q, trained[i])
+            found.append(claims.at_most(f"{loss}, {pair}: RMS error", bound, error))
+            closed = optimal.least_discriminator_loss(loss, p, q, _GRID)
+            share = 0.1 if quick else 0.02
+            found.append(claims.close(f"{loss}, {pair}: loss", closed, least[i], share))
+    return found
+
+
+def _error(loss: str, p: jax.Array, q: jax.Array, h: jax.Array) -> jax.Array:
+    """Root mean square over what training sees of x, half data and half model."""
+    closed = optimal.OPTIMAL_LOGITS[loss](p, q)
+    mixture = jnp.exp(jnp.logaddexp(p, q)) / 2
+    if loss == "relativistic":  # the constant, where there is something to learn from
+        both = jnp.exp(jnp.minimum(p, q))
+        constant = divergences.integral(both * (closed - h), _GRID)
+        h += constant / divergences.integral(both, _GRID)
+    error = mixture * (_DISCRIMINATORS[loss](h) - _DISCRIMINATORS[loss](closed)) ** 2
+    return jnp.sqrt(divergences.integral(error, _GRID))
+
+
+def _draw_densities(axes: Any, p: jax.Array, q: jax.Array, h: jax.Array) -> None:
+    axes.fill_between(_GRID, jnp.exp(p), alpha=0.3, label="data")
+    axes.fill_between(_GRID, jnp.exp(q), alpha=0.3, label="model")
+    axes.plot(_GRID, jax.nn.sigmoid(h), label="D, trained")
+    axes.plot(_GRID, jax.nn.sigmoid(p - q), **plots.THEORY, label="p / (p + q)")
+    axes.set(xlim=(-5, 5), xlabel="x")
+
+
+def _slopes(axes: Any) -> list[claims.Claim]:
+    """What each fake is told, for every logit."""
+    h = jnp.concatenate([jnp.linspace(-20, 20, 801), jnp.array([-1e4, 1e4])])
+    found = []
+    for name, closed in optimal.GENERATOR_SLOPES.items():
+        slope = jax.grad(lambda h, name=name: LOSSES[name].generator(h[None], h[None]))
+        error = jnp.abs(jax.vmap(slope)(h) - closed(h)) / jnp.maximum(1, jnp.abs(h))
+        what = f"{name}: d loss / d logit, largest relative error"
+        found.append(claims.equal(what, 0, error.max(), 1e-6))
+        if name in _GENERATORS:
+            axes.plot(h[:801], jnp.abs(closed(h[:801])), label=name)
+    axes.set(xlabel="logit of the fake", xlim=(-10, 10))
+    return found
+
+
+def _gradients(axes: Any, seed: int, quick: bool) -> list[claims.Claim]:
+    """Data N(0, 1), model N(theta, 1): through a trained discriminator, and D*."""
+    thetas = jnp.array([1.0, 4.0]) if quick else jnp.linspace(0.5, 6, 12)
+
+    def closed(name: str, theta: jax.Array) -> jax.Array:
+        h = theta**2 / 2 - theta * _GRID  # log p - log q, whose slope is -theta
+        q = jnp.exp(mixtures.gaussian([theta]).log_density(_GRID[:, None]))
+        slope = optimal.GENERATOR_SLOPES[name](h)
+        return divergences.integral(-theta * q * slope, _GRID)
+
+    def train(key: jax.Array, theta: jax.Array) -> jax.Array:
+        data, model = mixtures.gaussian([0.0]), mixtures.gaussian(theta[None])
+        logit, _ = _train(key, data, model, "minimax", quick)
+        z = jax.random.normal(jax.random.fold_in(key, 1), (20_000, 1))
+
+        def loss(theta: jax.Array, name: str) -> jax.Array:
+            h = logit(theta + z)
+            return LOSSES[name].generator(h, h)
+
+        return jnp.stack([jax.grad(loss)(theta, name) for name in _GENERATORS])
+
+    keys = jax.random.split(jax.random.key(seed + 1), len(thetas))
+    measured = jax.jit(jax.vmap(train))(keys, thetas)
+    fine = jnp.linspace(0.05, 6, 120)
+    found = []
+    for i, name in enumerate(_GENERATORS):
+        curve = jax.vmap(partial(closed, name))(fine)
+        axes.semilogy(fine, curve, **plots.THEORY, label=None if i else "theory")
+        axes.semilogy(thetas, measured[:, i], "o", label=name)
+        for theta in (1.0, 4.0):
+            trained = measured[jnp.argmin(jnp.abs(thetas - theta)), i]
+            what = f"{name}: d loss / d theta at distance {theta:g}, trained D"
+            exact = closed(name, jnp.asarray(theta))
+            found.append(claims.close(what, exact, trained, 0.3 if quick else 0.1))
+    axes.set(xlabel="theta: distance of the model")
+    return found
+
+
+main = partial(theory.main, "optimal_discriminator", measure)
+
+if __name__ == "__main__":
+    cli.run(main)
