@@ -69,6 +69,21 @@ class Mixture(NamedTuple):
         return second - self.mean() ** 2
 
 
+def repeat(mixture: Mixture, components: int) -> Mixture:
+    """The same distribution written with more components, so that mixtures stack.
+
+    Args:
+      mixture: of some number of components.
+      components: how many there shall be, a multiple of that.
+
+    Returns:
+      The mixture, each component in equal parts.
+    """
+    times = components // mixture.weights.size
+    weights = jnp.repeat(mixture.weights / times, times)
+    return Mixture(weights, *(jnp.repeat(a, times, axis=0) for a in mixture[1:]))
+
+
 def on_a_line(
     means: list[float] | Array,
     scales: list[float] | Array,

@@ -58,7 +58,12 @@ def integral(values: Array, grid: Array) -> Array:
     Returns:
       Scalar.
     """
-    return jnp.trapezoid(values, dx=grid[1] - grid[0])
+    return jnp.trapezoid(values, dx=_spacing(grid))
+
+
+def _spacing(grid: Array) -> Array:
+    # The difference of two neighbours would be rounded as they are.
+    return (grid[-1] - grid[0]) / (grid.shape[0] - 1)
 
 
 def kl(log_p: Array, log_q: Array, grid: Array) -> Array:
@@ -91,5 +96,5 @@ def total_variation(log_p: Array, log_q: Array, grid: Array) -> Array:
 
 def wasserstein(log_p: Array, log_q: Array, grid: Array) -> Array:
     """``W1(p, q) = int |F_p - F_q|``, on a line. Arguments as in `kl`."""
-    step = grid[1] - grid[0]
-    return integral(jnp.abs(jnp.cumsum(jnp.exp(log_p) - jnp.exp(log_q)) * step), grid)
+    difference = jnp.cumsum(jnp.exp(log_p) - jnp.exp(log_q)) * _spacing(grid)
+    return integral(jnp.abs(difference), grid)

@@ -1,10 +1,7 @@
-"""Critics between two points, and what a constraint on their slope makes of them.
+"""What a constraint on a critic's slope makes of its gap, ``E h(real) - E h(fake)``.
 
-Real data sit at one point, fakes at another, ``distance`` away; a critic's gap is
-``h(real) - h(fake)``, what it would maximise.
-
-By Kantorovich and Rubinstein, the largest gap of all critics with slope at most K is
-``K W1``; between two points ``K distance``.
+Without one the gap grows for ever. With slopes of at most K the largest is ``K W1``, by
+Kantorovich and Rubinstein. A gradient penalty lets the slope exceed 1, at a price.
 """
 
 import jax
@@ -29,22 +26,24 @@ def ascent_gap(distance: Array, rate: Array, steps: Array) -> Array:
     return rate * steps * distance**2
 
 
-def penalised_slope(distance: Array, weight: Array) -> Array:
-    """Slope of the critic that is optimal under the two-sided gradient penalty.
+def penalised_slope(wasserstein: Array, weight: Array) -> Array:
+    """Slope of the critic that is optimal under a gradient penalty.
 
-    Along the segment the objective is ``s distance - weight (s - 1)^2``: ``s = 1 +
-    distance / (2 weight)``. The penalty is a price, not a bound.
+    The optimal 1-Lipschitz critic has slope 1 wherever mass is moved. Made s times as
+    steep it gains ``s W1 - weight (s - 1)^2``, which is largest for ``s = 1 + W1 / (2
+    weight)``: the penalty is a price, not a bound. Exact between two points, or where
+    every point of penalty is one that mass moves through.
 
     Args:
-      distance: between the two points.
+      wasserstein: W1 of data and model.
       weight: of the penalty, the lambda of Gulrajani et al. 2017, eq. 3.
 
     Returns:
       The slope, of the broadcast shape.
     """
-    return 1 + distance / (2 * weight)
+    return 1 + wasserstein / (2 * weight)
 
 
-def penalised_gap(distance: Array, weight: Array) -> Array:
-    """``distance + distance^2 / (2 weight)``: W1, over-estimated by the penalty."""
-    return distance * penalised_slope(distance, weight)
+def penalised_gap(wasserstein: Array, weight: Array) -> Array:
+    """``W1 + W1^2 / (2 weight)``: what such a critic says the distance is."""
+    return wasserstein * penalised_slope(wasserstein, weight)
