@@ -27,8 +27,8 @@ from gan_jax.theory import divergences, fits, lipschitz
 
 flags.adopt_module_key_flags(theory)
 
-_WIDTHS = jnp.array([1.0, 0.5, 0.25, 0.1])
-_DISTANCES = jnp.array([0.25, 0.5, 1.0, 2.0])
+_WIDTHS = np.array([1.0, 0.5, 0.25, 0.1], np.float32)
+_DISTANCES = np.array([0.25, 0.5, 1.0, 2.0], np.float32)
 
 
 def _quadrature(measure: Callable[..., jax.Array], t: Any, e: Any) -> jax.Array:
@@ -60,11 +60,11 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
     figure, axes = plots.subplots(titles, columns=4)
     key = jax.random.key(seed)
     found = [*_integrals(key), *_limits(), *_trained(axes, key, quick)]
-    fine = jnp.linspace(0.01, 2.2, 220)
+    fine = np.linspace(0.01, 2.2, 220, dtype=np.float32)
     for i, name in enumerate(names):
         for j, e in enumerate(_WIDTHS):
             for panel, function in ((i, _VALUES[name]), (i + 4, _GRADIENTS[name])):
-                curve = jax.vmap(function, (0, None))(fine, e)
+                curve = jax.jit(jax.vmap(function, (0, None)))(fine, e)
                 label = f"e = {e:g}" if i == 0 else None
                 axes[panel].plot(fine, curve, f"C{j}", label=label)
                 axes[panel].set(xlabel="distance t")
@@ -81,7 +81,7 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
 def _over_grid(function: Callable[..., Any]) -> Any:
     """``function(t, e)`` for all of them: ``[widths, distances]``."""
     each = jax.vmap(jax.vmap(function, (0, None)), (None, 0))
-    return jax.jit(each)(_DISTANCES, _WIDTHS)
+    return jax.device_get(jax.jit(each)(_DISTANCES, _WIDTHS))
 
 
 def _integrals(key: jax.Array) -> list[claims.Claim]:
@@ -93,8 +93,8 @@ def _integrals(key: jax.Array) -> list[claims.Claim]:
         logits = [(x**2 - (x - t) ** 2) / (2 * e**2) for x in (t + e * z, e * z)]
         return jnp.log(2) - LOSSES["minimax"].discriminator(*logits) / 2
 
-    def gap(first: Any, second: Any) -> jax.Array:
-        return jnp.abs(_over_grid(first) / _over_grid(second) - 1).max()
+    def gap(first: Any, second: Any) -> float:
+        return np.abs(_over_grid(first) / _over_grid(second) - 1).max()
 
     kl, tv, w1 = (
         partial(_quadrature, measure)
@@ -126,8 +126,10 @@ def _integrals(key: jax.Array) -> list[claims.Claim]:
 def _limits() -> list[claims.Claim]:
     """At distance 1, with next to no overlap."""
     t, e = 1.0, 0.02
-    values = {name: function(t, e) for name, function in _VALUES.items()}
-    slopes = {name: function(t, e) for name, function in _GRADIENTS.items()}
+    values, slopes = (
+        {name: jax.jit(function)(t, e) for name, function in table.items()}
+        for table in (_VALUES, _GRADIENTS)
+    )
     where = f"t = {t:g}, e = {e:g}"
     return [
         claims.close(f"{where}: KL = t^2 / 2 e^2", 1250, values["KL"], 1e-4),
@@ -142,9 +144,10 @@ def _limits() -> list[claims.Claim]:
 
 
 def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
-    steps, batch, weight = (1000, 256, 10.0) if quick else (1500, 256, 100.0)
+    steps, batch, weight = (500, 128, 10.0) if quick else (1500, 256, 100.0)
 
-    def train(t: jax.Array, e: jax.Array, loss: str, **penalty: Any) -> Any:
+    def train(t: jax.Array, e: jax.Array, loss: Any, **penalty: Any) -> Any:
+        """The discriminator's loss, -E h of fakes, and both as slopes by t."""
         data, model = mixtures.gaussian([0.0], e), mixtures.gaussian(t[None], e)
         gan = fitting.against(
             model.transform,
@@ -158,35 +161,41 @@ def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
         state, _ = fitting.train(
             gan, state, data.sample, num_steps=steps, batch_size=batch
         )
-        z = jax.random.normal(jax.random.fold_in(key, 1), (2, 20_000, 1))
-        real = fitting.critic(gan, state, e * z[0])
+        # The same noise for both: what differs between them is then t alone.
+        z = jax.random.normal(jax.random.fold_in(key, 1), (20_000, 1))
+        real = fitting.critic(gan, state, e * z)
 
-        def generator(t: jax.Array, name: str) -> jax.Array:
-            return LOSSES[name].generator(
-                real, fitting.critic(gan, state, t + e * z[1])
-            )
+        def generators(t: jax.Array) -> jax.Array:
+            fake = fitting.critic(gan, state, t + e * z)
+            names = ("kl", "minimax")
+            return jnp.stack([LOSSES[name].generator(real, fake) for name in names])
 
-        slopes = [jax.grad(generator)(t, name) for name in ("minimax", "kl")]
-        fake = fitting.critic(gan, state, t + e * z[1])
-        return LOSSES[loss].discriminator(real, fake), -fake.mean(), slopes
+        fake = fitting.critic(gan, state, t + e * z)
+        value = gan.loss.discriminator(real, fake)
+        return value, generators(t)[0], jax.jacfwd(generators)(t)
 
-    cross_entropy, kl, (twice_js, kl_slope) = _over_grid(partial(train, loss="minimax"))
-    hinge, _, (_, hinge_slope) = _over_grid(partial(train, loss="hinge"))
-    # The two-sided penalty would trap some critics at the wrong slope of +-1.
-    penalised = {"penalty": one_sided_gradient_penalty, "penalty_weight": weight}
-    gap, _, (_, critic_slope) = _over_grid(
-        partial(train, loss="wasserstein_gp", **penalised)
-    )
+    def unpenalised(t: jax.Array, e: jax.Array) -> Any:
+        names = ("minimax", "hinge")
+        by_loss = jax.vmap(lambda i: train(t, e, fitting.one_of(names, i)))
+        return by_loss(jnp.arange(2))
+
+    def penalised(t: jax.Array, e: jax.Array) -> Any:
+        # The two-sided penalty would trap some critics at the wrong slope of +-1.
+        penalty = {"penalty": one_sided_gradient_penalty, "penalty_weight": weight}
+        return train(t, e, "wasserstein_gp", **penalty)
+
+    loss, kl, slope = _over_grid(unpenalised)
+    minus_gap, _, critic_slope = _over_grid(penalised)
     measured = {
-        "KL": (kl, kl_slope),
-        "JS": (jnp.log(2) - cross_entropy / 2, twice_js / 2),
-        "TV": (1 - hinge / 2, hinge_slope / 2),
-        "W1": (-gap, critic_slope),
+        "KL": (kl[..., 0], slope[..., 0, 0]),
+        "JS": (np.log(2) - loss[..., 0] / 2, slope[..., 0, 1] / 2),
+        "TV": (1 - loss[..., 1] / 2, slope[..., 1, 0] / 2),
+        "W1": (-minus_gap, critic_slope[..., 0]),
     }
     for i, (value, slope) in enumerate(measured.values()):
         for j in range(len(_WIDTHS)):
             axes[i].plot(_DISTANCES, value[j], f"C{j}o", ms=4)
-            axes[i + 4].plot(_DISTANCES, jnp.abs(slope[j]), f"C{j}o", ms=4)
+            axes[i + 4].plot(_DISTANCES, np.abs(slope[j]), f"C{j}o", ms=4)
     return _of_trained(measured, weight, quick)
 
 
@@ -199,38 +208,28 @@ def _of_trained(
     value["W1"] = lipschitz.penalised_gap(value["W1"], weight)
     slope["W1"] = lipschitz.penalised_slope(_over_grid(_VALUES["W1"]), weight)
     seen = value["KL"] < 3  # t < 2.4 e
-    loose = 3 if quick else 1
-
-    def ratio(name: str, part: int, where: Any = True) -> jax.Array:
-        closed = (value, slope)[part][name]
-        return jnp.max(
-            jnp.abs(measured[name][part] / closed - 1), where=where, initial=0
-        )
-
-    def error(name: str, part: int) -> jax.Array:
-        closed = (value, slope)[part][name]
-        return jnp.abs(measured[name][part] - closed).max() / closed.max()
-
-    trained = "trained - closed form, largest of 16"
-    return [
-        claims.equal(f"JS: {trained}, of log 2", 0, error("JS", 0), 0.01 * loose),
-        claims.equal(
-            f"d JS / dt: {trained}, of its peak", 0, error("JS", 1), 0.05 * loose
-        ),
-        claims.equal(f"TV: {trained}, of 1", 0, error("TV", 0), 0.01 * loose),
-        claims.equal(
-            f"KL below 3: {trained}, relative", 0, ratio("KL", 0, seen), 0.1 * loose
-        ),
-        claims.at_most(
-            "KL = 200: trained, as samples show little of it",
-            100,
-            measured["KL"][0][-1, -1],
-        ),
-        claims.equal(f"W1: {trained}, relative", 0, ratio("W1", 0), 0.03 * loose),
-        claims.equal(
-            f"d W1 / dt: {trained}, relative", 0, ratio("W1", 1), 0.05 * loose
-        ),
+    off = [
+        {name: np.abs(measured[name][part] - closed[name]) for name in closed}
+        for part, closed in enumerate((value, slope))
     ]
+    loose = 2 if quick else 1
+    errors = [
+        ("JS", off[0]["JS"], 0.01),
+        ("d JS / dt, of its peak", off[1]["JS"] / slope["JS"].max(), 0.05),
+        ("TV", off[0]["TV"], 0.01),
+        ("KL, where it is below 3", off[0]["KL"][seen], 0.15),
+        ("W1, relative", off[0]["W1"] / value["W1"], 0.03),
+        ("d W1 / dt, relative", off[1]["W1"] / slope["W1"], 0.05),
+    ]
+    found = [
+        claims.equal(
+            f"{what}: trained, largest error", 0, error.max(), loose * tolerance
+        )
+        for what, error, tolerance in errors
+    ]
+    shown = measured["KL"][0][-1, -1]
+    what = "KL = 200: trained; samples show little of it"
+    return [*found, claims.at_most(what, 100, shown)]
 
 
 main = partial(theory.main, "divergences", measure)

@@ -15,16 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from scipy import stats
 
 from experiments import cli, theory
 from gan_jax import claims, fitting, networks, plots, training
 from gan_jax.data import mixtures
-from gan_jax.losses import LOSSES
 from gan_jax.theory import fits
 
 flags.adopt_module_key_flags(theory)
 
-_GRID = jnp.linspace(-12, 12, 2401)
+_GRID = np.linspace(-12, 12, 2401, dtype=np.float32)
 _LOSSES = ("minimax", "nonsaturating", "kl")
 _WIDTH = 0.5  # of each mode
 _FAR = 2.0  # half the distance between the modes
@@ -62,14 +62,16 @@ def _identity(axes: Any, key: jax.Array) -> list[claims.Claim]:
     for name in _LOSSES:
         loss = partial(fits.generator_loss, name, log_data, z=fits.quantiles(20_000))
         exact = partial(fits.divergence, name, log_data, grid=_GRID)
-        value, gradient = jax.jit(jax.vmap(jax.value_and_grad(loss)))(models)
-        closed, closed_gradient = jax.jit(jax.vmap(jax.value_and_grad(exact)))(models)
-        error = jnp.abs(gradient - closed_gradient) / jnp.abs(closed_gradient).max()
+        (value, gradient), (closed, closed_gradient) = (
+            jax.device_get(jax.jit(jax.vmap(jax.value_and_grad(function)))(models))
+            for function in (loss, exact)
+        )
+        error = np.abs(gradient - closed_gradient) / np.abs(closed_gradient).max()
         what = f"{name}: gradient at D*, largest relative error over 64 models"
         found.append(claims.equal(what, 0, error.max(), 1e-3))
         if name == "kl":
             what = "kl: loss at D* - KL(model, data), largest"
-            found.append(claims.equal(what, 0, jnp.abs(value - closed).max(), 1e-3))
+            found.append(claims.equal(what, 0, np.abs(value - closed).max(), 1e-3))
             axes.plot(closed, value, "o", label="64 models")
             axes.axline((0, 0), slope=1, **plots.THEORY)
     axes.set(xlabel="by quadrature", ylabel="kl loss")
@@ -95,88 +97,87 @@ def _fit(
     run = partial(fitting.minimise, num_steps=steps, key=key)
     optimiser = fitting.decaying_adam(0.05, steps)
     fitted = [run(f, start, optimiser)[0] for f in (exact, sampled)]
-    return fitted, [exact(params) for params in fitted]
+    return [(params, exact(params)) for params in fitted]
+
+
+def _best(name: str, key: jax.Array, halves: jax.Array, quick: bool) -> Any:
+    """Of fits from between the modes and from one of them, the better, for each half.
+
+    Returns:
+      For the fit by the exact divergence and for that by samples: means ``[halves]``,
+      deviations, and the divergence.
+    """
+    wide = jnp.stack([0 * halves + 0.1, jnp.log(jnp.hypot(halves, _WIDTH))], -1)
+    narrow = jnp.stack([halves, 0 * halves + jnp.log(_WIDTH)], -1)
+    each = jax.vmap(jax.vmap(partial(_fit, name, quick=quick)), (None, None, 0))
+    keys = jax.random.split(key, len(halves))
+
+    def better(params: jax.Array, reached: jax.Array) -> tuple[jax.Array, ...]:
+        best = jnp.argmin(reached, 0), jnp.arange(len(halves))
+        return params[best][:, 0], jnp.exp(params[best][:, 1]), reached[best]
+
+    return [better(*fit) for fit in each(keys, halves, jnp.stack([wide, narrow]))]
 
 
 def _fits(
     axes: Any, means: Any, key: jax.Array, quick: bool
-) -> tuple[list[claims.Claim], dict[str, jax.Array]]:
+) -> tuple[list[claims.Claim], dict[str, float]]:
     """Claims, and the least of each divergence where the modes are far apart."""
-    halves = jnp.linspace(0.25, 3, 4 if quick else 12)
-    halves = jnp.append(halves, _FAR)
-    # From between the modes, and from one of them: the better end is the best fit.
-    wide = jnp.stack([0 * halves + 0.1, jnp.log(jnp.hypot(halves, _WIDTH))], -1)
-    narrow = jnp.stack([halves, 0 * halves + jnp.log(_WIDTH)], -1)
-    starts = jnp.stack([wide, narrow])
-    axes.fill_between(_GRID, jnp.exp(_log_data(_FAR)(_GRID)), alpha=0.3, label="data")
+    halves = np.append(np.linspace(0.25, 3, 4 if quick else 12), _FAR)
+    halves = halves.astype(np.float32)
+    axes.fill_between(_GRID, np.exp(jax.jit(_log_data(_FAR))(_GRID)), alpha=0.3)
     found, least = [], {}
     for name, style in _STYLES.items():
-        fit = partial(_fit, name, quick=quick)
-        keys = jax.random.split(key, len(halves))
-        fit = jax.vmap(jax.vmap(fit), in_axes=(None, None, 0))
-        (exact, sampled), (at_exact, at_sampled) = jax.jit(fit)(keys, halves, starts)
-        best = jnp.argmin(at_exact, 0), jnp.arange(len(halves))
-        exact, least[name] = exact[best], at_exact[best]
-        best = jnp.argmin(at_sampled, 0), best[1]
-        sampled, reached = sampled[best], at_sampled[best]
+        best = jax.jit(partial(_best, name, quick=quick))
+        exact, (mean, deviation, reached) = jax.device_get(best(key, halves))
+        least[name] = exact[2][-1]
         what = f"{name}: divergence of the fit by samples - the least, largest"
-        found.append(claims.equal(what, 0, jnp.abs(reached - least[name]).max(), 0.01))
-        found += _closed_forms(name, halves, sampled, reached)
-        axes.plot(_GRID, jnp.exp(fits.log_model(sampled[-1], _GRID)), style, label=name)
-        means.plot(halves[:-1], jnp.abs(exact[:-1, 0]), style, label=name)
-        means.plot(halves[:-1], jnp.abs(sampled[:-1, 0]), ".", color=style[:2])
+        found.append(claims.equal(what, 0, np.abs(reached - exact[2]).max(), 0.01))
+        if name == "likelihood":
+            error = np.abs(deviation / np.hypot(halves, _WIDTH) - 1).max()
+            found += [
+                claims.equal(f"{name}: mean of the fit, the data's", 0, mean[-1], 0.1),
+                claims.equal(f"{name}: deviation / the data's - 1", 0, error, 0.03),
+            ]
+        if name == "kl":
+            found += [
+                claims.equal(
+                    "kl: mean of the fit, a mode's", _FAR, abs(mean[-1]), 0.02
+                ),
+                claims.equal("kl: deviation, a mode's", _WIDTH, deviation[-1], 0.02),
+                claims.equal("kl: KL(fit, data)", np.log(2), reached[-1], 0.01),
+            ]
+        found += _other(name, mean[-1], deviation[-1])
+        density = stats.norm(mean[-1], deviation[-1]).pdf(_GRID)
+        axes.plot(_GRID, density, style, label=name)
+        means.plot(halves[:-1], np.abs(exact[0][:-1]), style, label=name)
+        means.plot(halves[:-1], np.abs(mean[:-1]), ".", color=style[:2])
     axes.set(xlim=(-5, 5), xlabel="x")
     means.set(xlabel="half the distance between the modes")
-    return found, {name: values[-1] for name, values in least.items()}
+    return found, least
 
 
-def _closed_forms(name: str, halves: Any, fitted: Any, reached: Any) -> list[Any]:
-    """What the best Gaussian is known to be: of likelihood, and of kl far apart."""
-    mean, deviation = fitted[-1, 0], jnp.exp(fitted[-1, 1])
-    if name == "likelihood":
-        moments = jnp.hypot(halves, _WIDTH)
-        error = jnp.abs(jnp.exp(fitted[:, 1]) / moments - 1).max()
-        return [
-            claims.equal("likelihood: mean of the fit, the data's", 0, mean, 0.1),
-            claims.equal(
-                "likelihood: deviation / the data's - 1, largest", 0, error, 0.03
-            ),
-            claims.at_least(
-                "likelihood: reverse KL of its fit: it is not what kl minimises",
-                1.0,
-                fits.divergence("kl", _log_data(_FAR), fitted[-1], _GRID),
-            ),
-        ]
-    if name == "kl":
-        return [
-            claims.equal(
-                "kl: mean of the fit, one of the modes", _FAR, abs(mean), 0.02
-            ),
-            claims.equal(
-                "kl: deviation of the fit, that mode's", _WIDTH, deviation, 0.02
-            ),
-            claims.equal(
-                "kl: KL(fit, data), one of two modes", np.log(2), reached[-1], 0.01
-            ),
-            claims.at_least(
-                "kl: forward KL of its fit: it is not what likelihood minimises",
-                10.0,
-                fits.divergence("likelihood", _log_data(_FAR), fitted[-1], _GRID),
-            ),
-        ]
-    return []
+def _other(name: str, mean: float, deviation: float) -> list[claims.Claim]:
+    """The fit of one direction of KL is a bad one by the other direction."""
+    opposite = {"kl": ("likelihood", 10.0), "likelihood": ("kl", 1.0)}
+    if name not in opposite:
+        return []
+    other, bound = opposite[name]
+    measure = jax.jit(partial(fits.divergence, other, _log_data(_FAR), grid=_GRID))
+    value = measure(np.array([mean, np.log(deviation)]))
+    return [claims.at_least(f"{name}: the {other} divergence of its fit", bound, value)]
 
 
 def _gans(
-    axes: Any, key: jax.Array, quick: bool, least: dict[str, jax.Array]
+    axes: Any, key: jax.Array, quick: bool, least: dict[str, float]
 ) -> list[claims.Claim]:
     """GANs whose generator is a Gaussian, and whose discriminator is a network."""
     steps, count = (1000, 4) if quick else (3000, 8)
     data = _data(_FAR)
 
-    def train(key: jax.Array, mean: jax.Array, deviation: float, loss: str) -> Any:
+    def train(key: jax.Array, mean: jax.Array, width: jax.Array, index: Any) -> Any:
         gan = training.GAN(
-            LOSSES[loss],
+            fitting.one_of(_LOSSES, index),
             networks.MLPGenerator(1, ()),
             networks.MLPDiscriminator((64, 64)),
             fitting.decaying_adam(3e-3, steps),  # slower than its discriminator
@@ -184,42 +185,33 @@ def _gans(
             latent_size=1,
         )
         state = training.init_state(gan, key, (1,))
-        affine = {"kernel": jnp.full((1, 1), deviation), "bias": mean[None]}
+        affine = {"kernel": width[None, None], "bias": mean[None]}
         generator = state.generator.replace(params={"Dense_0": affine})
-        state, _ = fitting.train(
-            gan,
-            state.replace(generator=generator),
-            data.sample,
-            num_steps=steps,
-            batch_size=256,
-        )
-        end = state.generator.params["Dense_0"]
-        return jnp.stack([end["bias"][0], jnp.abs(end["kernel"][0, 0])])
+        state = state.replace(generator=generator)
+        run = partial(fitting.train, gan, sample=data.sample, batch_size=256)
+        end = run(state, num_steps=steps)[0].generator.params["Dense_0"]
+        return end["bias"][0], jnp.abs(end["kernel"][0, 0])
 
-    found = []
-    keys = jax.random.split(key, count)
     # From either side, at half a mode's distance or more; minimax from in between.
-    means = jnp.linspace(0.5, 1, count) * _FAR * (-1) ** jnp.arange(count)
-    for loss, start, deviation, marker in (
-        ("minimax", means / 4, 2.0, "o"),
-        ("nonsaturating", means, _WIDTH, "<"),
-        ("kl", means, _WIDTH, ">"),
-    ):
-        run = partial(train, deviation=deviation, loss=loss)
-        ends = np.asarray(jax.jit(jax.vmap(run))(keys, start))
-        axes.plot(*ends.T, marker, color=_STYLES[loss][:2], label=loss)
-        far = ends - [0, np.hypot(_FAR, _WIDTH)]
-        modes = "between the modes"
+    means = np.linspace(0.5, 1, count) * _FAR * (-1) ** np.arange(count)
+    means = np.stack([means / 4, means, means]).astype(np.float32)
+    widths = np.array([_FAR, _WIDTH, _WIDTH], np.float32)
+    each = jax.vmap(jax.vmap(train, (0, 0, None, None)), (None, 0, 0, 0))
+    keys = jax.random.split(key, count)
+    ends = jax.device_get(jax.jit(each)(keys, means, widths, np.arange(3)))
+    found = []
+    for loss, mean, width, marker in zip(_LOSSES, *ends, "o<>", strict=True):
+        axes.plot(mean, width, marker, color=_STYLES[loss][:2], label=loss)
+        far, where = (mean, width - np.hypot(_FAR, _WIDTH)), "between the modes"
         if loss != "minimax":
-            far = np.abs(ends) - [_FAR, _WIDTH]
-            modes = "at one of the modes"
-        what = f"{loss}, {count} trained GANs: share that ends {modes}"
-        found.append(claims.equal(what, 1, (np.abs(far) < 0.2).all(-1).mean(), 0))
-        params = jnp.stack([ends[:, 0], jnp.log(ends[:, 1])], -1)
+            far, where = (np.abs(mean) - _FAR, width - _WIDTH), "at one of the modes"
+        share = (np.abs(far) < 0.2).all(0).mean()
+        what = f"{loss}, {count} trained GANs: share that ends {where}"
+        found.append(claims.equal(what, 1, share, 0))
         exact = partial(fits.divergence, loss, _log_data(_FAR), grid=_GRID)
-        reached = jax.vmap(exact)(params).max()
+        reached = jax.jit(jax.vmap(exact))(np.stack([mean, np.log(width)], -1))
         what = f"{loss}, trained GANs: divergence, largest"
-        found.append(claims.equal(what, least[loss], reached, 0.02))
+        found.append(claims.equal(what, least[loss], np.max(reached), 0.02))
     axes.plot([-_FAR, _FAR], [_WIDTH, _WIDTH], "kx", label="modes")
     axes.set(xlabel="mean", ylabel="deviation")
     return found

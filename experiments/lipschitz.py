@@ -37,7 +37,7 @@ _PAIRS = {
     "plane, scaled": (_gaussian([0.0, 0.0], 0.5), _gaussian([0.0, 0.0], 2.0)),
     "plane, ring": (mixtures.ring(), _gaussian([0.0, 0.0], 0.5)),
 }
-_GRID = jnp.linspace(-6, 6, 241)
+_GRID = np.linspace(-6, 6, 241, dtype=np.float32)
 
 
 def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
@@ -77,11 +77,11 @@ def _linear_critic(
 
 
 def _unconstrained(axes: Any, key: jax.Array) -> list[claims.Claim]:
-    distances, rate = jnp.array([0.5, 1.0, 2.0]), 0.1
+    distances, rate = np.array([0.5, 1.0, 2.0], np.float32), 0.1
     run = partial(_linear_critic, key, clip=None, rate=rate)
-    gaps = jax.jit(jax.vmap(run))(distances)
-    gaps -= gaps[:, :1]  # of the random weight that it starts with
-    steps = jnp.arange(gaps.shape[1])
+    gaps = jax.device_get(jax.jit(jax.vmap(run))(distances))
+    gaps = gaps - gaps[:, :1]  # of the random weight that it starts with
+    steps = np.arange(gaps.shape[1])
     closed = lipschitz.ascent_gap(distances[:, None], rate, steps)
     for distance, gap, line in zip(distances, gaps, closed, strict=True):
         axes.plot(steps, gap, label=f"distance {distance:g}")
@@ -100,15 +100,16 @@ def _unconstrained(axes: Any, key: jax.Array) -> list[claims.Claim]:
 
 def _bounded(axes: Any, key: jax.Array) -> list[claims.Claim]:
     """Between two points by gradient steps; between two clouds by a linear program."""
-    distances, bounds = jnp.linspace(0.25, 2, 8), jnp.array([0.5, 1.0, 2.0])
+    distances = np.linspace(0.25, 2, 8, dtype=np.float32)
+    bounds = np.array([0.5, 1.0, 2.0], np.float32)
     run = partial(_linear_critic, key, rate=1.0)
     each = jax.vmap(jax.vmap(run, in_axes=(0, None)), in_axes=(None, 0))
-    gaps = jax.jit(each)(distances, bounds)[..., -1]
+    gaps = jax.device_get(jax.jit(each)(distances, bounds))[..., -1]
     for bound, gap in zip(bounds, gaps, strict=True):
         axes.plot(distances, gap, "o", label=f"clipped to {bound:g}")
         axes.plot(distances, bound * distances, **plots.THEORY)
     axes.set(xlabel="distance = W1")
-    error = jnp.abs(gaps / (bounds[:, None] * distances) - 1).max()
+    error = np.abs(gaps / np.outer(bounds, distances) - 1).max()
     what = "slope at most K, two points: gap / (K distance) - 1, largest"
     found = [claims.equal(what, 0, error, 1e-5)]
     data, model = _PAIRS["plane, ring"]
@@ -159,14 +160,19 @@ def _wasserstein(name: str, key: jax.Array) -> float:
     if name == "plane, ring":
         x, y = _samples(key, data, model, 1000)
         return transport.wasserstein(x, y)
-    grid = jnp.linspace(-15, 15, 6001)
-    log_p, log_q = (m.log_density(grid[:, None]) for m in (data, model))
-    return float(divergences.wasserstein(log_p, log_q, grid))
+    grid = np.linspace(-15, 15, 6001, dtype=np.float32)
+
+    @jax.jit
+    def integral(*pair: Any) -> jax.Array:
+        densities = (m.log_density(grid[:, None]) for m in pair)
+        return divergences.wasserstein(*densities, grid)
+
+    return float(integral(data, model))
 
 
 def _penalised(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
-    weights = jnp.array([1.0, 10.0, 100.0])
-    fine = jnp.geomspace(0.8, 125, 50)
+    weights = np.array([1.0, 10.0, 100.0], np.float32)
+    fine = np.geomspace(0.8, 125, 50)
     found = []
     for place, components in (("line", 2), ("plane", 8)):
         pairs = {name: pair for name, pair in _PAIRS.items() if place in name}
@@ -210,8 +216,8 @@ def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
             logit, gap = _critic(key, 10.0, data, model, penalty, quick)
             return logit(_GRID[:, None]), gap
 
-        curves, gaps = jax.jit(jax.vmap(run))(keys)
-        share = jnp.mean(jnp.abs(gaps / exact - 1) < 0.05)
+        curves, gaps = jax.device_get(jax.jit(jax.vmap(run))(keys))
+        share = np.mean(np.abs(gaps / exact - 1) < 0.05)
         what = f"line, scaled, {penalty}: share of {len(keys)} critics within 5 %"
         claim = claims.equal(what, 1, share, 0)
         if penalty == "gradient_penalty":

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import flags
 
 from experiments import cli, theory
@@ -23,7 +24,7 @@ from gan_jax.theory import divergences, optimal
 
 flags.adopt_module_key_flags(theory)
 
-_GRID = jnp.linspace(-8, 14, 2201)
+_GRID = np.linspace(-8, 14, 2201, dtype=np.float32)
 # Means and deviations of data and model, two components in each: one program for all.
 _PAIRS = {
     "two Gaussians": (([-1, -1], [1, 1]), ([1, 1], [1, 1])),
@@ -57,7 +58,7 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
     return found, figure
 
 
-def _train(key: jax.Array, data: Any, model: Any, loss: str, quick: bool) -> Any:
+def _train(key: jax.Array, data: Any, model: Any, loss: Any, quick: bool) -> Any:
     """Brings a discriminator to its optimum: its logits as a function, and its loss."""
     steps, batch = (1000, 256) if quick else (3000, 512)
     gan = fitting.against(
@@ -80,65 +81,80 @@ def _discriminators(
     mixed = [[mixtures.on_a_line(*m) for m in pair] for pair in _PAIRS.values()]
     data, models = (fitting.stack(sides) for sides in zip(*mixed, strict=True))
     keys = jax.random.split(jax.random.key(seed), len(_PAIRS))
+    losses = tuple(_DISCRIMINATORS)
+
+    def train(index: jax.Array, key: jax.Array, p: Any, q: Any) -> Any:
+        logit, least = _train(key, p, q, fitting.one_of(losses, index), quick)
+        return logit(_GRID[:, None]), least
+
+    def sweep(*pairs: Any) -> Any:
+        each = jax.vmap(jax.vmap(train, (None, 0, 0, 0)), (0, None, None, None))
+        return each(jnp.arange(len(losses)), *pairs)
+
+    trained, least = jax.device_get(jax.jit(sweep)(keys, data, models))
+    log_density = jax.vmap(lambda mixture: mixture.log_density(_GRID[:, None]))
+    p, q = (jax.jit(log_density)(side) for side in (data, models))
+    for axes, *curves in zip(
+        densities, *jax.device_get((p, q)), trained[0], strict=True
+    ):
+        _draw_densities(axes, *curves)
     found = []
-    for loss in _DISCRIMINATORS:
-
-        def train(key: jax.Array, p: Any, q: Any, loss: str = loss) -> Any:
-            logit, least = _train(key, p, q, loss, quick)
-            return logit(_GRID[:, None]), least
-
-        trained, least = jax.jit(jax.vmap(train))(keys, data, models)
-        for i, pair in enumerate(_PAIRS):
-            p, q = (m.log_density(_GRID[:, None]) for m in mixed[i])
-            if loss == "minimax":
-                _draw_densities(densities[i], p, q, trained[i])
-            where = jnp.logaddexp(p, q) > -7  # elsewhere no batch has a point
-            logits[i].plot(_GRID[where], trained[i][where], label=loss)
-            if loss != "relativistic":
-                closed = optimal.OPTIMAL_LOGITS[loss](p, q)
-                logits[i].plot(_GRID[where], closed[where], **plots.THEORY)
-            logits[i].set(xlim=(-5, 5), ylim=(-6, 6), xlabel="x")
+    for i, loss in enumerate(losses):
+        known = jax.jit(jax.vmap(partial(_known, loss)))(p, q, trained[i])
+        for j, (pair, error, closed, logit) in enumerate(
+            zip(_PAIRS, *jax.device_get(known), strict=True)
+        ):
             # The hinge's optimum is a step, which no network is.
             bound = 0.3 if loss == "hinge" else 0.04 if quick else 0.02
-            error = _error(loss, p, q, trained[i])
             found.append(claims.at_most(f"{loss}, {pair}: RMS error", bound, error))
-            closed = optimal.least_discriminator_loss(loss, p, q, _GRID)
             share = 0.1 if quick else 0.02
-            found.append(claims.close(f"{loss}, {pair}: loss", closed, least[i], share))
+            what = f"{loss}, {pair}: loss"
+            found.append(claims.close(what, closed, least[i, j], share))
+            logits[j].plot(_GRID, trained[i, j], label=loss)
+            if loss != "relativistic":
+                logits[j].plot(_GRID, logit, **plots.THEORY)
+            logits[j].set(xlim=(-4.5, 4.5), ylim=(-6, 6), xlabel="x")
     return found
 
 
-def _error(loss: str, p: jax.Array, q: jax.Array, h: jax.Array) -> jax.Array:
-    """Root mean square over what training sees of x, half data and half model."""
+def _known(
+    loss: str, p: jax.Array, q: jax.Array, h: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """RMS error of trained logits, and the least loss and optimal logit."""
     closed = optimal.OPTIMAL_LOGITS[loss](p, q)
-    mixture = jnp.exp(jnp.logaddexp(p, q)) / 2
+    mixture = jnp.exp(jnp.logaddexp(p, q)) / 2  # what training sees of x
     if loss == "relativistic":  # the constant, where there is something to learn from
         both = jnp.exp(jnp.minimum(p, q))
         constant = divergences.integral(both * (closed - h), _GRID)
         h += constant / divergences.integral(both, _GRID)
-    error = mixture * (_DISCRIMINATORS[loss](h) - _DISCRIMINATORS[loss](closed)) ** 2
-    return jnp.sqrt(divergences.integral(error, _GRID))
+    seen = _DISCRIMINATORS[loss]
+    rms = jnp.sqrt(divergences.integral(mixture * (seen(h) - seen(closed)) ** 2, _GRID))
+    return rms, optimal.least_discriminator_loss(loss, p, q, _GRID), closed
 
 
-def _draw_densities(axes: Any, p: jax.Array, q: jax.Array, h: jax.Array) -> None:
-    axes.fill_between(_GRID, jnp.exp(p), alpha=0.3, label="data")
-    axes.fill_between(_GRID, jnp.exp(q), alpha=0.3, label="model")
-    axes.plot(_GRID, jax.nn.sigmoid(h), label="D, trained")
-    axes.plot(_GRID, jax.nn.sigmoid(p - q), **plots.THEORY, label="p / (p + q)")
+def _draw_densities(axes: Any, p: np.ndarray, q: np.ndarray, h: np.ndarray) -> None:
+    axes.fill_between(_GRID, np.exp(p), alpha=0.3, label="data")
+    axes.fill_between(_GRID, np.exp(q), alpha=0.3, label="model")
+    axes.plot(_GRID, 1 / (1 + np.exp(-h)), label="D, trained")
+    axes.plot(_GRID, 1 / (1 + np.exp(q - p)), **plots.THEORY, label="p / (p + q)")
     axes.set(xlim=(-5, 5), xlabel="x")
 
 
 def _slopes(axes: Any) -> list[claims.Claim]:
     """What each fake is told, for every logit."""
-    h = jnp.concatenate([jnp.linspace(-20, 20, 801), jnp.array([-1e4, 1e4])])
+    h = np.append(np.linspace(-20, 20, 801), [-1e4, 1e4]).astype(np.float32)
     found = []
     for name, closed in optimal.GENERATOR_SLOPES.items():
-        slope = jax.grad(lambda h, name=name: LOSSES[name].generator(h[None], h[None]))
-        error = jnp.abs(jax.vmap(slope)(h) - closed(h)) / jnp.maximum(1, jnp.abs(h))
+
+        def error(h: jax.Array, name: str = name, closed: Any = closed) -> jax.Array:
+            slope = jax.grad(lambda h: LOSSES[name].generator(h[None], h[None]))
+            return jnp.abs(slope(h) - closed(h)) / jnp.maximum(1, jnp.abs(h))
+
+        error = np.asarray(jax.jit(jax.vmap(error))(h))
         what = f"{name}: d loss / d logit, largest relative error"
         found.append(claims.equal(what, 0, error.max(), 1e-6))
         if name in _GENERATORS:
-            axes.plot(h[:801], jnp.abs(closed(h[:801])), label=name)
+            axes.plot(h[:801], np.abs(jax.jit(closed)(h))[:801], label=name)
     axes.set(xlabel="logit of the fake", xlim=(-10, 10))
     return found
 
@@ -165,17 +181,16 @@ def _gradients(axes: Any, seed: int, quick: bool) -> list[claims.Claim]:
         return jnp.stack([jax.grad(loss)(theta, name) for name in _GENERATORS])
 
     keys = jax.random.split(jax.random.key(seed + 1), len(thetas))
-    measured = jax.jit(jax.vmap(train))(keys, thetas)
-    fine = jnp.linspace(0.05, 6, 120)
+    measured, thetas = jax.device_get((jax.jit(jax.vmap(train))(keys, thetas), thetas))
+    fine = np.linspace(0.05, 6, 120)
     found = []
     for i, name in enumerate(_GENERATORS):
-        curve = jax.vmap(partial(closed, name))(fine)
-        axes.semilogy(fine, curve, **plots.THEORY, label=None if i else "theory")
+        curve = jax.jit(jax.vmap(partial(closed, name)))
+        axes.semilogy(fine, curve(fine), **plots.THEORY, label=None if i else "theory")
         axes.semilogy(thetas, measured[:, i], "o", label=name)
-        for theta in (1.0, 4.0):
-            trained = measured[jnp.argmin(jnp.abs(thetas - theta)), i]
+        for theta, exact in zip((1.0, 4.0), curve(np.array([1.0, 4.0])), strict=True):
+            trained = measured[np.argmin(np.abs(thetas - theta)), i]
             what = f"{name}: d loss / d theta at distance {theta:g}, trained D"
-            exact = closed(name, jnp.asarray(theta))
             found.append(claims.close(what, exact, trained, 0.3 if quick else 0.1))
     axes.set(xlabel="theta: distance of the model")
     return found

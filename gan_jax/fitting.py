@@ -6,6 +6,7 @@ optimum against a distribution that is known. ``vmap`` any of it over keys and n
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ import optax
 from flax import linen as nn
 
 from gan_jax import training
-from gan_jax.losses import LOSSES
+from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.training import GAN, GANState, Metrics
 
 Array = jax.Array
@@ -42,7 +43,7 @@ class Fixed(nn.Module):
 def against(
     function: Callable[..., Array],
     discriminator: nn.Module,
-    loss: str,
+    loss: str | GANLoss,
     optimiser: optax.GradientTransformation,
     *,
     latent_size: int,
@@ -53,7 +54,7 @@ def against(
     Args:
       function: latents to fakes, as in `Fixed`.
       discriminator: Linen module.
-      loss: name in `LOSSES`.
+      loss: name in `LOSSES`, or another.
       optimiser: of the discriminator.
       latent_size: dimension of z.
       **attributes: more of `GAN`: penalty, clip, num_classes...
@@ -62,7 +63,7 @@ def against(
       What `train` and `training.init_state` take.
     """
     return GAN(
-        loss=LOSSES[loss],
+        loss=LOSSES[loss] if isinstance(loss, str) else loss,
         generator=Fixed(function),
         discriminator=discriminator,
         generator_optimiser=optax.identity(),
@@ -70,6 +71,21 @@ def against(
         latent_size=latent_size,
         **attributes,
     )
+
+
+def one_of(names: Sequence[str], index: Array) -> GANLoss:
+    """A loss chosen by a number, so that ``vmap`` can sweep losses in one program.
+
+    Args:
+      names: in `LOSSES`.
+      index: int32 scalar: which of them.
+
+    Returns:
+      The loss; swept, each of them is computed and one is kept, which for scalars of a
+      few logits costs next to nothing.
+    """
+    players = zip(*(LOSSES[name] for name in names), strict=True)
+    return GANLoss(*(partial(jax.lax.switch, index, player) for player in players))
 
 
 def train(

@@ -17,7 +17,7 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 # Files whose tests start processes one after another: begun first, so that no worker is
 # left with one of them when the others have nothing more to do.
-_LONGEST = ("test_torture", "test_processes", "test_quality", "test_signals")
+_LONGEST = "test_torture test_processes test_theory test_quality test_signals".split()
 
 
 def pytest_collection_modifyitems(items):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax.losses import LOSSES
+from gan_jax.theory import optimal
 
 EXTREMES = (0.0, 1.0, -1.0, 1e4, -1e4)
 PLAYERS = ("discriminator", "generator")
@@ -168,13 +169,8 @@ def test_kl_is_minimax_plus_nonsaturating():
 
 
 # A tiny generator G(z) = theta z before a fixed critic h(x) = slope x + offset, so
-# dh/dtheta = slope z. One published solution drops the minus sign of the first line.
+# dh/dtheta = slope z.
 SLOPE, Z = 1.7, np.array([-1.2, 0.4, 2.0, -0.3])
-THETA_GRADIENTS = {
-    "minimax": lambda d: -np.mean(d * SLOPE * Z),
-    "nonsaturating": lambda d: -np.mean((1 - d) * SLOPE * Z),
-    "kl": lambda d: -np.mean(SLOPE * Z),
-}
 
 
 def gradient_by_theta(name, theta, offset):
@@ -185,12 +181,20 @@ def gradient_by_theta(name, theta, offset):
     return jax.grad(loss)(theta)
 
 
-@pytest.mark.parametrize("name", THETA_GRADIENTS)
+@pytest.mark.parametrize("name", optimal.GENERATOR_SLOPES)
 def test_gradient_through_a_generator_is_the_closed_form(name):
     with jax.enable_x64(True):
         gradient = gradient_by_theta(name, 0.6, 0.2)
-    d = 1 / (1 + np.exp(-(SLOPE * 0.6 * Z + 0.2)))
-    np.testing.assert_allclose(gradient, THETA_GRADIENTS[name](d), rtol=1e-13)
+        slopes = optimal.GENERATOR_SLOPES[name](jnp.asarray(SLOPE * 0.6 * Z + 0.2))
+        slopes = np.asarray(slopes)
+    np.testing.assert_allclose(gradient, np.mean(slopes * SLOPE * Z), rtol=1e-13)
+
+
+def test_the_slope_of_minimax_is_minus_d():
+    # One published solution drops the minus sign.
+    h = np.array([-3.0, 0.0, 2.0])
+    slope = optimal.GENERATOR_SLOPES["minimax"](jnp.asarray(h))
+    np.testing.assert_allclose(slope, -1 / (1 + np.exp(-h)), rtol=1e-6)
 
 
 def test_where_fakes_are_found_out_minimax_vanishes_and_nonsaturating_does_not():
@@ -207,18 +211,21 @@ P, Q = np.array([8, 4, 3, 1]), np.array([2, 2, 4, 8])
 
 
 def at_grid(h):
-    """Logits of sixteen real examples from P and sixteen fakes from Q, [2, 16]."""
-    return h[np.repeat(np.arange(4), P)], h[np.repeat(np.arange(4), Q)]
+    """Logits of all pairs of a real example from P and a fake from Q, [2, 256]."""
+    real, fake = np.repeat(np.arange(4), P), np.repeat(np.arange(4), Q)
+    return h[np.repeat(real, 16)], h[np.tile(fake, 16)]
 
 
-def test_minimax_is_minimised_by_the_log_ratio_of_the_densities():
-    loss = loss_of("minimax", "discriminator")
+@pytest.mark.parametrize("name", optimal.OPTIMAL_LOGITS)
+def test_each_discriminator_is_minimised_by_its_optimal_logit(name):
+    loss = loss_of(name, "discriminator")
     with jax.enable_x64(True):
-        best = jnp.asarray(np.log(P / Q))
-        gradient = jax.grad(lambda h: loss(*at_grid(h)))(best)
-        np.testing.assert_allclose(gradient, np.zeros(4), atol=1e-16)
+        best = optimal.OPTIMAL_LOGITS[name](jnp.log(P / 16), jnp.log(Q / 16))
+        if name != "hinge":  # which has a corner there
+            gradient = jax.grad(lambda h: loss(*at_grid(h)))(best)
+            np.testing.assert_allclose(gradient, np.zeros(4), atol=1e-15)
         steps = np.random.default_rng(0).normal(size=(20, 4))
-        for step in steps:
+        for step in steps - steps.mean(1, keepdims=True):
             assert loss(*at_grid(best + 0.1 * step)) > loss(*at_grid(best)) + 1e-5
 
 

@@ -35,10 +35,12 @@ class Mixture(NamedTuple):
           ``[...]``, in nats.
         """
         dimension = self.means.shape[-1]
-        squares = jnp.sum((x[..., None, :] - self.means) ** 2, axis=-1)
+        points = x.reshape(-1, 1, dimension)
+        squares = jnp.sum((points - self.means[None]) ** 2, axis=-1)
         normaliser = dimension * (jnp.log(self.scales) + jnp.log(2 * jnp.pi) / 2)
-        exponents = jnp.log(self.weights) - normaliser - squares / self.scales**2 / 2
-        return jax.nn.logsumexp(exponents, axis=-1)
+        constants = (jnp.log(self.weights) - normaliser)[None]
+        exponents = constants - squares / (2 * self.scales[None] ** 2)
+        return jax.nn.logsumexp(exponents, axis=-1).reshape(x.shape[:-1])
 
     def transform(self, z: Array) -> Array:
         """Standard normals to samples: the first chooses the component.
@@ -50,8 +52,9 @@ class Mixture(NamedTuple):
           ``[..., dimension]``.
         """
         uniform = jax.scipy.stats.norm.cdf(z[..., 0])
+        # Rounding may leave the last sum below 1: what is beyond belongs to the last.
         ends = jnp.cumsum(self.weights)[:-1]
-        component = jnp.sum(uniform[..., None] > ends, axis=-1)
+        component = jnp.searchsorted(ends, uniform)
         return self.means[component] + self.scales[component][..., None] * z[..., 1:]
 
     def sample(self, key: Array, count: int) -> Array:

@@ -1,0 +1,74 @@
+"""Mixtures of Gaussians: densities against SciPy, samples against their densities."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from gan_jax.data import mixtures
+
+LINE = mixtures.on_a_line([-2, 1], [0.5, 1.5], [0.3, 0.7])
+PLANE = mixtures.Mixture(
+    jnp.array([0.25, 0.75]),
+    jnp.array([[0.0, 1.0], [2.0, -1.0]]),
+    jnp.array([0.3, 0.8]),
+)
+
+
+@pytest.mark.parametrize("mixture", [LINE, PLANE], ids=["line", "plane"])
+def test_log_density_is_scipys(mixture):
+    x = np.random.default_rng(0).normal(size=(20, mixture.means.shape[1])) * 3
+    density = sum(
+        weight * stats.multivariate_normal(mean, scale**2).pdf(x)
+        for weight, mean, scale in zip(*map(np.asarray, mixture), strict=True)
+    )
+    measured = mixture.log_density(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(measured, np.log(density), rtol=1e-4)
+
+
+def test_log_density_is_finite_far_away():
+    assert np.isfinite(mixtures.ring().log_density(jnp.array([10.0, 10.0])))
+
+
+def test_samples_on_a_line_have_the_distribution_of_the_density():
+    x = np.asarray(LINE.sample(jax.random.key(0), 20_000))[:, 0]
+    cdf = lambda t: (  # noqa: E731
+        0.3 * stats.norm(-2, 0.5).cdf(t) + 0.7 * stats.norm(1, 1.5).cdf(t)
+    )
+    assert stats.kstest(x, cdf).pvalue > 1e-3
+
+
+def test_samples_in_the_plane_have_mean_and_variance_of_the_mixture():
+    x = np.asarray(PLANE.sample(jax.random.key(0), 200_000))
+    np.testing.assert_allclose(x.mean(0), PLANE.mean(), atol=0.02)
+    np.testing.assert_allclose(x.var(0), PLANE.variance(), atol=0.02)
+    # The noise does not know the component: their coordinates do not correlate in one.
+    first = x[np.linalg.norm(x - [0, 1], axis=1) < 0.6]
+    assert abs(np.corrcoef(first.T)[0, 1]) < 0.02
+
+
+def test_every_mode_of_the_ring_is_drawn_equally_often():
+    ring = mixtures.ring(modes=8, radius=2.0, scale=0.02)
+    x = np.asarray(ring.sample(jax.random.key(0), 16_000))
+    means = np.asarray(ring.means)
+    nearest = np.linalg.norm(x[:, None] - means, axis=-1).argmin(1)
+    counts = np.bincount(nearest, minlength=8)
+    assert stats.chisquare(counts).pvalue > 1e-3
+    distance = np.linalg.norm(x - means[nearest], axis=1)
+    np.testing.assert_allclose((distance**2).mean(), 2 * 0.02**2, rtol=0.03)
+
+
+def test_a_repeated_mixture_is_the_same_distribution():
+    x = jnp.linspace(-4, 4, 30)[:, None]
+    repeated = mixtures.repeat(LINE, 6)
+    assert repeated.weights.shape == (6,)
+    np.testing.assert_allclose(repeated.log_density(x), LINE.log_density(x), rtol=1e-5)
+
+
+def test_parameters_are_swept_by_vmap():
+    def at(mean):
+        return mixtures.gaussian(mean[None], 0.5).sample(jax.random.key(0), 1000).mean()
+
+    means = jnp.array([-1.0, 0.0, 3.0])
+    np.testing.assert_allclose(jax.vmap(at)(means), means, atol=0.06)
