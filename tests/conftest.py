@@ -17,8 +17,8 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 # Files whose tests start processes one after another: begun first, so that no worker is
 # left with one of them when the others have nothing more to do.
-_LONGEST = "test_torture test_processes test_theory test_quality test_signals".split()
+_LONGEST = ("torture", "processes", "theory", "quality", "signals")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in _LONGEST)
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in _LONGEST)
