@@ -18,10 +18,10 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots, training
+from gan_jax import claims, fitting, plots
 from gan_jax.data import mixtures
 from gan_jax.evaluation import transport
-from gan_jax.losses import LOSSES
+from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.penalties import one_sided_gradient_penalty
 from gan_jax.theory import divergences, fits, lipschitz
 
@@ -147,32 +147,23 @@ def _limits() -> list[claims.Claim]:
 def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     steps, batch, weight = (500, 128, 10.0) if quick else (1500, 256, 100.0)
 
-    def train(t: jax.Array, e: jax.Array, loss: Any, **penalty: Any) -> Any:
+    def train(t: jax.Array, e: jax.Array, loss: GANLoss, **penalty: Any) -> Any:
         """The discriminator's loss, E h of data and fakes, the generators' slopes."""
         data, model = mixtures.gaussian([0.0], e), mixtures.gaussian(t[None], e)
-        gan = fitting.against(
-            model.transform,
-            networks.MLPDiscriminator((64, 64)),
-            loss,
-            fitting.decaying_adam(1e-2, steps),
-            latent_size=2,
-            **penalty,
-        )
-        state = training.init_state(gan, key, (1,))
-        state, _ = fitting.train(
-            gan, state, data.sample, num_steps=steps, batch_size=batch
+        logit, _ = fitting.tell_apart(
+            key, data, model, loss, num_steps=steps, batch_size=batch, **penalty
         )
         # The same noise for both: what differs between them is then t alone.
         z = jax.random.normal(jax.random.fold_in(key, 1), (20_000, 1))
-        real = fitting.critic(gan, state, e * z)
+        real = logit(e * z)
 
         def generators(t: jax.Array) -> jax.Array:
-            fake = fitting.critic(gan, state, t + e * z)
+            fake = logit(t + e * z)
             names = ("kl", "minimax")
             return jnp.stack([LOSSES[name].generator(real, fake) for name in names])
 
-        fake = fitting.critic(gan, state, t + e * z)
-        value = gan.loss.discriminator(real, fake)
+        fake = logit(t + e * z)
+        value = loss.discriminator(real, fake)
         return value, jnp.stack([real.mean(), fake.mean()]), jax.jacfwd(generators)(t)
 
     def unpenalised(t: jax.Array, e: jax.Array) -> Any:
@@ -183,7 +174,7 @@ def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     def penalised(t: jax.Array, e: jax.Array) -> Any:
         # The two-sided penalty would trap some critics at the wrong slope of +-1.
         penalty = {"penalty": one_sided_gradient_penalty, "penalty_weight": weight}
-        return train(t, e, "wasserstein_gp", **penalty)
+        return train(t, e, LOSSES["wasserstein_gp"], **penalty)
 
     loss, logits, slope = _over_grid(unpenalised)
     minus_gap, _, critic_slope = _over_grid(penalised)

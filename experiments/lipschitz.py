@@ -128,19 +128,16 @@ def _critic(
 ) -> tuple[Any, jax.Array]:
     """A critic trained to its optimum: its logits as a function, and its gap."""
     steps, batch = (400, 64) if quick else (1000, 128)
-    dimension = data.means.shape[-1]
-    gan = fitting.against(
-        model.transform,
-        networks.MLPDiscriminator((64, 64)),
+    logit, _ = fitting.tell_apart(
+        key,
+        data,
+        model,
         "wasserstein_gp",
-        fitting.decaying_adam(1e-2, steps),
-        latent_size=1 + dimension,
+        num_steps=steps,
+        batch_size=batch,
         penalty=PENALTIES[penalty],
         penalty_weight=weight,
     )
-    state = training.init_state(gan, key, (dimension,))
-    state, _ = fitting.train(gan, state, data.sample, num_steps=steps, batch_size=batch)
-    logit = partial(fitting.critic, gan, state)
     x, y = _samples(jax.random.fold_in(key, 1), data, model, 20_000)
     return logit, logit(x).mean() - logit(y).mean()
 

@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots, training
+from gan_jax import claims, fitting, plots
 from gan_jax.data import mixtures
 from gan_jax.losses import LOSSES
 from gan_jax.theory import divergences, optimal
@@ -61,18 +61,10 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
 def _train(key: jax.Array, data: Any, model: Any, loss: Any, quick: bool) -> Any:
     """Brings a discriminator to its optimum: its logits as a function, and its loss."""
     steps, batch = (1000, 256) if quick else (3000, 512)
-    gan = fitting.against(
-        model.transform,
-        networks.MLPDiscriminator((64, 64)),
-        loss,
-        fitting.decaying_adam(1e-2, steps),
-        latent_size=2,
+    logit, log = fitting.tell_apart(
+        key, data, model, loss, num_steps=steps, batch_size=batch
     )
-    state = training.init_state(gan, key, (1,))
-    state, log = fitting.train(
-        gan, state, data.sample, num_steps=steps, batch_size=batch
-    )
-    return partial(fitting.critic, gan, state), log["d_loss"][-steps // 5 :].mean()
+    return logit, log["d_loss"][-steps // 5 :].mean()
 
 
 def _discriminators(

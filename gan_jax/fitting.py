@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from gan_jax import training
+from gan_jax import networks, training
+from gan_jax.data.mixtures import Mixture
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.training import GAN, GANState, Metrics
 
@@ -119,6 +120,49 @@ def train(
     return jax.lax.scan(body, state, None, num_steps)
 
 
+def tell_apart(
+    key: Array,
+    data: Mixture,
+    model: Mixture,
+    loss: str | GANLoss,
+    *,
+    num_steps: int,
+    batch_size: int,
+    **attributes: Any,
+) -> tuple[Callable[[Array], Array], Metrics]:
+    """Brings a discriminator between two known distributions to its optimum.
+
+    A multilayer perceptron, two hidden layers of 64, and Adam from 1e-2 down to 0.
+
+    Args:
+      key: random key of weights and samples.
+      data: what is real.
+      model: what is generated, of the same dimension.
+      loss: name in `LOSSES`, or another.
+      num_steps: steps of the discriminator.
+      batch_size: real examples of each; as many fakes.
+      **attributes: more of `GAN`: penalty, penalty_weight...
+
+    Returns:
+      The trained logit, ``[batch, dimension] -> [batch]``, and each metric of training
+      as ``[num_steps]``.
+    """
+    dimension = data.means.shape[-1]
+    gan = against(
+        model.transform,
+        networks.MLPDiscriminator((64, 64)),
+        loss,
+        decaying_adam(1e-2, num_steps),
+        latent_size=1 + dimension,
+        **attributes,
+    )
+    state = training.init_state(gan, key, (dimension,))
+    state, metrics = train(
+        gan, state, data.sample, num_steps=num_steps, batch_size=batch_size
+    )
+    return partial(critic, gan, state), metrics
+
+
 def critic(gan: GAN, state: GANState, x: Array, labels: Array | None = None) -> Array:
     """Logits of the trained discriminator, ``[batch]`` for ``x`` ``[batch, ...]``."""
     context = () if labels is None else (labels,)
@@ -161,11 +205,6 @@ def minimise(
 def decaying_adam(rate: float | Array, num_steps: int) -> optax.GradientTransformation:
     """Adam whose learning rate falls to 0 along a cosine: to end AT an optimum."""
     return optax.adam(optax.cosine_decay_schedule(rate, num_steps), b1=0.5, b2=0.99)
-
-
-def slopes(function: Callable[[Array], Array], x: Array) -> Array:
-    """Derivative of a function of ``[batch, 1]`` at each point, ``[batch]``."""
-    return jax.vmap(jax.grad(lambda t: jnp.sum(function(t[None]))))(x)[..., 0]
 
 
 def stack(trees: Sequence[Any]) -> Any:
