@@ -23,7 +23,7 @@ from gan_jax.data import mixtures
 from gan_jax.evaluation import transport
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.penalties import one_sided_gradient_penalty
-from gan_jax.theory import divergences, fits, lipschitz
+from gan_jax.theory import divergences, generator, lipschitz
 
 flags.adopt_module_key_flags(theory)
 
@@ -89,7 +89,7 @@ def _integrals(key: jax.Array) -> list[claims.Claim]:
     """Closed forms against derivations that know nothing of them."""
 
     def by_quantiles(t: jax.Array, e: jax.Array) -> jax.Array:
-        z = fits.quantiles(20_000)
+        z = generator.quantiles(20_000)
         # The optimal logit, log model - log data, at the model's and at the data's.
         logits = [(x**2 - (x - t) ** 2) / (2 * e**2) for x in (t + e * z, e * z)]
         return jnp.log(2) - LOSSES["minimax"].discriminator(*logits) / 2

@@ -20,7 +20,7 @@ from scipy import stats
 from experiments import cli, theory
 from gan_jax import claims, fitting, networks, plots, training
 from gan_jax.data import mixtures
-from gan_jax.theory import fits
+from gan_jax.theory import generator
 
 flags.adopt_module_key_flags(theory)
 
@@ -49,7 +49,7 @@ def _data(half: float | jax.Array) -> mixtures.Mixture:
     return mixtures.on_a_line(jnp.stack([-half, half]), _WIDTH)
 
 
-def _log_data(half: float | jax.Array) -> fits.LogDensity:
+def _log_data(half: float | jax.Array) -> generator.LogDensity:
     return lambda x: _data(half).log_density(x[..., None])
 
 
@@ -60,8 +60,10 @@ def _identity(axes: Any, key: jax.Array) -> list[claims.Claim]:
     log_data = _log_data(1.0)
     found = []
     for name in _LOSSES:
-        loss = partial(fits.generator_loss, name, log_data, z=fits.quantiles(20_000))
-        exact = partial(fits.divergence, name, log_data, grid=_GRID)
+        loss = partial(
+            generator.generator_loss, name, log_data, z=generator.quantiles(20_000)
+        )
+        exact = partial(generator.divergence, name, log_data, grid=_GRID)
         (value, gradient), (closed, closed_gradient) = (
             jax.device_get(jax.jit(jax.vmap(jax.value_and_grad(function)))(models))
             for function in (loss, exact)
@@ -87,12 +89,12 @@ def _fit(
 
     def sampled(params: jax.Array, key: jax.Array) -> jax.Array:
         if name == "likelihood":
-            return -fits.log_model(params, data.sample(key, 512)[:, 0]).mean()
+            return -generator.log_model(params, data.sample(key, 512)[:, 0]).mean()
         z = jax.random.normal(key, (512,))
-        return fits.generator_loss(name, log_data, params, z)
+        return generator.generator_loss(name, log_data, params, z)
 
     def exact(params: jax.Array, _: jax.Array | None = None) -> jax.Array:
-        return fits.divergence(name, log_data, params, _GRID)
+        return generator.divergence(name, log_data, params, _GRID)
 
     run = partial(fitting.minimise, num_steps=steps, key=key)
     optimiser = fitting.decaying_adam(0.05, steps)
@@ -163,7 +165,7 @@ def _other(name: str, mean: float, deviation: float) -> list[claims.Claim]:
     if name not in opposite:
         return []
     other, bound = opposite[name]
-    measure = jax.jit(partial(fits.divergence, other, _log_data(_FAR), grid=_GRID))
+    measure = jax.jit(partial(generator.divergence, other, _log_data(_FAR), grid=_GRID))
     value = measure(np.array([mean, np.log(deviation)]))
     return [claims.at_least(f"{name}: the {other} divergence of its fit", bound, value)]
 
@@ -186,8 +188,8 @@ def _gans(
         )
         state = training.init_state(gan, key, (1,))
         affine = {"kernel": width[None, None], "bias": mean[None]}
-        generator = state.generator.replace(params={"Dense_0": affine})
-        state = state.replace(generator=generator)
+        started = state.generator.replace(params={"Dense_0": affine})
+        state = state.replace(generator=started)
         run = partial(fitting.train, gan, sample=data.sample, batch_size=256)
         end = run(state, num_steps=steps)[0].generator.params["Dense_0"]
         return end["bias"][0], jnp.abs(end["kernel"][0, 0])
@@ -208,7 +210,7 @@ def _gans(
         share = (np.abs(far) < 0.2).all(0).mean()
         what = f"{loss}, {count} trained GANs: share that ends {where}"
         found.append(claims.equal(what, 1, share, 0))
-        exact = partial(fits.divergence, loss, _log_data(_FAR), grid=_GRID)
+        exact = partial(generator.divergence, loss, _log_data(_FAR), grid=_GRID)
         reached = jax.jit(jax.vmap(exact))(np.stack([mean, np.log(width)], -1))
         what = f"{loss}, trained GANs: divergence, largest"
         found.append(claims.equal(what, least[loss], np.max(reached), 0.02))

@@ -13,7 +13,8 @@ from absl import flags
 from experiments import cli, tables
 from gan_jax import claims, plots, runs
 from gan_jax.claims import Claim
-from gan_jax.files import whole_file, write_text
+from gan_jax.errors import UserError
+from gan_jax.files import whole_file, write_text, writing
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the results. Default: runs/ and the experiment's name."
@@ -37,12 +38,13 @@ def main(name: str, measure: Measure) -> None:
     """
     cli.require_seed(_SEED)
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
-    runs.check_place(workdir)
+    _check_folder(workdir, name)
     started = time.perf_counter()
     found, figure = measure(_SEED.value, _QUICK.value)
     seconds = time.perf_counter() - started
     print(tables.as_text(claims.HEADER, [claims.row(claim) for claim in found]))
-    workdir.mkdir(parents=True, exist_ok=True)
+    with writing(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
     document = {
         "experiment": name,
         "seed": _SEED.value,
@@ -52,11 +54,28 @@ def main(name: str, measure: Measure) -> None:
         "versions": runs.versions(),
         "claims": claims.as_json(found),
     }
-    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
     with whole_file(workdir / f"{name}.png") as file:
         plots.save(file, figure)
+    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
     print(f"{seconds:.0f} s  {workdir / 'results.json'}  {workdir / f'{name}.png'}")
     wrong = [claim.quantity for claim in found if not claim.ok]
     for quantity in wrong:
         print(f"{name}: outside of its tolerance: {quantity}", file=sys.stderr)
     sys.exit(1 if wrong else 0)
+
+
+def _check_folder(workdir: pathlib.Path, name: str) -> None:
+    """Refuses, before anything is measured, a folder that holds something else.
+
+    Raises:
+      UserError: it cannot be written to, or there are other files in it.
+    """
+    runs.check_place(workdir)
+    expected = {"results.json", f"{name}.png"}
+    there = list(workdir.iterdir()) if workdir.exists() else []
+    for path in there:
+        if path.name not in expected or path.is_dir():
+            raise UserError(
+                f"--workdir={workdir} holds {path.name}, which is not of this"
+                " experiment: name an empty or a new folder"
+            )

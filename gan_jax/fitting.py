@@ -128,11 +128,12 @@ def tell_apart(
     *,
     num_steps: int,
     batch_size: int,
+    discriminator: nn.Module | None = None,
     **attributes: Any,
 ) -> tuple[Callable[[Array], Array], Metrics]:
     """Brings a discriminator between two known distributions to its optimum.
 
-    A multilayer perceptron, two hidden layers of 64, and Adam from 1e-2 down to 0.
+    Adam goes from 1e-2 down to 0.
 
     Args:
       key: random key of weights and samples.
@@ -141,6 +142,8 @@ def tell_apart(
       loss: name in `LOSSES`, or another.
       num_steps: steps of the discriminator.
       batch_size: real examples of each; as many fakes.
+      discriminator: Linen module; an `MLPDiscriminator` with two hidden layers of 64 by
+        default.
       **attributes: more of `GAN`: penalty, penalty_weight...
 
     Returns:
@@ -150,7 +153,7 @@ def tell_apart(
     dimension = data.means.shape[-1]
     gan = against(
         model.transform,
-        networks.MLPDiscriminator((64, 64)),
+        discriminator or networks.MLPDiscriminator((64, 64)),
         loss,
         decaying_adam(1e-2, num_steps),
         latent_size=1 + dimension,

@@ -8,6 +8,7 @@ argument: the generator sees them one-hot beside z, and the discriminator's logi
 https://arxiv.org/abs/1802.05637): one row of the last layer for each class.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -144,11 +145,13 @@ class MLPDiscriminator(nn.Module):
     Attributes:
       hidden: width of each hidden layer.
       num_classes: of the labels, None for an unconditional discriminator.
+      activation: after each hidden layer.
       dtype: as in `Generator`.
     """
 
     hidden: tuple[int, ...] = (128, 128)
     num_classes: int | None = None
+    activation: Callable[[Array], Array] = partial(nn.leaky_relu, negative_slope=0.1)
     dtype: jnp.dtype | None = None
 
     @nn.compact
@@ -158,7 +161,7 @@ class MLPDiscriminator(nn.Module):
         """``[batch, dimension]`` to logits ``[batch]``; ``train`` is not used."""
         del train
         for width in self.hidden:
-            x = nn.leaky_relu(nn.Dense(width, dtype=self.dtype)(x), 0.1)
+            x = self.activation(nn.Dense(width, dtype=self.dtype)(x))
         last = nn.Dense(self.num_classes or 1, dtype=self.dtype)
         return _logits(last(x), labels, self.num_classes)
 

@@ -225,7 +225,9 @@ def test_each_discriminator_is_minimised_by_its_optimal_logit(name):
             gradient = jax.grad(lambda h: loss(*at_grid(h)))(best)
             np.testing.assert_allclose(gradient, np.zeros(4), atol=1e-15)
         steps = np.random.default_rng(0).normal(size=(20, 4))
-        for step in steps - steps.mean(1, keepdims=True):
+        if name == "relativistic":  # a constant changes nothing
+            steps -= steps.mean(1, keepdims=True)
+        for step in steps:
             assert loss(*at_grid(best + 0.1 * step)) > loss(*at_grid(best)) + 1e-5
 
 

@@ -81,10 +81,38 @@ def repeat(mixture: Mixture, components: int) -> Mixture:
 
     Returns:
       The mixture, each component in equal parts.
+
+    Raises:
+      ValueError: it is no multiple.
     """
+    if components % mixture.weights.size:
+        raise ValueError(f"{components} is no multiple of {mixture.weights.size}")
     times = components // mixture.weights.size
     weights = jnp.repeat(mixture.weights / times, times)
     return Mixture(weights, *(jnp.repeat(a, times, axis=0) for a in mixture[1:]))
+
+
+def interpolated(data: Mixture, model: Mixture, share: Array) -> Mixture:
+    """The distribution of ``share * fake + (1 - share) * real``.
+
+    Args:
+      data: of the real point, ``[components]``.
+      model: of the fake one, ``[others]``, independent.
+      share: from 0 to 1, scalar.
+
+    Returns:
+      A mixture of ``components * others`` Gaussians.
+    """
+
+    def each(a: Array, b: Array) -> Array:
+        pairs = a[:, None] + b[None]
+        return pairs.reshape(-1, *a.shape[1:])
+
+    return Mixture(
+        (data.weights[:, None] * model.weights[None]).ravel(),
+        each((1 - share) * data.means, share * model.means),
+        jnp.sqrt(each(((1 - share) * data.scales) ** 2, (share * model.scales) ** 2)),
+    )
 
 
 def on_a_line(

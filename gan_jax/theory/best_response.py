@@ -35,6 +35,14 @@ def best_discriminator(fake: Array, real: Array) -> tuple[Array, Array]:
     return w, -w * (fake + real) / 2
 
 
+def best_value(fake: Array, real: Array) -> Array:
+    """``C = -tanh(|x - f| / 4)`` at the discriminator's best response.
+
+    Args and returns as in `best_discriminator`.
+    """
+    return -jnp.tanh(jnp.abs(real - fake) / 4)
+
+
 def best_generator(w: Array, low: Array, high: Array) -> Array:
     """The fake in ``[low, high]`` that maximises C: as far as the slope goes up."""
     return jnp.where(w > 0, high, low)

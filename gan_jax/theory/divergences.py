@@ -94,7 +94,21 @@ def total_variation(log_p: Array, log_q: Array, grid: Array) -> Array:
     return integral(jnp.abs(jnp.exp(log_p) - jnp.exp(log_q)), grid) / 2
 
 
+def mass_moved(log_p: Array, log_q: Array, grid: Array) -> Array:
+    """``|F_p - F_q|``: how much mass passes each point, ``[points]``. As in `kl`."""
+    difference = jnp.exp(log_p) - jnp.exp(log_q)
+    # Half of a point's mass lies below it.
+    return jnp.abs(jnp.cumsum(difference) - difference / 2) * _spacing(grid)
+
+
 def wasserstein(log_p: Array, log_q: Array, grid: Array) -> Array:
     """``W1(p, q) = int |F_p - F_q|``, on a line. Arguments as in `kl`."""
-    difference = jnp.cumsum(jnp.exp(log_p) - jnp.exp(log_q)) * _spacing(grid)
-    return integral(jnp.abs(difference), grid)
+    return integral(mass_moved(log_p, log_q, grid), grid)
+
+
+def planar_wasserstein(s0: Array, s1: Array) -> Array:
+    """``W1(N(0, s0^2 I), N(0, s1^2 I))`` in the plane: mass moves along the rays.
+
+    The difference of the mean radii, ``|s0 - s1| sqrt(pi / 2)``.
+    """
+    return jnp.abs(s0 - s1) * jnp.sqrt(jnp.pi / 2)

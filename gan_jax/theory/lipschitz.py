@@ -5,6 +5,9 @@ Kantorovich and Rubinstein. A gradient penalty lets the slope exceed 1, at a pri
 """
 
 import jax
+import jax.numpy as jnp
+
+from gan_jax.theory import divergences
 
 Array = jax.Array
 
@@ -26,13 +29,13 @@ def ascent_gap(distance: Array, rate: Array, steps: Array) -> Array:
     return rate * steps * distance**2
 
 
-def penalised_slope(wasserstein: Array, weight: Array) -> Array:
-    """Slope of the critic that is optimal under a gradient penalty.
+def uniform_slope(wasserstein: Array, weight: Array) -> Array:
+    """Slope of the best critic under a gradient penalty, among those of one slope.
 
     The optimal 1-Lipschitz critic has slope 1 wherever mass is moved. Made s times as
     steep it gains ``s W1 - weight (s - 1)^2``, which is largest for ``s = 1 + W1 / (2
-    weight)``: the penalty is a price, not a bound. Exact between two points, or where
-    every point of penalty is one that mass moves through.
+    weight)``: the penalty is a price, not a bound. Between two points no critic is
+    better; elsewhere one that is steeper where more mass passes is (`penalised_gap`).
 
     Args:
       wasserstein: W1 of data and model.
@@ -44,6 +47,36 @@ def penalised_slope(wasserstein: Array, weight: Array) -> Array:
     return 1 + wasserstein / (2 * weight)
 
 
-def penalised_gap(wasserstein: Array, weight: Array) -> Array:
-    """``W1 + W1^2 / (2 weight)``: what such a critic says the distance is."""
-    return wasserstein * penalised_slope(wasserstein, weight)
+def uniform_gap(wasserstein: Array, weight: Array) -> Array:
+    """``W1 + W1^2 / (2 weight)``: the gap of that critic, and the least of any.
+
+    Args and returns as in `uniform_slope`.
+    """
+    return wasserstein * uniform_slope(wasserstein, weight)
+
+
+def penalised_gap(
+    log_p: Array, log_q: Array, penalised: Array, grid: Array, weight: Array
+) -> Array:
+    """What the critic that is optimal under a gradient penalty says W1 is, on a line.
+
+    With ``D = |F_p - F_q|``, the mass that passes a point, and r the density of the
+    points of penalty, ``int s D - weight (s - 1)^2 r`` is largest for the slopes ``s =
+    1 + D / (2 weight r)``: the gap is ``W1 + int D^2 / r / (2 weight)``. By Cauchy and
+    Schwarz that is at least `uniform_gap`. It holds in the plane, too, where everything
+    is symmetric about a point, with the densities of the radius.
+
+    Args:
+      log_p: log density of the data, ``[points]``.
+      log_q: of the model, ``[points]``.
+      penalised: density r, ``[points]``.
+      grid: ``[points]``, evenly spaced.
+      weight: of the penalty; one-sided, or two-sided where it is not trapped.
+
+    Returns:
+      Scalar.
+    """
+    moved = divergences.mass_moved(log_p, log_q, grid)
+    # Where neither is, rounding is left of D and less of r.
+    price = jnp.where(penalised > 1e-9, moved**2 / jnp.maximum(penalised, 1e-9), 0)
+    return divergences.integral(moved + price / (2 * weight), grid)

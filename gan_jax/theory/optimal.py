@@ -37,7 +37,7 @@ OPTIMAL_LOGITS: dict[str, Callable[[Array, Array], Array]] = {
     "minimax": log_ratio,
     "nonsaturating": log_ratio,
     "kl": log_ratio,
-    "hinge": _sign,  # Lim & Ye 2017, theorem 1
+    "hinge": _sign,
     "least_squares": _probability,  # Mao et al. 2017, eq. 5, for targets 1 and 0
     "relativistic": log_ratio,
 }
@@ -105,6 +105,25 @@ GENERATOR_SLOPES: dict[str, Callable[[Array], Array]] = {
     "hinge": _minus_one,
     "least_squares": lambda h: h - 1,
 }
+
+
+def shifted_gradient(name: str, theta: Array, grid: Array) -> Array:
+    """``d L_G / d theta`` at D*, for data N(0, 1) and a model N(theta, 1).
+
+    There ``h = theta^2 / 2 - theta x``, and a fake that moves with theta sees ``dh /
+    dtheta = -theta``.
+
+    Args:
+      name: in `GENERATOR_SLOPES`.
+      theta: the model's mean, scalar.
+      grid: to integrate over, ``[points]``, evenly spaced.
+
+    Returns:
+      Scalar; of minimax it vanishes as theta grows.
+    """
+    h = theta**2 / 2 - theta * grid
+    q = jax.scipy.stats.norm.pdf(grid, theta)
+    return integral(-theta * q * GENERATOR_SLOPES[name](h), grid)
 
 
 def projection(data_means: Array, model_means: Array) -> tuple[Array, Array]:

@@ -56,6 +56,25 @@ def test_sets_that_cannot_be_paired_are_refused(shapes, words):
         transport.wasserstein(*map(np.zeros, shapes))
 
 
+def test_between_two_points_the_best_critic_is_a_line():
+    places = np.sort(np.append(RNG.uniform(0, 3, 30), [0, 3]))
+    gain = np.zeros(32)
+    gain[0], gain[-1] = 1, -1
+    values = transport.best_critic(places[:, None], gain, 2.0)
+    np.testing.assert_allclose(np.diff(values) / np.diff(places), -2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.0, -1.0, np.inf, np.nan])
+def test_a_slope_that_is_no_bound_is_refused(slope):
+    with pytest.raises(UserError, match="is no bound"):
+        transport.largest_gap([[0.0]], [[1.0]], slope)
+
+
+def test_gains_that_favour_every_critic_are_refused():
+    with pytest.raises(UserError, match="add up to 0"):
+        transport.best_critic([[0.0], [1.0]], [1.0, 0.0])
+
+
 def test_too_many_points_for_the_dual_are_refused():
     with pytest.raises(UserError, match="202 points are too many"):
         transport.largest_gap(*np.zeros((2, 101, 1)))

@@ -87,8 +87,14 @@ def test_claims_that_hold_end_in_status_0(tmp_path):
 def test_a_mistake_is_one_line_before_anything_is_measured(name, tmp_path):
     main = importlib.import_module(f"experiments.{name}").main
     (tmp_path / "file").write_text("")
+    for folder in ("run/config.json", f"figure/{name}.png/a"):
+        (tmp_path / folder).parent.mkdir(parents=True)
+        (tmp_path / folder).write_text("")
+    before = set(tmp_path.rglob("*"))
     for arguments, words in (
         ([f"--workdir={tmp_path / 'file'}"], "is a file: name a folder"),
+        ([f"--workdir={tmp_path / 'run'}"], "holds config.json, which is not"),
+        ([f"--workdir={tmp_path / 'figure'}"], f"holds {name}.png, which is not"),
         (["--seed=-1"], "--seed=-1 must be in"),
         (["--steps=3"], "steps"),
         (["extra"], "unexpected argument 'extra'"),
@@ -97,7 +103,7 @@ def test_a_mistake_is_one_line_before_anything_is_measured(name, tmp_path):
         assert result["status"] == 2
         assert len(result["stderr"].splitlines()) == 1
         assert words in result["stderr"]
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,6 +43,20 @@ def test_least_loss_is_the_mean_loss_of_samples_at_the_optimal_logit(name):
     np.testing.assert_allclose(mean, least, atol=0.006)  # four deviations at most
 
 
+@pytest.mark.parametrize("name", optimal.GENERATOR_SLOPES)
+def test_the_gradient_of_a_shifted_model_is_that_of_its_samples(name):
+    from gan_jax.losses import LOSSES
+
+    theta, z = 1.5, jnp.asarray(np.random.default_rng(0).normal(size=400_000), "f4")
+
+    def loss(moved):
+        h = theta**2 / 2 - theta * (moved + z)
+        return LOSSES[name].generator(h, h)
+
+    closed = optimal.shifted_gradient(name, theta, GRID)
+    np.testing.assert_allclose(jax.grad(loss)(theta), closed, atol=0.02)
+
+
 def test_projection_is_the_log_ratio_of_the_gaussians():
     rng = np.random.default_rng(0)
     mu, nu, phi = rng.normal(size=(3, 5, 4))

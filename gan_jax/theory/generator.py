@@ -1,4 +1,4 @@
-"""Fitting a Gaussian to data that are none: what each divergence asks for.
+"""What a generator minimises at the optimal discriminator, for a Gaussian model.
 
 A model is ``params = [mean, log deviation]`` of a Gaussian on a line; its sample of a
 standard normal z is ``mean + deviation z``. The data are a function, their log density.
