@@ -72,3 +72,25 @@ def test_parameters_are_swept_by_vmap():
 
     means = jnp.array([-1.0, 0.0, 3.0])
     np.testing.assert_allclose(jax.vmap(at)(means), means, atol=0.06)
+
+
+def test_an_interpolated_mixture_is_that_of_interpolated_samples():
+    data, model = LINE, mixtures.on_a_line([3], [0.2])
+    keys = jax.random.split(jax.random.key(0))
+    share = 0.3
+    x = share * model.sample(keys[0], 20_000) + (1 - share) * data.sample(
+        keys[1], 20_000
+    )
+    between = mixtures.interpolated(data, model, share)
+    weights, means, scales = map(np.asarray, between)
+
+    def cdf(t):
+        each = stats.norm.cdf(np.asarray(t)[:, None], means[:, 0], scales)
+        return each @ weights
+
+    assert stats.kstest(np.asarray(x)[:, 0], cdf).pvalue > 1e-3
+
+
+def test_a_mixture_is_repeated_in_whole_parts_only():
+    with pytest.raises(ValueError, match="8 is no multiple of 3"):
+        mixtures.repeat(mixtures.ring(3), 8)
