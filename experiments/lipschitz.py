@@ -47,8 +47,8 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
         "no constraint: gap",
         "slope at most K: gap",
         "gradient penalty: gap / W1",
+        "critics of N(0, 1/4), N(0, 4)",
     )
-    titles += ("critics of N(0, 1/4), N(0, 4)",)
     figure, axes = plots.subplots(titles, columns=4)
     keys = jax.random.split(jax.random.key(seed), 4)
     found = _unconstrained(axes[0], keys[0])

@@ -52,9 +52,10 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
         ),
         columns=4,
     )
+    keys = jax.random.split(jax.random.key(seed))
     found = _slopes(axes[3])
-    found += _discriminators(axes[:3], axes[4:7], seed, quick)
-    found += _gradients(axes[7], seed, quick)
+    found += _discriminators(axes[:3], axes[4:7], keys[0], quick)
+    found += _gradients(axes[7], keys[1], quick)
     return found, figure
 
 
@@ -68,11 +69,11 @@ def _train(key: jax.Array, data: Any, model: Any, loss: Any, quick: bool) -> Any
 
 
 def _discriminators(
-    densities: Any, logits: Any, seed: int, quick: bool
+    densities: Any, logits: Any, key: jax.Array, quick: bool
 ) -> list[claims.Claim]:
     mixed = [[mixtures.on_a_line(*m) for m in pair] for pair in _PAIRS.values()]
     data, models = (fitting.stack(sides) for sides in zip(*mixed, strict=True))
-    keys = jax.random.split(jax.random.key(seed), len(_PAIRS))
+    keys = jax.random.split(key, len(_PAIRS))
     losses = tuple(_DISCRIMINATORS)
 
     def train(index: jax.Array, key: jax.Array, p: Any, q: Any) -> Any:
@@ -162,7 +163,7 @@ def _slopes(axes: Any) -> list[claims.Claim]:
     return found
 
 
-def _gradients(axes: Any, seed: int, quick: bool) -> list[claims.Claim]:
+def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     """Data N(0, 1), model N(theta, 1): through a trained discriminator, and D*."""
     thetas = jnp.array([1.0, 4.0]) if quick else jnp.linspace(0.5, 6, 12)
 
@@ -178,7 +179,7 @@ def _gradients(axes: Any, seed: int, quick: bool) -> list[claims.Claim]:
 
         return jnp.stack([jax.grad(loss)(theta, name) for name in _GENERATORS])
 
-    keys = jax.random.split(jax.random.key(seed + 1), len(thetas))
+    keys = jax.random.split(key, len(thetas))
     measured, thetas = jax.device_get((jax.jit(jax.vmap(train))(keys, thetas), thetas))
     fine = np.linspace(0.05, 6, 120)
     found = []

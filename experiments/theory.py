@@ -14,7 +14,7 @@ from experiments import cli, tables
 from gan_jax import claims, plots, runs
 from gan_jax.claims import Claim
 from gan_jax.errors import UserError
-from gan_jax.files import whole_file, write_text, writing
+from gan_jax.files import PART, whole_file, write_text, writing
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the results. Default: runs/ and the experiment's name."
@@ -72,9 +72,10 @@ def _check_folder(workdir: pathlib.Path, name: str) -> None:
     """
     runs.check_place(workdir)
     expected = {"results.json", f"{name}.png"}
-    there = list(workdir.iterdir()) if workdir.exists() else []
+    there = workdir.iterdir() if workdir.exists() else ()
     for path in there:
-        if path.name not in expected or path.is_dir():
+        abandoned = path.name.endswith(PART)  # by a process that was killed
+        if path.is_dir() or not (path.name in expected or abandoned):
             raise UserError(
                 f"--workdir={workdir} holds {path.name}, which is not of this"
                 " experiment: name an empty or a new folder"

@@ -1,8 +1,9 @@
-"""Calls an entry point many times in one process, so that JAX is imported once.
+"""Calls entry points many times in one process, so that JAX is imported once.
 
-    python -m tests.experiments.calls experiments.train < argument_lists.json
+    python -m tests.experiments.calls < calls.json
 
-Prints a JSON list: for each list of arguments, exit status and standard error.
+``calls.json`` maps the name of a module to lists of arguments; printed is the same
+with, for each list, exit status and standard error.
 """
 
 import contextlib
@@ -34,9 +35,12 @@ def call(main, name, arguments):
 
 
 if __name__ == "__main__":
-    name = sys.argv[1]
-    main = importlib.import_module(name).main
+    calls = json.load(sys.stdin)
+    mains = {name: importlib.import_module(name).main for name in calls}
     app.define_help_flags()
-    flags.FLAGS([name])
-    results = [call(main, name, arguments) for arguments in json.load(sys.stdin)]
+    flags.FLAGS(["calls"])
+    results = {
+        name: [call(mains[name], name, arguments) for arguments in lists]
+        for name, lists in calls.items()
+    }
     json.dump(results, sys.stdout)

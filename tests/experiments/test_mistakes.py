@@ -268,15 +268,15 @@ def call(module, cases, folder):
     }
     arguments = [[a.format(folder) for a in case[0]] for case in cases.values()]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.experiments.calls", module],
-        input=json.dumps(arguments),
+        [sys.executable, "-m", "tests.experiments.calls"],
+        input=json.dumps({module: arguments}),
         capture_output=True,
         text=True,
         env=environment,
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip(cases, json.loads(done.stdout), strict=True))
+    return dict(zip(cases, json.loads(done.stdout)[module], strict=True))
 
 
 def entries(folder):

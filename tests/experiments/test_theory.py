@@ -1,18 +1,16 @@
 """The experiments of the theory: their claims hold, and one that does not is told."""
 
-import importlib
 import json
+import os
+import pathlib
+import subprocess
 import sys
 
 import jax
 import pytest
-from absl import flags
 from PIL import Image
 
-from experiments import theory
-from gan_jax import claims, plots
-from tests.experiments.calls import call
-
+ROOT = pathlib.Path(__file__).parents[2]
 NAMES = (
     "best_response",
     "divergences",
@@ -21,95 +19,104 @@ NAMES = (
     "optimal_discriminator",
     "projection",
 )
+MISTAKES = {
+    "file": (["--workdir={0}/file"], "is a file: name a folder"),
+    "another run": (["--workdir={0}/run"], "holds config.json, which is not"),
+    "a folder for a figure": (["--workdir={0}/figure"], ".png, which is not"),
+    "seed": (["--workdir={0}/new", "--seed=-1"], "--seed=-1 must be in"),
+    "flag": (["--workdir={0}/new", "--steps=3"], "steps"),
+    "argument": (["--workdir={0}/new", "extra"], "unexpected argument 'extra'"),
+}
 
 
-@pytest.fixture(autouse=True)
-def as_its_user_runs_it(monkeypatch):
-    """The command line is the test's, and JAX as the entry points have it."""
-    monkeypatch.setattr(sys, "argv", ["theory.py"])
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS(["theory.py"])
-    with jax.numpy_rank_promotion("allow"):
-        yield
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("theory")
+    (root / "file").write_text("")
+    for name in ("run/config.json", *(f"figure/{name}.png/a" for name in NAMES)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("")
+    return root
 
 
-def run(main, name, folder, *arguments):
-    """Exit status, output and errors of an entry point."""
-    return call(main, f"experiments.{name}", [f"--workdir={folder}", *arguments])
+@pytest.fixture(scope="module")
+def results(folder):
+    """Every call of this file, in one process; what the mistakes left."""
+    mistakes = [[a.format(folder) for a in case[0]] for case in MISTAKES.values()]
+    before = set(folder.rglob("*"))
+    found = call({f"experiments.{name}": mistakes for name in NAMES})
+    left = set(folder.rglob("*")) - before
+    calls = {
+        f"experiments.{name}": [["--quick", f"--workdir={folder / name}"]]
+        for name in NAMES
+    }
+    calls["tests.experiments.one_claim"] = [
+        [f"--workdir={folder / 'wrong'}", "--seed=0"],
+        [f"--workdir={folder / 'right'}", "--seed=5"],
+    ]
+    return {"mistakes": found, "left": left, "runs": call(calls)}
+
+
+def call(calls):
+    """Exit status and errors of each call."""
+    cache = jax.config.jax_compilation_cache_dir
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.experiments.calls"],
+        input=json.dumps(calls),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_claim_of_a_quick_run_holds_and_is_saved(name, tmp_path, capsys):
-    main = importlib.import_module(f"experiments.{name}").main
-    result = run(main, name, tmp_path / "out", "--quick")
-    assert result["status"] == 0, result["stderr"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        f"{name}.png",
-        "results.json",
-    ]
-    document = json.loads((tmp_path / "out" / "results.json").read_text())
+def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, results):
+    (result,) = results["runs"][f"experiments.{name}"]
+    assert result == {"status": 0, "stderr": ""}
+    files = sorted(path.name for path in (folder / name).iterdir())
+    assert files == [f"{name}.png", "results.json"]
+    document = json.loads((folder / name / "results.json").read_text())
     assert document["experiment"] == name
     assert len(document["claims"]) >= 5
-    assert all(claim["ok"] for claim in document["claims"])
-    # No claim is empty: each has a tolerance, or is a bound.
     for claim in document["claims"]:
+        assert claim["ok"]
+        # No claim is empty: each has a tolerance, or is a bound.
         assert claim["relation"] in ("=", "<=", ">=")
         assert (claim["tolerance"] is None) is (claim["relation"] != "=")
-    with Image.open(tmp_path / "out" / f"{name}.png") as picture:
+    with Image.open(folder / name / f"{name}.png") as picture:
         assert picture.size[0] > 1000
 
 
-def one_claim(claim):
-    def measure(seed, quick):
-        figure, _ = plots.subplots(("nothing",))
-        return [claims.equal("seed", seed, seed, 0), claim], figure
-
-    return lambda: theory.main("one_claim", measure)
-
-
-def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(tmp_path):
-    main = one_claim(claims.equal("the wrong one", 1, 2, 0.5))
-    result = run(main, "one_claim", tmp_path, "--seed=5")
-    assert result["status"] == 1
-    assert result["stderr"] == "one_claim: outside of its tolerance: the wrong one\n"
-    # What was measured is saved nonetheless.
-    found = json.loads((tmp_path / "results.json").read_text())
-    assert [claim["ok"] for claim in found["claims"]] == [True, False]
-    assert found["seed"] == found["claims"][0]["measured"] == 5
-
-
-def test_claims_that_hold_end_in_status_0(tmp_path):
-    main = one_claim(claims.at_least("the right one", 1, 2))
-    assert run(main, "one_claim", tmp_path) == {"status": 0, "stderr": ""}
+def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(folder, results):
+    wrong, right = results["runs"]["tests.experiments.one_claim"]
+    line = "one_claim: outside of its tolerance: the seed is not 0\n"
+    assert wrong == {"status": 1, "stderr": line}
+    assert right == {"status": 0, "stderr": ""}
+    # What was measured is saved in both.
+    for run, seed, ok in (("wrong", 0, [True, False]), ("right", 5, [True, True])):
+        found = json.loads((folder / run / "results.json").read_text())
+        assert [claim["ok"] for claim in found["claims"]] == ok
+        assert found["seed"] == found["claims"][0]["measured"] == seed
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_mistake_is_one_line_before_anything_is_measured(name, tmp_path):
-    main = importlib.import_module(f"experiments.{name}").main
-    (tmp_path / "file").write_text("")
-    for folder in ("run/config.json", f"figure/{name}.png/a"):
-        (tmp_path / folder).parent.mkdir(parents=True)
-        (tmp_path / folder).write_text("")
-    before = set(tmp_path.rglob("*"))
-    for arguments, words in (
-        ([f"--workdir={tmp_path / 'file'}"], "is a file: name a folder"),
-        ([f"--workdir={tmp_path / 'run'}"], "holds config.json, which is not"),
-        ([f"--workdir={tmp_path / 'figure'}"], f"holds {name}.png, which is not"),
-        (["--seed=-1"], "--seed=-1 must be in"),
-        (["--steps=3"], "steps"),
-        (["extra"], "unexpected argument 'extra'"),
-    ):
-        result = run(main, name, tmp_path / "new", *arguments)
+def test_a_mistake_is_one_line_before_anything_is_measured(name, results):
+    found = results["mistakes"][f"experiments.{name}"]
+    for result, (_, words) in zip(found, MISTAKES.values(), strict=True):
         assert result["status"] == 2
         assert len(result["stderr"].splitlines()) == 1
         assert words in result["stderr"]
-    assert set(tmp_path.rglob("*")) == before
+
+
+def test_mistakes_leave_nothing_behind(results):
+    assert results["left"] == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_has_a_page_with_its_figure(name):
-    root = theory.__file__.rpartition("/experiments/")[0]
-    with open(f"{root}/docs/{name}.md") as page:
-        text = page.read()
+    text = (ROOT / "docs" / f"{name}.md").read_text()
     assert f"python -m experiments.{name}" in text
     assert f"]({name}.png)" in text

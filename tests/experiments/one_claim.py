@@ -1,0 +1,15 @@
+"""An experiment whose second claim holds for seeds from 1 on."""
+
+from functools import partial
+
+from experiments import theory
+from gan_jax import claims, plots
+
+
+def measure(seed, quick):
+    figure, _ = plots.subplots(("nothing",))
+    second = claims.at_least("the seed is not 0", 1, seed)
+    return [claims.equal("the seed", seed, seed, 0), second], figure
+
+
+main = partial(theory.main, "one_claim", measure)
