@@ -76,7 +76,8 @@ case "$command" in
     cd "$root"
     # Two processes: half of the suite's time is compilation, on one core each. A file
     # goes to one of them, so that what its tests share is made once.
-    run "$python" -m pytest --numprocesses 2 --dist loadscope "$@"
+    run "$python" -m pytest --numprocesses 2 --dist loadscope \
+      --no-loadscope-reorder "$@"
     ;;
   -h | --help | help)
     usage

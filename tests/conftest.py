@@ -1,5 +1,6 @@
 """Eight simulated CPU devices, strict rank promotion, compiled programs kept."""
 
+import gc
 import os
 import pathlib
 
@@ -14,6 +15,9 @@ _cache = os.environ.get("GAN_JAX_TEST_CACHE") or str(
 )
 jax.config.update("jax_compilation_cache_dir", _cache)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+# Traced programs are a great many objects that live long: look at them less often.
+gc.set_threshold(200_000, 50, 100)
 
 # Files whose tests start processes one after another: begun first, so that no worker is
 # left with one of them when the others have nothing more to do.
