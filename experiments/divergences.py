@@ -78,10 +78,10 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
     functions += (*_GRADIENTS.values(), _WIDER_KL["forward KL"])
     fine = np.linspace(0.01, 2.2, 220, dtype=np.float32)
     for panel, function in zip(axes, functions, strict=True):
+        curve = jax.jit(jax.vmap(function, (0, None)))
         for i, e in enumerate(_WIDTHS):
-            curve = jax.jit(jax.vmap(function, (0, None)))(fine, e)
             label = f"e = {e:g}" if panel is axes[0] else None
-            panel.plot(fine, curve, f"C{i}", label=label)
+            panel.plot(fine, curve(fine, e), f"C{i}", label=label)
         panel.set(xlabel="distance t")
     for panel, limits in ((0, (0.02, 500)), (4, (0.02, 500)), (5, (0.1, 500))):
         axes[panel].set(yscale="log", ylim=limits)

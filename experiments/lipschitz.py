@@ -203,7 +203,7 @@ def _penalised(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     fine = np.geomspace(1, 100, 31, dtype=np.float32)
     weights = fine[::15]  # 1, 10, 100
     share = 0.06 if quick else 0.03
-    keys = jax.random.split(key, 3)
+    keys = jax.random.split(key)
     found = []
     for place, components in (("line", 2), ("plane", 8)):
         pairs = {name: pair for name, pair in _PAIRS.items() if place in name}
