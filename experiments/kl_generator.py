@@ -5,7 +5,7 @@
 At D* the kl loss is the reverse divergence KL(p_theta, p_data), value and gradient.
 Maximum likelihood, and what a VAE bounds, is the forward one. A Gaussian fitted to two
 modes covers both under the forward divergence and seeks one under the reverse, by the
-closed forms, by samples at D*, and by a GAN that is trained (docs/kl_generator.md).
+closed forms and by samples at D*; `gaussian_gans` trains them (docs/kl_generator.md).
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ from absl import flags
 from scipy import stats
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots, training
+from gan_jax import claims, fitting, plots
 from gan_jax.data import mixtures
 from gan_jax.theory import generator
 
@@ -33,14 +33,12 @@ _STYLES = {"kl": "C2-", "nonsaturating": "C1--", "likelihood": "C3-", "minimax":
 
 
 def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
-    """Checks the identity, fits Gaussians to two modes, and trains GANs on them."""
+    """Checks the identity, and fits Gaussians to two modes."""
     titles = ("KL(model, data) at D*", "best Gaussians", "mean of the best Gaussian")
-    figure, axes = plots.subplots((*titles, "GANs, trained"), columns=4)
-    keys = jax.random.split(jax.random.key(seed), 3)
+    figure, axes = plots.subplots(titles)
+    keys = jax.random.split(jax.random.key(seed))
     found = _identity(axes[0], keys[0])
-    of_fits, least = _fits(axes[1], axes[2], keys[1], quick)
-    of_gans = _gans(axes[3], keys[2], quick, least)
-    return [*found, *of_fits, *of_gans], figure
+    return found + _fits(*axes[1:], keys[1], quick), figure
 
 
 def _data(half: float | jax.Array) -> mixtures.Mixture:
@@ -122,18 +120,14 @@ def _best(name: str, key: jax.Array, halves: jax.Array, quick: bool) -> Any:
     return [better(*fit) for fit in each(keys, halves, jnp.stack([wide, narrow]))]
 
 
-def _fits(
-    axes: Any, means: Any, key: jax.Array, quick: bool
-) -> tuple[list[claims.Claim], dict[str, float]]:
-    """Claims, and the least of each divergence where the modes are far apart."""
+def _fits(axes: Any, means: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     halves = np.append(np.linspace(0.25, 3, 4 if quick else 12), _FAR)
     halves = halves.astype(np.float32)
     axes.fill_between(_GRID, np.exp(jax.jit(_log_data(_FAR))(_GRID)), alpha=0.3)
-    found, least = [], {}
+    found = []
     for name, style in _STYLES.items():
         best = jax.jit(partial(_best, name, quick=quick))
         exact, (mean, deviation, reached) = jax.device_get(best(key, halves))
-        least[name] = exact[2][-1]
         what = f"{name}: divergence of the fit by samples - the least, largest"
         found.append(claims.equal(what, 0, np.abs(reached - exact[2]).max(), 0.01))
         if name == "likelihood":
@@ -157,7 +151,7 @@ def _fits(
         means.plot(halves[:-1], np.abs(mean[:-1]), ".", color=style[:2])
     axes.set(xlim=(-5, 5), xlabel="x")
     means.set(xlabel="half the distance between the modes")
-    return found, least
+    return found
 
 
 def _other(name: str, mean: float, deviation: float) -> list[claims.Claim]:
@@ -176,58 +170,6 @@ def _other(name: str, mean: float, deviation: float) -> list[claims.Claim]:
     )
     what = f"{name}: the {other} divergence of its fit, which is not the least"
     return [claims.close(what, exact, measured, 0.02)]
-
-
-def _gans(
-    axes: Any, key: jax.Array, quick: bool, least: dict[str, float]
-) -> list[claims.Claim]:
-    """GANs whose generator is a Gaussian, and whose discriminator is a network."""
-    steps = 1500 if quick else 3000
-    data = _data(_FAR)
-
-    def train(key: jax.Array, mean: jax.Array, width: jax.Array, index: Any) -> Any:
-        gan = training.GAN(
-            fitting.one_of(_LOSSES, index),
-            networks.MLPGenerator(1, ()),
-            networks.MLPDiscriminator((64, 64)),
-            fitting.decaying_adam(3e-3, steps),  # slower than its discriminator
-            fitting.decaying_adam(1e-2, steps),
-            latent_size=1,
-        )
-        state = training.init_state(gan, key, (1,))
-        affine = {"kernel": width[None, None], "bias": mean[None]}
-        started = state.generator.replace(params={"Dense_0": affine})
-        state = state.replace(generator=started)
-        run = partial(fitting.train, gan, sample=data.sample, batch_size=256)
-        end = run(state, num_steps=steps)[0].generator.params["Dense_0"]
-        return end["bias"][0], jnp.abs(end["kernel"][0, 0])
-
-    # The same starts for every loss: narrow ones to either side, and wide between.
-    means = np.array([-1.6, -1.0, 1.0, 1.6, -0.5, -0.2, 0.2, 0.5], np.float32)
-    widths = np.array([0.8] * 4 + [2.5] * 4, np.float32)
-    each = jax.vmap(jax.vmap(train, (0, 0, 0, None)), (None, None, None, 0))
-    keys = jax.random.split(key, len(means))
-    ends = jax.device_get(jax.jit(each)(keys, means, widths, np.arange(3)))
-    found = []
-    for loss, mean, width, marker in zip(_LOSSES, *ends, "o<>", strict=True):
-        exact = partial(generator.divergence, loss, _log_data(_FAR), grid=_GRID)
-        reached = jax.jit(jax.vmap(exact))(np.stack([mean, np.log(width)], -1))
-        best = np.argmin(reached)
-        what = f"{loss}, the best of {len(means)} trained GANs: divergence"
-        found.append(claims.equal(what, least[loss], reached[best], 0.01))
-        place = 0.0 if loss == "minimax" else _FAR
-        what = f"{loss}, the best of {len(means)} trained GANs: |mean|"
-        found.append(claims.equal(what, place, abs(mean[best]), 0.1))
-        far = np.abs([np.abs(mean) - _FAR, width - _WIDTH]).max(0)
-        share = (far < 0.2)[widths < 1].mean()
-        what = f"{loss}: share of 4 narrow starts that end at a mode"
-        claim = claims.equal(what, 1, share, 0)
-        found.append(claims.at_most(what, 0.5, share) if loss == "minimax" else claim)
-        axes.plot(mean, width, marker, color=_STYLES[loss][:2], label=loss)
-    axes.plot(means, widths, "k+", label="starts")
-    axes.plot([-_FAR, _FAR], [_WIDTH, _WIDTH], "kx", label="modes")
-    axes.set(xlabel="mean", ylabel="deviation")
-    return found
 
 
 main = partial(theory.main, "kl_generator", measure)

@@ -68,44 +68,54 @@ def _train(key: jax.Array, data: Any, model: Any, loss: Any, quick: bool) -> Any
     return logit, log["d_loss"][-steps // 5 :].mean()
 
 
-def _discriminators(
-    densities: Any, logits: Any, key: jax.Array, quick: bool
-) -> list[claims.Claim]:
+def _sweep(key: jax.Array, quick: bool) -> Any:
+    """Every loss against every pair, at once.
+
+    Returns:
+      Log densities of data and of model on the grid, ``[pairs, points]`` each; logits
+      ``[losses, pairs, points]``, and losses at the end ``[losses, pairs]``.
+    """
     mixed = [[mixtures.on_a_line(*m) for m in pair] for pair in _PAIRS.values()]
-    data, models = (fitting.stack(sides) for sides in zip(*mixed, strict=True))
-    keys = jax.random.split(key, len(_PAIRS))
+    sides = [fitting.stack(side) for side in zip(*mixed, strict=True)]
     losses = tuple(_DISCRIMINATORS)
 
     def train(index: jax.Array, key: jax.Array, p: Any, q: Any) -> Any:
         logit, least = _train(key, p, q, fitting.one_of(losses, index), quick)
         return logit(_GRID[:, None]), least
 
-    def sweep(*pairs: Any) -> Any:
+    @jax.jit
+    def sweep(keys: jax.Array, *sides: Any) -> Any:
         each = jax.vmap(jax.vmap(train, (None, 0, 0, 0)), (0, None, None, None))
-        return each(jnp.arange(len(losses)), *pairs)
+        trained = each(jnp.arange(len(losses)), keys, *sides)
+        on_grid = jax.vmap(lambda mixture: mixture.log_density(_GRID[:, None]))
+        return *map(on_grid, sides), *trained
 
-    trained, least = jax.device_get(jax.jit(sweep)(keys, data, models))
-    log_density = jax.vmap(lambda mixture: mixture.log_density(_GRID[:, None]))
-    p, q = (jax.jit(log_density)(side) for side in (data, models))
-    for axes, *curves in zip(
-        densities, *jax.device_get((p, q)), trained[0], strict=True
-    ):
+    return jax.device_get(sweep(jax.random.split(key, len(_PAIRS)), *sides))
+
+
+def _discriminators(
+    densities: Any, logits: Any, key: jax.Array, quick: bool
+) -> list[claims.Claim]:
+    p, q, trained, least = _sweep(key, quick)
+    for axes, *curves in zip(densities, p, q, trained[0], strict=True):
         _draw_densities(axes, *curves)
     found = []
-    for i, loss in enumerate(losses):
+    for i, (loss, seen) in enumerate(_DISCRIMINATORS.items()):
         known = jax.jit(jax.vmap(partial(_known, loss)))(p, q, trained[i])
         for j, (pair, error, off, closed, logit) in enumerate(
             zip(_PAIRS, *jax.device_get(known), strict=True)
         ):
-            if _DISCRIMINATORS[loss] is jax.nn.sigmoid:
-                what = f"{loss}, {pair}: RMS error of the logit"
-                found.append(claims.equal(what, 0, off, 0.15 if quick else 0.1))
+            what = f"{loss}, {pair}:"
             # The hinge's optimum is a step, which no network is.
             bound = 0.3 if loss == "hinge" else 0.04 if quick else 0.02
-            found.append(claims.equal(f"{loss}, {pair}: RMS error", 0, error, bound))
             share = 0.1 if quick else 0.02
-            what = f"{loss}, {pair}: loss"
-            found.append(claims.close(what, closed, least[i, j], share))
+            found += [
+                claims.equal(f"{what} RMS error", 0, error, bound),
+                claims.close(f"{what} loss", closed, least[i, j], share),
+            ]
+            if seen is jax.nn.sigmoid:
+                of_logit = f"{what} RMS error of the logit"
+                found.append(claims.equal(of_logit, 0, off, 0.15 if quick else 0.1))
             logits[j].plot(_GRID, trained[i, j], label=loss)
             if loss != "relativistic":
                 logits[j].plot(_GRID, logit, **plots.THEORY)

@@ -173,6 +173,30 @@ def critic(gan: GAN, state: GANState, x: Array, labels: Array | None = None) -> 
     return gan.discriminator.apply(variables, x, *context, train=False)
 
 
+def gap(
+    logit: Callable[[Array], Array],
+    key: Array,
+    data: Mixture,
+    model: Mixture,
+    count: int = 100_000,
+) -> Array:
+    """``E logit(real) - E logit(fake)`` of new samples: what a critic says W1 is.
+
+    Args:
+      logit: ``[batch, dimension] -> [batch]``.
+      key: random key.
+      data: what is real.
+      model: what is generated.
+      count: samples of each.
+
+    Returns:
+      Scalar.
+    """
+    keys = jax.random.split(key)
+    real, fake = data.sample(keys[0], count), model.sample(keys[1], count)
+    return logit(real).mean() - logit(fake).mean()
+
+
 def minimise(
     objective: Callable[[Any, Array], Array],
     params: Any,

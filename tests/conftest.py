@@ -5,6 +5,7 @@ import os
 import pathlib
 
 import jax
+import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -26,3 +27,10 @@ _LONGEST = ("torture", "processes", "theory", "quality", "signals")
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in _LONGEST)
+
+
+@pytest.fixture(scope="session")
+def evaluation_cache(tmp_path_factory):
+    """Where quick evaluations keep their classifier: one for all the workers."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"

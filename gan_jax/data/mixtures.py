@@ -4,6 +4,7 @@ A `Mixture` is a pytree of its parameters, so that ``vmap`` can sweep them; a sa
 is a function of standard normals, so that a GAN's latents can be turned into one.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -62,6 +63,22 @@ class Mixture(NamedTuple):
         shape = (count, 1 + self.means.shape[-1])
         return self.transform(jax.random.normal(key, shape, self.means.dtype))
 
+    def radial_log_density(self, radius: Array) -> Array:
+        """Log density of the distance from 0, for Gaussians about 0 in the plane.
+
+        Args:
+          radius: positive, ``[...]``.
+
+        Returns:
+          ``[...]``, in nats.
+        """
+        scales = self.scales.reshape(-1, *[1] * radius.ndim)
+        weights = self.weights.reshape(scales.shape)
+        rayleigh = jnp.log(radius)[None] - 2 * jnp.log(scales)
+        return jax.nn.logsumexp(
+            rayleigh - radius[None] ** 2 / (2 * scales**2), axis=0, b=weights
+        )
+
     def mean(self) -> Array:
         """``[dimension]``."""
         return self.weights @ self.means
@@ -113,6 +130,26 @@ def interpolated(data: Mixture, model: Mixture, share: Array) -> Mixture:
         each((1 - share) * data.means, share * model.means),
         jnp.sqrt(each(((1 - share) * data.scales) ** 2, (share * model.scales) ** 2)),
     )
+
+
+def penalised_density(
+    data: Mixture, model: Mixture, log_density: Callable[[Mixture], Array]
+) -> Array:
+    """Density of the points of a gradient penalty, anywhere between real and fake.
+
+    Args:
+      data: of the real point.
+      model: of the fake one, independent.
+      log_density: of a mixture on a grid, ``mixture -> [points]``.
+
+    Returns:
+      ``[points]``: the mean over shares of `interpolated`, evenly from 0 to 1.
+    """
+
+    def given(share: Array) -> Array:
+        return jnp.exp(log_density(interpolated(data, model, share)))
+
+    return jax.lax.map(given, (jnp.arange(200) + 0.5) / 200).mean(0)
 
 
 def on_a_line(

@@ -91,6 +91,35 @@ def test_an_interpolated_mixture_is_that_of_interpolated_samples():
     assert stats.kstest(np.asarray(x)[:, 0], cdf).pvalue > 1e-3
 
 
+def test_points_of_penalty_have_the_penalised_density():
+    data, model = LINE, mixtures.on_a_line([3], [0.2])
+    keys = jax.random.split(jax.random.key(0), 3)
+    share = jax.random.uniform(keys[2], (20_000, 1))
+    x = share * model.sample(keys[0], 20_000) + (1 - share) * data.sample(
+        keys[1], 20_000
+    )
+    grid = np.linspace(-8, 9, 2001)
+    density = mixtures.penalised_density(
+        data, model, lambda mixture: mixture.log_density(jnp.asarray(grid)[:, None])
+    )
+    masses = np.cumsum(density) * (grid[1] - grid[0])
+    np.testing.assert_allclose(masses[-1], 1, atol=1e-4)
+    cdf = lambda t: np.interp(t, grid, masses)  # noqa: E731
+    assert stats.kstest(np.asarray(x)[:, 0], cdf).pvalue > 1e-3
+
+
+def test_the_radial_density_is_that_of_distances():
+    plane = mixtures.Mixture(
+        jnp.array([0.3, 0.7]), jnp.zeros((2, 2)), jnp.array([0.5, 2.0])
+    )
+    distances = np.linalg.norm(plane.sample(jax.random.key(0), 20_000), axis=1)
+    grid = np.linspace(1e-3, 15, 4001)
+    density = np.exp(plane.radial_log_density(jnp.asarray(grid)))
+    masses = np.cumsum(density) * (grid[1] - grid[0])
+    cdf = lambda t: np.interp(t, grid, masses)  # noqa: E731
+    assert stats.kstest(distances, cdf).pvalue > 1e-3
+
+
 def test_a_mixture_is_repeated_in_whole_parts_only():
     with pytest.raises(ValueError, match="8 is no multiple of 3"):
         mixtures.repeat(mixtures.ring(3), 8)

@@ -16,9 +16,9 @@ COUNT = 200
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
+def reference(evaluation_cache):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAN_JAX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GAN_JAX_CACHE_DIR", str(evaluation_cache))
         yield report.load_reference("garments", quick=True, say=lambda line: None)
 
 

@@ -15,7 +15,7 @@ PROGRAMS = ["peer", "published"] if TORCH else ["published"]
 
 
 @pytest.fixture(scope="module")
-def call(tmp_path_factory):
+def call(tmp_path_factory, evaluation_cache):
     """Runs the experiment in one folder, again and again."""
     folder = tmp_path_factory.mktemp("quality")
 
@@ -30,7 +30,7 @@ def call(tmp_path_factory):
             "--num_samples=60",
             f"--workdir={folder / 'work'}",
             f"--markdown={folder / 'table.md'}",
-            GAN_JAX_CACHE_DIR=str(folder / "cache"),
+            GAN_JAX_CACHE_DIR=str(evaluation_cache),
         )
         assert done.returncode == 0, done.stderr
         return folder, done
@@ -97,13 +97,15 @@ def test_the_peers_samples_are_those_of_its_seed(tmp_path):
     assert not np.array_equal(outputs[0].images, outputs[2].images)
 
 
-def test_the_calibration_measures_every_damage_at_growing_levels(tmp_path):
+def test_the_calibration_measures_every_damage_at_growing_levels(
+    tmp_path, evaluation_cache
+):
     done = python(
         "-m",
         "experiments.calibration",
         "--quick",
         f"--workdir={tmp_path / 'work'}",
-        GAN_JAX_CACHE_DIR=str(tmp_path / "cache"),
+        GAN_JAX_CACHE_DIR=str(evaluation_cache),
     )
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "work" / "results.json").read_text())
