@@ -1,11 +1,11 @@
-"""What every experiment of the theory shares: flags, table, figure, exit status."""
+"""What every experiment on a claim shares: flags, tables, figure, exit status."""
 
 import json
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 from absl import flags
@@ -24,7 +24,24 @@ _QUICK = flags.DEFINE_boolean(
     "quick", False, "Fewer steps and wider tolerances: seconds, for tests."
 )
 
-Measure = Callable[[int, bool], tuple[Sequence[Claim], Any]]
+
+class Findings(NamedTuple):
+    """What an experiment has measured.
+
+    Attributes:
+      claims: of the theory, beside what came out.
+      figure: of matplotlib.
+      tables: text to print before that of the claims.
+      details: more for results.json; can be written as JSON.
+    """
+
+    claims: Sequence[Claim]
+    figure: Any
+    tables: Sequence[str] = ()
+    details: Mapping[str, Any] = {}
+
+
+Measure = Callable[[int, bool], tuple[Any, ...]]
 
 
 def main(name: str, measure: Measure) -> None:
@@ -34,14 +51,16 @@ def main(name: str, measure: Measure) -> None:
 
     Args:
       name: of the experiment, its folder and its figure.
-      measure: ``(seed, quick) -> (claims, matplotlib figure)``.
+      measure: ``(seed, quick) -> Findings``, or a tuple of its first attributes.
     """
     cli.require_seed(_SEED)
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
     _check_folder(workdir, name)
     started = time.perf_counter()
-    found, figure = measure(_SEED.value, _QUICK.value)
+    found, figure, shown, details = Findings(*measure(_SEED.value, _QUICK.value))
     seconds = time.perf_counter() - started
+    for table in shown:
+        print(table, end="\n\n")
     print(tables.as_text(claims.HEADER, [claims.row(claim) for claim in found]))
     with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
@@ -53,6 +72,7 @@ def main(name: str, measure: Measure) -> None:
         "device": jax.devices()[0].device_kind,
         "versions": runs.versions(),
         "claims": claims.as_json(found),
+        **details,
     }
     with whole_file(workdir / f"{name}.png") as file:
         plots.save(file, figure)

@@ -161,20 +161,87 @@ def subplots(titles: Sequence[str], *, columns: int | None = None) -> tuple[Any,
     Returns:
       The matplotlib figure, and one axes for each title.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = columns or max(len(titles), 1)
     rows = max(-(-len(titles) // columns), 1)
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, grid = _figure(rows, columns, width=4.2, height=3.2)
+    grid = grid.ravel()
     for axes in grid[len(titles) :]:
         axes.set_axis_off()
     for axes, title in zip(grid, titles, strict=False):
         axes.set_title(title)
         axes.grid(alpha=0.3)
     return figure, list(grid[: len(titles)])
+
+
+def mosaic(rows: Sequence[str], columns: Sequence[str]) -> tuple[Any, Any]:
+    """A figure of small square panels without scales, in the style of the house.
+
+    Args:
+      rows: names, on the left.
+      columns: titles, above the first row.
+
+    Returns:
+      The matplotlib figure, and its axes, ``[rows][columns]``.
+    """
+    figure, grid = _figure(len(rows), len(columns), width=1.5, height=1.5)
+    for axes in grid.ravel():
+        axes.set(xticks=[], yticks=[])
+    for axes, title in zip(grid[0], columns, strict=True):
+        axes.set_title(title, fontsize="small")
+    for axes, name in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel(name, fontsize="small")
+    return figure, grid
+
+
+_BINS = 150
+
+
+def draw_density(axes: Any, points: np.ndarray, extent: float) -> None:
+    """Draws the density of points in the plane, by a binned kernel estimate.
+
+    The kernel is a Gaussian with a deviation of a hundredth of the square's side.
+
+    Args:
+      axes: panel of a figure.
+      points: ``[n, 2]``; those outside are not seen.
+      extent: the square goes from ``-extent`` to ``extent``.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    edges = np.linspace(-extent, extent, _BINS + 1)
+    counts, _, _ = np.histogram2d(*np.asarray(points).T, bins=(edges, edges))
+    smooth = gaussian_filter(counts, _BINS / 100)
+    sides = (-extent, extent, -extent, extent)
+    # The root shows a mode with few samples beside one with many.
+    axes.imshow(np.sqrt(smooth.T), origin="lower", extent=sides, cmap="magma_r")
+
+
+def draw_surface(
+    axes: Any, values: np.ndarray, extent: float, points: np.ndarray
+) -> None:
+    """Draws contours of a function over a square, and points on it.
+
+    Args:
+      axes: panel of a figure.
+      values: of the function, ``[n, n]``, the first index along y.
+      extent: the square goes from ``-extent`` to ``extent``.
+      points: ``[m, 2]``.
+    """
+    line = np.linspace(-extent, extent, len(values))
+    axes.contourf(line, line, values, 20, cmap="viridis", alpha=0.6)
+    axes.contour(line, line, values, 20, colors="k", linewidths=0.3)
+    axes.plot(*np.asarray(points).T, ".", color="tab:red", ms=1)
+    axes.set(xlim=(-extent, extent), ylim=(-extent, extent))
+
+
+def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Any, Any]:
+    """A figure that no window knows of, and its axes, ``[rows, columns]``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def save(path: pathlib.Path | BinaryIO, figure: Any) -> None:

@@ -7,6 +7,10 @@ import pathlib
 import jax
 import pytest
 
+# Half of the suite's time is compilation: let LLVM optimise less, here and in the
+# processes that tests start. CI runs the numerical tests with XLA's own level as well.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians: pure samplers with exact log densities.
+"""Mixtures of Gaussians, the toy data of GANs: pure samplers with exact log densities.
 
 A `Mixture` is a pytree of its parameters, so that ``vmap`` can sweep them; a sample
 is a function of standard normals, so that a GAN's latents can be turned into one.
@@ -179,3 +179,41 @@ def ring(modes: int = 8, radius: float = 2.0, scale: float = 0.02) -> Mixture:
     angles = 2 * jnp.pi * jnp.arange(modes) / modes
     means = radius * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=-1)
     return Mixture(jnp.full(modes, 1 / modes), means, jnp.full(modes, scale))
+
+
+def grid(side: int = 5, spacing: float = 2.0, scale: float = 0.05) -> Mixture:
+    """Gaussians on a square lattice about 0, ``side**2`` of them.
+
+    Source: Dumoulin et al. 2017; PacGAN (Lin et al. 2018), section 4.1,
+    https://arxiv.org/abs/1712.04086
+    """
+    line = spacing * (jnp.arange(side) - (side - 1) / 2)
+    means = jnp.stack(jnp.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+    return Mixture(jnp.full(side**2, 1 / side**2), means, jnp.full(side**2, scale))
+
+
+def swiss_roll(scale: float = 1 / 30, components: int = 1000) -> Mixture:
+    """A spiral in the plane, thickened by Gaussian noise.
+
+    The point of the curve is ``t (cos t, sin t) / 7.5``, t uniform from 1.5 pi to 4.5
+    pi. It is written as Gaussians so close together, half a deviation at most by
+    default, that the density is that of the whole curve to the accuracy of float32.
+
+    Args:
+      scale: deviation of the noise.
+      components: Gaussians along the curve.
+
+    Source: scikit-learn's ``make_swiss_roll`` with noise 0.25, its first and third
+    coordinate over 7.5, as in Gulrajani et al. 2017, section 2,
+    https://arxiv.org/abs/1704.00028
+    """
+    t = 1.5 * jnp.pi * (1 + 2 * (jnp.arange(components) + 0.5) / components)
+    means = t[:, None] * jnp.stack([jnp.cos(t), jnp.sin(t)], axis=-1) / 7.5
+    return Mixture(
+        jnp.full(components, 1 / components), means, jnp.full(components, scale)
+    )
+
+
+def with_noise(mixture: Mixture, scale: float | Array) -> Mixture:
+    """The distribution of a sample with Gaussian noise of deviation ``scale`` added."""
+    return mixture._replace(scales=jnp.hypot(mixture.scales, scale))

@@ -59,6 +59,54 @@ def test_every_mode_of_the_ring_is_drawn_equally_often():
     np.testing.assert_allclose((distance**2).mean(), 2 * 0.02**2, rtol=0.03)
 
 
+def test_the_grid_is_a_lattice_about_zero():
+    grid = mixtures.grid(side=5, spacing=2.0, scale=0.05)
+    expected = {
+        (float(x), float(y)) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)
+    }
+    assert {(float(x), float(y)) for x, y in grid.means} == expected
+    np.testing.assert_allclose(grid.weights.sum(), 1, rtol=1e-6)
+    # Its own variance: (5^2 - 1) / 12 spacings squared, and that of a mode.
+    np.testing.assert_allclose(grid.variance(), 2 * 4 + 0.05**2, rtol=1e-5)
+
+
+def test_the_swiss_roll_has_the_density_of_a_thick_curve():
+    roll = mixtures.swiss_roll()
+    finer = mixtures.swiss_roll(components=5000)
+    x = np.asarray(finer.sample(jax.random.key(0), 300))
+    measured = roll.log_density(jnp.asarray(x))
+    # By integration along the curve in float64.
+    t = np.linspace(1.5 * np.pi, 4.5 * np.pi, 20_001)
+    curve = t[:, None] * np.stack([np.cos(t), np.sin(t)], -1) / 7.5
+    squares = ((x[:, None] - curve) ** 2).sum(-1)
+    scale = 1 / 30
+    along = np.exp(-squares / (2 * scale**2)) / (2 * np.pi * scale**2)
+    expected = np.log(np.trapezoid(along, dx=1 / 20_000, axis=1))
+    np.testing.assert_allclose(measured, expected, atol=0.01)
+
+
+def test_the_swiss_roll_is_scikit_learns():
+    # t (cos t, sin t) from 1.5 pi (0, -1) outwards, one and a half turns.
+    roll = mixtures.swiss_roll(scale=1e-4)
+    radius = np.linalg.norm(np.asarray(roll.means), axis=1) * 7.5
+    np.testing.assert_allclose(radius[[0, -1]], [1.5 * np.pi, 4.5 * np.pi], atol=0.01)
+    np.testing.assert_allclose(roll.means[0], [0, -1.5 * np.pi / 7.5], atol=0.01)
+    assert (np.diff(radius) > 0).all()
+
+
+def test_noise_added_to_samples_is_noise_added_to_the_mixture():
+    noisy = mixtures.with_noise(LINE, 1.0)
+    keys = jax.random.split(jax.random.key(0))
+    x = LINE.sample(keys[0], 20_000)[:, 0] + jax.random.normal(keys[1], (20_000,))
+    cdf = lambda t: (  # noqa: E731
+        0.3 * stats.norm(-2, np.hypot(0.5, 1)).cdf(t)
+        + 0.7 * stats.norm(1, np.hypot(1.5, 1)).cdf(t)
+    )
+    assert stats.kstest(np.asarray(x), cdf).pvalue > 1e-3
+    y = np.asarray(noisy.sample(keys[0], 20_000))[:, 0]
+    assert stats.kstest(y, cdf).pvalue > 1e-3
+
+
 def test_a_repeated_mixture_is_the_same_distribution():
     x = jnp.linspace(-4, 4, 30)[:, None]
     repeated = mixtures.repeat(LINE, 6)
