@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, check_name
 from gan_jax.files import cache_folder
 from gan_jax.signals import Interrupted
 
@@ -98,6 +98,22 @@ def require_positive(flag: flags.FlagHolder) -> None:
     """
     if flag.value is not None and flag.value < 1:
         raise UserError(f"--{flag.name}={flag.value} must be at least 1")
+
+
+def require_losses(flag: flags.FlagHolder) -> None:
+    """Refuses a list without a name, or with one that is no loss.
+
+    Raises:
+      UserError: the same, with the name that was perhaps meant.
+    """
+    from gan_jax.losses import LOSSES
+
+    if not any(flag.value):
+        raise UserError(
+            f"--{flag.name} is empty: name some, as nonsaturating,wasserstein_gp"
+        )
+    for name in flag.value:
+        check_name("loss", name, LOSSES)
 
 
 def require_writable(flag: flags.FlagHolder) -> None:

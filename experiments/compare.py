@@ -1,0 +1,189 @@
+"""The race between losses: quality against steps and against seconds, over seeds.
+
+    python -m experiments.compare
+    python -m experiments.compare --losses=hinge,wasserstein_gp --seeds=5
+
+Trains every loss for one epoch, all of its seeds in one program, and measures each
+GAN's FCD to the test split on the way. Draws mean and band, and the samples of the
+first seed beside one another, and prints a table with the best first (docs/compare.md).
+"""
+
+import statistics
+import time
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from experiments import cli, tables, theory
+from gan_jax import claims, many, plots, recipes, sampling, training
+from gan_jax.evaluation import frechet, report
+from gan_jax.evaluation.classifier import classify
+
+flags.adopt_module_key_flags(theory)
+
+_LOSSES = flags.DEFINE_list(
+    "losses", ["nonsaturating", "wasserstein", "wasserstein_gp"], "Losses, by name."
+)
+_SEEDS = flags.DEFINE_integer(
+    "seeds", 3, "How many GANs of each loss: --seed and the next ones."
+)
+_EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the data.")
+_RECIPE = flags.DEFINE_string(
+    "recipe", "published", "Table of the recipes: published or tuned."
+)
+_DATASET = flags.DEFINE_string("dataset", "auto", "Data set, as in experiments.train.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of the data set, as in experiments.train."
+)
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 5000, "Samples for each FCD.")
+
+_SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)  # of training: measured
+_SHOWN = 64  # samples of each loss in the figure
+
+
+class Race(NamedTuple):
+    """How the GANs of a loss went.
+
+    Attributes:
+      steps: generator steps at which they were measured, ``[points]``.
+      seconds: of training until then, for one of the GANs, ``[points]``.
+      fcd: to the test split, ``[points, seeds]``.
+      images: of the first seed at the end, uint8 ``[samples, 28, 28, 1]``.
+    """
+
+    steps: np.ndarray
+    seconds: np.ndarray
+    fcd: np.ndarray
+    images: np.ndarray
+
+
+def measure(seed: int, quick: bool) -> theory.Findings:
+    """Trains and measures every loss; the best comes first in the table."""
+    for flag in (_SEEDS, _EPOCHS):
+        cli.require_positive(flag)
+    cli.require_losses(_LOSSES)
+    report.check_count(_NUM_SAMPLES.value)
+    names = tuple(dict.fromkeys(_LOSSES.value))
+    wanted = {name: recipes.recipe(name, _RECIPE.value) for name in names}
+    reference = report.load_reference(
+        "garments" if quick else _DATASET.value, data_dir=_DATA_DIR.value, quick=quick
+    )
+    races = {
+        name: _race(recipe, reference, seed, quick) for name, recipe in wanted.items()
+    }
+    ranks = sorted(races, key=lambda name: races[name].fcd[-1].mean())
+    titles = ("FCD by generator steps", "FCD by seconds of training a GAN")
+    samples = [f"{name}: seed {seed}" for name in ranks]
+    figure, axes = plots.subplots(
+        (*titles, *samples), columns=max(2, min(4, len(names)))
+    )
+    for name in ranks:
+        _draw(axes[:2], name, races[name])
+    for panel, name in zip(axes[2:], ranks, strict=True):
+        panel.imshow(plots.image_grid(races[name].images, 16), cmap="gray")
+        panel.set_axis_off()
+    header = ("loss", "FCD", "untrained", "generator steps", "seconds", "seeds")
+    rows = [_row(name, races[name]) for name in ranks]
+    about = f"{reference.training_split.name}, {_RECIPE.value} recipes"
+    table = f"{about}\n{tables.as_text(header, rows)}"
+    details = {
+        "dataset": reference.training_split.name,
+        "recipe": _RECIPE.value,
+        "races": {
+            name: {
+                "steps": race.steps.tolist(),
+                "seconds": race.seconds.tolist(),
+                "fcd": race.fcd.tolist(),
+            }
+            for name, race in races.items()
+        },
+    }
+    return theory.Findings(_claims(races, quick), figure, [table], details)
+
+
+def _race(
+    recipe: recipes.Recipe, reference: report.Reference, seed: int, quick: bool
+) -> Race:
+    """Trains a GAN for each seed, and measures all of them on the way."""
+    gan, split = recipes.make_gan(recipe), reference.training_split
+    examples = jax.device_put(training.Examples(split.images, split.labels))
+    size = len(split.images)
+    per_epoch = training.steps_per_epoch(gan, size, recipe.batch_size)
+    total = 20 if quick else _EPOCHS.value * per_epoch
+    count = 2 if quick else _SEEDS.value
+    keys = jax.vmap(jax.random.key)(seed + jnp.arange(count))
+    states = many.initialise(gan, keys, split.images.shape[1:])
+    train_steps = many.compile_train_steps(
+        gan, states, examples, batch_size=recipe.batch_size, capacity=per_epoch
+    )
+    real = frechet.moments(reference.features)
+
+    def measured() -> tuple[list[float], np.ndarray]:
+        fcd, first = [], None
+        for i in range(count):
+            state = many.pick(states, i)
+            images = sampling.draw(gan, state, _NUM_SAMPLES.value, seed=seed + i).images
+            fake = frechet.moments(classify(reference.classifier, images)[0])
+            fcd.append(frechet.frechet_distance_of_moments(fake, real))
+            first = images[:_SHOWN] if i == 0 else first
+        return fcd, first
+
+    step, seconds, points = 0, 0.0, []
+    for stop in sorted({round(share * total) for share in _SHARES}):
+        while step < stop:
+            epoch, taken = divmod(step, per_epoch)
+            chunk = min(stop - step, per_epoch - taken)
+            order = many.orders(states, epoch, num_examples=size)
+            started = time.perf_counter()
+            states, _ = train_steps(states, examples, order, chunk)
+            jax.block_until_ready(states)
+            seconds += (time.perf_counter() - started) / count
+            step += chunk
+        fcd, images = measured()
+        points.append((step, seconds, fcd))
+        print(f"{recipe.loss}  step {step}  FCD {statistics.mean(fcd):.1f}", flush=True)
+    return Race(*map(np.array, zip(*points, strict=True)), images)
+
+
+def _draw(axes: Any, name: str, race: Race) -> None:
+    mean, spread = race.fcd.mean(1), race.fcd.std(1)
+    for panel, x in zip(axes, (race.steps, race.seconds), strict=True):
+        panel.semilogy(x, mean, ".-", label=name)
+        panel.fill_between(x, mean - spread, mean + spread, alpha=0.2)
+
+
+def _row(name: str, race: Race) -> list[str]:
+    return [
+        name,
+        f"{race.fcd[-1].mean():.1f} ± {race.fcd[-1].std():.1f}",
+        f"{race.fcd[0].mean():.0f}",
+        f"{race.steps[-1]}",
+        f"{race.seconds[-1]:.1f}",
+        f"{race.fcd.shape[1]}",
+    ]
+
+
+def _claims(races: dict[str, Race], quick: bool) -> list[claims.Claim]:
+    """Of the losses that took part."""
+    last = {name: race.fcd[-1].mean() for name, race in races.items()}
+    found = [
+        claims.at_most(
+            f"{name}: FCD / FCD untrained", 1, fcd / races[name].fcd[0].mean()
+        )
+        for name, fcd in last.items()
+    ]
+    if not quick and {"wasserstein", "wasserstein_gp"} <= last.keys():
+        what = "wasserstein_gp / wasserstein: FCD"
+        ratio = last["wasserstein_gp"] / last["wasserstein"]
+        found.append(claims.at_most(what, 0.5, ratio))
+    return found
+
+
+main = partial(theory.main, "compare", measure)
+
+if __name__ == "__main__":
+    cli.run(main)

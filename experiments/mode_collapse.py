@@ -1,0 +1,197 @@
+"""Which losses find all modes: Gaussians on a ring and on a grid, many seeds at once.
+
+    python -m experiments.mode_collapse
+
+Trains every loss with the same networks and steps on eight Gaussians on a ring and on
+25 on a grid, all seeds of a loss in one program. Prints modes covered, the share of
+high-quality samples and the exact Wasserstein distance, and draws the densities of the
+first seed over training (docs/mode_collapse.md).
+"""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import cli, tables, theory
+from gan_jax import claims, fitting, networks, plots, recipes, training
+from gan_jax.data import mixtures
+from gan_jax.evaluation import transport
+from gan_jax.evaluation.modes import modes
+from gan_jax.losses import LOSSES
+
+flags.adopt_module_key_flags(theory)
+
+_LOSSES = flags.DEFINE_list("losses", list(LOSSES), "Which losses, by name.")
+_SEEDS = flags.DEFINE_integer("seeds", 10, "How many GANs of each loss, at once.")
+
+_DATA = {"ring": mixtures.ring(), "grid": mixtures.grid(spacing=1.0)}
+_BATCH, _LATENT, _HIDDEN = 64, 256, (128, 128)
+_RATE = 3e-3  # of Adam, at the start; it goes down to 0 along a cosine
+_RECIPES: dict[str, dict[str, Any]] = {
+    "wasserstein_gp": {"penalty_weight": 0.3, "critic_steps": 2},
+    "wasserstein": {"generator_lr": 5e-4, "discriminator_lr": 5e-4},  # RMSProp
+}
+_PARTS = 10  # of training, which is looked at after some of them
+_SHOWN = (1, 2, 5, 10)
+_SAMPLES, _PAIRED = 2500, 500  # for modes, as in PacGAN; for the exact distance
+_EXTENT = 3.0
+# Modes in PacGAN (Lin et al. 2018), tables 1 and 2: other networks and more steps.
+_PUBLISHED = (
+    ("GAN, published", "6.3", "", "", "17.3", "", ""),
+    ("PacGAN2, published", "7.9", "", "", "", "", ""),
+    ("PacGAN4, published", "", "", "", "24.8", "", ""),
+)
+_HEADER = ("loss", *(f"{d}: {what}" for d in _DATA for what in ("modes", "good", "W1")))
+
+
+def measure(seed: int, quick: bool) -> theory.Findings:
+    """Trains every loss on both data sets, and measures every seed."""
+    losses, seeds, steps = _LOSSES.value, _SEEDS.value, 5000
+    cli.require_positive(_SEEDS)
+    cli.require_losses(_LOSSES)
+    if quick:
+        losses, seeds, steps = ["nonsaturating", "wasserstein_gp"], 3, 1500
+    shown = [steps * part // _PARTS for part in _SHOWN]
+    columns = [f"{name}, {when}" for name in _DATA for when in (*shown, "data")]
+    figure, grid = plots.mosaic(losses, columns)
+    keys = jax.random.split(jax.random.key(seed), seeds + 1)
+    real = {name: _draw(keys[0], mixture) for name, mixture in _DATA.items()}
+    rows, found = [], {}
+    for loss, panels in zip(losses, grid, strict=True):
+        drawn = _train(_gan(loss, steps), keys[1:], steps // _PARTS)
+        found[loss] = {
+            name: _values(drawn[name][-1], mixture, real[name])
+            for name, mixture in _DATA.items()
+        }
+        rows.append([loss, *_cells(found[loss])])
+        first = [samples[0] for name in _DATA for samples in (*drawn[name], real[name])]
+        for axes, samples in zip(panels, first, strict=True):
+            plots.draw_density(axes, samples, _EXTENT)
+    perfect = {name: _values(real[name][1:], _DATA[name], real[name]) for name in _DATA}
+    rows.append(["other samples of the data", *_cells(perfect)])
+    table = tables.as_text(_HEADER, [*rows, *_PUBLISHED])
+    lists = jax.tree.map(np.ndarray.tolist, found)
+    return theory.Findings(_claims(found, quick), figure, [table], {"runs": lists})
+
+
+def _gan(loss: str, steps: int) -> training.GAN:
+    """The published recipe, but for what this data needs."""
+    recipe = recipes.recipe(
+        loss, batch_size=_BATCH, latent_size=_LATENT, **_RECIPES.get(loss, {})
+    )
+    gan = recipes.make_gan(
+        recipe,
+        generator=networks.MLPGenerator(2, _HIDDEN),
+        discriminator=networks.MLPDiscriminator(_HIDDEN),
+    )
+    if recipe.optimiser != "adam":
+        return gan
+    critic_steps = steps * recipe.critic_steps
+    return dataclasses.replace(
+        gan,
+        generator_optimiser=fitting.decaying_adam(_RATE, steps),
+        discriminator_optimiser=fitting.decaying_adam(_RATE, critic_steps),
+    )
+
+
+def _train(
+    gan: training.GAN, keys: jax.Array, steps: int
+) -> dict[str, list[np.ndarray]]:
+    """A GAN for each key, on each data set, ``_PARTS`` times some steps.
+
+    Returns:
+      Data set -> samples of all seeds, ``[seeds, samples, 2]``, after `_SHOWN` parts.
+    """
+
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, None))
+    def part(state: training.GANState, data: mixtures.Mixture) -> training.GANState:
+        run = partial(fitting.train, gan, num_steps=steps, batch_size=_BATCH)
+        return run(state, data.sample)[0]
+
+    @jax.jit
+    @jax.vmap
+    def generate(state: training.GANState) -> jax.Array:
+        key = jax.random.fold_in(state.key, 2**32 - 2)  # a branch of its own
+        z = jax.random.normal(key, (_SAMPLES, gan.latent_size))
+        return training.generate(gan, state, z)
+
+    start = jax.jit(jax.vmap(lambda key: training.init_state(gan, key, (2,))))(keys)
+    drawn = {}
+    for name, mixture in _DATA.items():
+        states, drawn[name] = start, []
+        for done in range(1, _PARTS + 1):
+            # As many components in both: one program.
+            states = part(states, mixtures.repeat(mixture, 200))
+            if done in _SHOWN:
+                drawn[name].append(jax.device_get(generate(states)))
+    return drawn
+
+
+def _draw(key: jax.Array, mixture: mixtures.Mixture) -> np.ndarray:
+    """Two independent sets of samples of the data."""
+    sample = partial(mixture.sample, count=_SAMPLES)
+    return jax.device_get(jax.vmap(sample)(jax.random.split(key)))
+
+
+def _values(
+    samples: np.ndarray, mixture: mixtures.Mixture, real: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Of ``samples`` ``[seeds, samples, 2]``: each value as ``[seeds]``."""
+    found = jax.jit(jax.vmap(partial(modes, mixture=mixture)))(samples)
+    return {
+        "modes": np.asarray(found.covered),
+        "high_quality": np.asarray(found.high_quality),
+        "wasserstein": np.array(
+            [transport.wasserstein(x[:_PAIRED], real[0, :_PAIRED]) for x in samples]
+        ),
+    }
+
+
+def _cells(of: dict[str, dict[str, np.ndarray]]) -> list[str]:
+    """Mean and standard deviation over seeds, under `_HEADER`."""
+    digits = {"modes": 1, "high_quality": 2, "wasserstein": 3}
+    return [
+        f"{of[name][value].mean():.{n}f} ± {of[name][value].std():.{n}f}"
+        for name in _DATA
+        for value, n in digits.items()
+    ]
+
+
+def _claims(
+    found: dict[str, dict[str, dict[str, np.ndarray]]], quick: bool
+) -> list[claims.Claim]:
+    """Of the losses that were trained, means over seeds."""
+
+    def mean(name: str, loss: str, value: str) -> float:
+        return found[loss][name][value].mean()
+
+    result = []
+    if "wasserstein_gp" in found:
+        ring, grid = (mean(name, "wasserstein_gp", "modes") for name in _DATA)
+        claim = claims.at_least("ring, wasserstein_gp: modes", 7, ring)
+        if not quick:
+            claim = claims.equal("ring, wasserstein_gp: modes", 8, ring, 0)
+        result = [claim, claims.at_least("grid, wasserstein_gp: modes", 24, grid)]
+    for loss in ("minimax", "nonsaturating"):
+        if loss not in found:
+            continue
+        what = f"ring, {loss}: modes; it collapses"
+        result.append(claims.at_most(what, 5, mean("ring", loss, "modes")))
+        if "wasserstein_gp" in found:
+            what = f"ring, {loss}: W1 / wasserstein_gp's"
+            values = (
+                mean("ring", name, "wasserstein") for name in (loss, "wasserstein_gp")
+            )
+            result.append(claims.at_least(what, 1.5, np.divide(*values)))
+    return result
+
+
+main = partial(theory.main, "mode_collapse", measure)
+
+if __name__ == "__main__":
+    cli.run(main)
