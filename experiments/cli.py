@@ -100,6 +100,16 @@ def require_positive(flag: flags.FlagHolder) -> None:
         raise UserError(f"--{flag.name}={flag.value} must be at least 1")
 
 
+def quick_value(flag: flags.FlagHolder, value: Any) -> Any:
+    """What a quick run takes for a flag: ``value``, unless the user has given it."""
+    return flag.value if given(flag) else value
+
+
+def given(flag: flags.FlagHolder) -> bool:
+    """Whether the user has given a flag; its default else."""
+    return bool(flags.FLAGS[flag.name].present)
+
+
 def require_losses(flag: flags.FlagHolder) -> None:
     """Refuses a list without a name, or with one that is no loss.
 

@@ -72,7 +72,7 @@ def main(name: str, measure: Measure) -> None:
         "device": jax.devices()[0].device_kind,
         "versions": runs.versions(),
         "claims": claims.as_json(found),
-        **details,
+        **jax.tree.map(claims.plain, dict(details)),
     }
     with whole_file(workdir / f"{name}.png") as file:
         plots.save(file, figure)

@@ -72,12 +72,14 @@ def row(claim: Claim) -> list[str]:
 def as_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """For results.json; a value that is not finite is a word, as JSON has none."""
 
-    def plain(value: Any) -> Any:
-        finite = not isinstance(value, float) or math.isfinite(value)
-        return value if finite else str(value)
-
     return [
         {name: plain(value) for name, value in dataclasses.asdict(claim).items()}
         | {"ok": claim.ok}
         for claim in claims
     ]
+
+
+def plain(value: Any) -> Any:
+    """A number as JSON can hold it: one that is not finite is a word."""
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return value if finite else str(value)

@@ -129,10 +129,11 @@ def tell_apart(
     num_steps: int,
     batch_size: int,
     discriminator: nn.Module | None = None,
-    rate: float | Array = 1e-2,
     **attributes: Any,
 ) -> tuple[Callable[[Array], Array], Metrics]:
     """Brings a discriminator between two known distributions to its optimum.
+
+    Adam goes from 1e-2 down to 0.
 
     Args:
       key: random key of weights and samples.
@@ -143,7 +144,6 @@ def tell_apart(
       batch_size: real examples of each; as many fakes.
       discriminator: Linen module; an `MLPDiscriminator` with two hidden layers of 64 by
         default.
-      rate: learning rate of Adam at the start, from where it goes down to 0.
       **attributes: more of `GAN`: penalty, penalty_weight, clip...
 
     Returns:
@@ -155,7 +155,7 @@ def tell_apart(
         model.transform,
         discriminator or networks.MLPDiscriminator((64, 64)),
         loss,
-        decaying_adam(rate, num_steps),
+        decaying_adam(1e-2, num_steps),
         latent_size=1 + dimension,
         **attributes,
     )

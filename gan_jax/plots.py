@@ -197,9 +197,11 @@ _BINS = 150
 
 
 def draw_density(axes: Any, points: np.ndarray, extent: float) -> None:
-    """Draws the density of points in the plane, by a binned kernel estimate.
+    """Draws the root of the density of points in the plane, a binned kernel estimate.
 
-    The kernel is a Gaussian with a deviation of a hundredth of the square's side.
+    The root, so that a mode with few samples shows beside one with many; each panel has
+    a scale of its own. The kernel is a Gaussian with a deviation of a hundredth of the
+    square's side.
 
     Args:
       axes: panel of a figure.
@@ -212,7 +214,6 @@ def draw_density(axes: Any, points: np.ndarray, extent: float) -> None:
     counts, _, _ = np.histogram2d(*np.asarray(points).T, bins=(edges, edges))
     smooth = gaussian_filter(counts, _BINS / 100)
     sides = (-extent, extent, -extent, extent)
-    # The root shows a mode with few samples beside one with many.
     axes.imshow(np.sqrt(smooth.T), origin="lower", extent=sides, cmap="magma_r")
 
 

@@ -82,3 +82,41 @@ def test_curves_have_a_panel_for_each_kind_of_metric(tmp_path, penalised):
     width, height = Image.open(path).size
     assert height > 300
     assert width == pytest.approx((4 if penalised else 3) * 4.2 * 110, rel=0.01)
+
+
+def test_a_density_is_high_where_the_points_are():
+    figure, grid = plots.mosaic(["a"], ["b", "c"])
+    points = np.array([[1.0, -2.0]] * 50 + [[-1.0, 0.5]] * 10 + [[99.0, 0.0]])
+    plots.draw_density(grid[0][0], points, 3.0)
+    (image,) = grid[0][0].get_images()
+    drawn = np.asarray(image.get_array())
+    line = np.linspace(-3, 3, len(drawn) + 1)[:-1] + 3 / len(drawn)
+    row, column = np.unravel_index(drawn.argmax(), drawn.shape)
+    assert abs(line[column] - 1) < 0.05  # x goes to the right
+    assert abs(line[row] + 2) < 0.05  # and y up
+    assert image.origin == "lower"
+    # A point outside is not seen; one with a fifth of the samples is.
+    second = drawn[np.abs(line - 0.5).argmin(), np.abs(line + 1).argmin()]
+    np.testing.assert_allclose(second / drawn.max(), 5**-0.5, atol=0.1)
+    file = io.BytesIO()
+    plots.save(file, figure)
+    assert Image.open(file).size[0] > Image.open(file).size[1]
+
+
+def test_a_mosaic_names_its_rows_and_columns():
+    _, grid = plots.mosaic(["kl", "hinge"], ["1", "2", "data"])
+    assert grid.shape == (2, 3)
+    assert [axes.get_title() for axes in grid[0]] == ["1", "2", "data"]
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["kl", "hinge"]
+
+
+def test_a_surface_has_its_values_where_they_belong():
+    _, (axes,) = plots.subplots(["surface"])
+    line = np.linspace(-2, 2, 21)
+    values = np.broadcast_to(line[:, None], (21, 21))  # of y alone
+    plots.draw_surface(axes, values, 2.0, np.array([[0.5, 1.5]]))
+    contours = [c for c in axes.collections if hasattr(c, "levels")]
+    for path, level in zip(contours[1].get_paths(), contours[1].levels, strict=True):
+        np.testing.assert_allclose(path.vertices[:, 1], level, atol=1e-6)
+    (dots,) = axes.lines
+    assert dots.get_xydata().tolist() == [[0.5, 1.5]]
