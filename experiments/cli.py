@@ -100,14 +100,10 @@ def require_positive(flag: flags.FlagHolder) -> None:
         raise UserError(f"--{flag.name}={flag.value} must be at least 1")
 
 
-def quick_value(flag: flags.FlagHolder, value: Any) -> Any:
-    """What a quick run takes for a flag: ``value``, unless the user has given it."""
-    return flag.value if given(flag) else value
-
-
-def given(flag: flags.FlagHolder) -> bool:
-    """Whether the user has given a flag; its default else."""
-    return bool(flags.FLAGS[flag.name].present)
+def unless_quick(flag: flags.FlagHolder, value: Any, quick: bool) -> Any:
+    """A flag's value; of a quick run ``value``, unless the user has given the flag."""
+    given = flags.FLAGS[flag.name].present
+    return flag.value if given or not quick else value
 
 
 def require_losses(flag: flags.FlagHolder) -> None:

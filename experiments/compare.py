@@ -43,7 +43,7 @@ _DATA_DIR = flags.DEFINE_string(
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 5000, "Samples for each FCD.")
 
 _SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)  # of training: measured
-_SHOWN = 64  # samples of each loss in the figure
+_SHOWN = 96  # samples of each loss in the figure
 
 
 class Race(NamedTuple):
@@ -72,15 +72,15 @@ def measure(seed: int, quick: bool) -> theory.Findings:
         raise UserError(
             f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {report.MOST}"
         )
-    count = cli.quick_value(_SEEDS, 2) if quick else _SEEDS.value
+    count = cli.unless_quick(_SEEDS, 2, quick)
     if seed + count > 2**32:
         raise UserError(f"--seed={seed} is too large for {count} seeds from it")
     names = tuple(dict.fromkeys(_LOSSES.value))
     wanted = {name: recipes.recipe(name, _RECIPE.value) for name in names}
-    dataset = cli.quick_value(_DATASET, "garments") if quick else _DATASET.value
+    dataset = cli.unless_quick(_DATASET, "garments", quick)
     reference = report.load_reference(dataset, data_dir=_DATA_DIR.value, quick=quick)
     seeds = range(seed, seed + count)
-    epochs = None if quick and not cli.given(_EPOCHS) else _EPOCHS.value
+    epochs = cli.unless_quick(_EPOCHS, None, quick)
     races = {
         name: _race(recipe, reference, seeds, epochs) for name, recipe in wanted.items()
     }

@@ -98,7 +98,8 @@ def _bounded(axes: Any, key: jax.Array) -> list[claims.Claim]:
     """By gradient steps with clipping, and over all functions by a linear program."""
     distances = np.linspace(0.25, 2, 8, dtype=np.float32)
     bounds = np.array([0.5, 1.0, 2.0], np.float32)
-    run = partial(_linear_critic, key, rate=1.0)
+    keys = jax.random.split(key)
+    run = partial(_linear_critic, keys[0], rate=1.0)
     each = jax.vmap(jax.vmap(run, in_axes=(0, None)), in_axes=(None, 0))
     gaps = jax.device_get(jax.jit(each)(distances, bounds))[..., -1]
     for bound, gap in zip(bounds, gaps, strict=True):
@@ -112,7 +113,7 @@ def _bounded(axes: Any, key: jax.Array) -> list[claims.Claim]:
     # Real data at the first point, fakes at the last, and nothing in between.
     places, gain = np.linspace(0, 2, 41), np.zeros(41)
     gain[0], gain[-1] = 1, -1
-    x, y = map(np.asarray, _samples(key, *_PLANES["plane, ring"], count=40))
+    x, y = map(np.asarray, _samples(keys[1], *_PLANES["plane, ring"], count=40))
     for bound in (1.0, 3.0):
         critic = transport.best_critic(places[:, None], gain, bound)
         error = np.abs(np.diff(critic) / np.diff(places) + bound).max()

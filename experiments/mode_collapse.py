@@ -63,10 +63,11 @@ def measure(seed: int, quick: bool) -> theory.Findings:
     if _STEPS.value % _PARTS:
         raise UserError(f"--steps={_STEPS.value} must be a multiple of {_PARTS}")
     cli.require_losses(_LOSSES)
-    losses, seeds, steps = list(dict.fromkeys(_LOSSES.value)), *_numbers(quick)
-    if quick:
-        losses = cli.quick_value(_LOSSES, ["nonsaturating", "wasserstein_gp"])
-    elif "nonsaturating" in losses:
+    seeds = cli.unless_quick(_SEEDS, 3, quick)
+    steps = cli.unless_quick(_STEPS, 1500, quick)
+    few = ["nonsaturating", "wasserstein_gp"]
+    losses = list(dict.fromkeys(cli.unless_quick(_LOSSES, few, quick)))
+    if "nonsaturating" in losses and not quick:
         losses.insert(losses.index("nonsaturating"), _PLAIN)
     shown = [steps * part // _PARTS for part in _SHOWN]
     columns = [f"{name}, {when}" for name in _DATA for when in (*shown, "data")]
@@ -91,13 +92,6 @@ def measure(seed: int, quick: bool) -> theory.Findings:
     details = {"steps": steps, "seeds": seeds, "runs": lists}
     found_claims = _claims(found, bounds["a circle, a square"], quick)
     return theory.Findings(found_claims, figure, [table], details)
-
-
-def _numbers(quick: bool) -> tuple[int, int]:
-    """Seeds, and generator steps."""
-    if quick:
-        return cli.quick_value(_SEEDS, 3), cli.quick_value(_STEPS, 1500)
-    return _SEEDS.value, _STEPS.value
 
 
 def _gan(loss: str, steps: int) -> training.GAN:

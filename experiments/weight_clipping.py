@@ -195,7 +195,7 @@ def _surfaces(
         share = np.mean(weights > 0.95 * weights.max())
         what = f"{kind}: share of weights within 5 % of the largest"
         bound = claims.at_least if clip else claims.at_most
-        found.append(bound(what, 0.5 if clip else 0.01, share))
+        found.append(bound(what, 0.4 if clip else 0.01, share))
         histograms[i].hist(np.concatenate(kernels), 80)
     return found
 

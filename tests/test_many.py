@@ -38,7 +38,8 @@ def examples():
 
 
 def make_gan(loss):
-    recipe = recipes.recipe(loss, batch_size=8, critic_steps=1, ema_decay=0.9)
+    steps = 2 if loss == "wasserstein" else 1
+    recipe = recipes.recipe(loss, batch_size=8, critic_steps=steps, ema_decay=0.9)
     networks = {"generator": SmallGenerator(), "discriminator": SmallDiscriminator()}
     return recipes.make_gan(recipe, **networks)
 

@@ -94,11 +94,12 @@ def results(folder, evaluation_cache):
             ]
             for name in names
         }
-        calls["tests.experiments.one_claim"] = [
-            [f"--workdir={folder / 'wrong'}", "--seed=0"],
-            [f"--workdir={folder / 'right'}", "--seed=5"],
-        ]
         runs |= call(calls, evaluation_cache)
+    calls = [
+        [f"--workdir={folder / 'wrong'}", "--seed=0"],
+        [f"--workdir={folder / 'right'}", "--seed=5"],
+    ]
+    runs |= call({"tests.experiments.one_claim": calls}, evaluation_cache)
     return {"mistakes": mistakes, "left": left, "runs": runs}
 
 
