@@ -59,7 +59,8 @@ def make_gan(loss, size="reference"):
 
 
 # Small networks compile in less time; the reference ones are conditional here.
-CASES = [*((loss, "small") for loss in LOSSES), ("wasserstein_gp", "reference")]
+_REFERENCE = pytest.param("wasserstein_gp", "reference", marks=pytest.mark.exhaustive)
+CASES = [*((loss, "small") for loss in LOSSES), _REFERENCE]
 
 
 def run(gan, images, devices, steps=STEPS, dtype=jnp.float32):

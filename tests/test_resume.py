@@ -116,8 +116,15 @@ def everything(workdir, state):
     return found
 
 
-@pytest.mark.parametrize("num_devices", [1, 4])
-@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize(
+    ("conditional", "num_devices"),
+    [
+        (False, 1),
+        (True, 4),
+        pytest.param(False, 4, marks=pytest.mark.exhaustive),
+        pytest.param(True, 1, marks=pytest.mark.exhaustive),
+    ],
+)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_run_that_died_and_went_on_is_the_run_that_did_not(
     small_networks, tmp_path, dataset, loss, conditional, num_devices

@@ -38,6 +38,7 @@ def call(tmp_path_factory, evaluation_cache):
     return run
 
 
+@pytest.mark.exhaustive
 def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(call):
     folder, done = call()
     lines = [line.split() for line in done.stdout.splitlines()]
