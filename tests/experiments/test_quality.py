@@ -98,6 +98,7 @@ def test_the_peers_samples_are_those_of_its_seed(tmp_path):
     assert not np.array_equal(outputs[0].images, outputs[2].images)
 
 
+@pytest.mark.exhaustive
 def test_the_calibration_measures_every_damage_at_growing_levels(
     tmp_path, evaluation_cache
 ):

@@ -25,7 +25,7 @@ NAMES = (
     "weight_clipping",
 )
 # Flags of a quick run that make it quicker still.
-LESS = {"compare": ["--losses=nonsaturating,hinge", "--num_samples=100"]}
+LESS = {"compare": ["--losses=hinge", "--num_samples=100"]}
 MISTAKES = {
     "file": (["--workdir={0}/file"], "is a file: name a folder"),
     "another run": (["--workdir={0}/run"], "holds config.json, which is not"),
@@ -129,7 +129,7 @@ def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, results):
     assert files == sorted([f"{name}.png", "results.json"])
     document = json.loads((folder / name / "results.json").read_text())
     assert document["experiment"] == name
-    assert len(document["claims"]) >= (2 if name == "compare" else 5)
+    assert len(document["claims"]) >= (1 if name == "compare" else 5)
     for claim in document["claims"]:
         assert claim["ok"]
         # No claim is empty: each has a tolerance, or is a bound.
