@@ -175,10 +175,7 @@ def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
 
     found = []
     for pairs, components, marker in ((_LINES, 2, "o"), (_PLANES, 8, "^")):
-        data, models = (
-            fitting.stack([mixtures.repeat(m, components) for m in side])
-            for side in zip(*pairs.values(), strict=True)
-        )
+        data, models = fitting.stack_pairs(pairs.values(), components)
         gaps = jax.device_get(jax.jit(jax.vmap(gap))(data, models))
         for name, measured in zip(pairs, gaps, strict=True):
             exact = _exact(name, keys[2], quick)

@@ -97,10 +97,7 @@ def _prices(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
         def gap(weight: jax.Array, data: Any, model: Any) -> jax.Array:
             return _critic(key, weight, data, model, quick)[1]
 
-        data, models = (
-            fitting.stack([mixtures.repeat(m, 2) for m in side])
-            for side in zip(*pairs.values(), strict=True)
-        )
+        data, models = fitting.stack_pairs(pairs.values(), 2)
         sweep = jax.vmap(jax.vmap(gap, (0, None, None)), (None, 0, 0))
         trained = jax.device_get(jax.jit(sweep)(_WEIGHTS, data, models))
         for (name, pair), gaps in zip(pairs.items(), trained, strict=True):

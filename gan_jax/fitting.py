@@ -5,7 +5,7 @@ that is not to be trained is a `Fixed` one: then the discriminator is brought to
 optimum against a distribution that is known. ``vmap`` any of it over keys and numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ import optax
 from flax import linen as nn
 
 from gan_jax import networks, training
-from gan_jax.data.mixtures import Mixture
+from gan_jax.data.mixtures import Mixture, repeat
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.training import GAN, GANState, Metrics
 
@@ -237,3 +237,20 @@ def decaying_adam(rate: float | Array, num_steps: int) -> optax.GradientTransfor
 def stack(trees: Sequence[Any]) -> Any:
     """Pytrees of one structure as one, with a new first axis to ``vmap`` over."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def stack_pairs(
+    pairs: Iterable[tuple[Mixture, Mixture]], components: int
+) -> tuple[Mixture, Mixture]:
+    """Pairs of data and model as two mixtures to ``vmap`` over.
+
+    Args:
+      pairs: of one dimension.
+      components: Gaussians to write each mixture with, as in `mixtures.repeat`.
+
+    Returns:
+      Data and models, each with a first axis of the pairs.
+    """
+    sides = zip(*pairs, strict=True)
+    data, models = (stack([repeat(m, components) for m in side]) for side in sides)
+    return data, models
