@@ -1,0 +1,315 @@
+"""How fast stochastic gradient descent comes to the optimum, and which steps do not.
+
+    python -m experiments.sgd_rates
+
+Steps alpha / j on strongly convex problems, projected onto a convex set, against the
+bound Q / j; the slow rate of a step that is too small; projections, which never move
+two points apart; and a function that is not convex, whose gradient goes to 0, stalls at
+a floor of noise or stops on the way, as the steps will have it (docs/sgd_rates.md).
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from optax import projections
+
+from experiments import cli, theory
+from gan_jax import claims, plots
+from gan_jax.theory import sgd
+from gan_jax.theory.sgd import Problem
+
+flags.adopt_module_key_flags(theory)
+
+_SLOW, _FAST = (0.1, 0.2, 0.3), (0.75, 1.0, 2.0, 4.0)  # 2 c alpha < 1, and > 1: c = 1
+_BOUNDED = (1.0, 1.4, 2.0)  # alpha in a bounded set, c = 1
+_FALLING, _CONSTANT, _FINITE = (0.6, 0.75), (0.025, 0.05, 0.1), (0.1, 1.5)
+_Found = list[claims.Claim]
+
+
+def _vector(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+_CURVATURES, _TARGET, _OUTSIDE = _vector(1, 1.5, 2), _vector(0.3, -0.2, 0.1), 2.0
+_UNEVEN = _vector(0.2, 1, 4)
+_NORMAL = _vector(1, 2, 2) / 3  # of length 1
+_NOISE = {"box": 2.0, "ball": 3.0, "wells": 0.5}  # sigma
+_START = 2.5  # in each well; past pi / 2, where the curvature is negative
+
+
+def _box(theta: jax.Array) -> jax.Array:
+    return projections.projection_box(theta, -1.0, 1.0)
+
+
+def _squared(theta: jax.Array) -> jax.Array:
+    return jnp.sum(theta**2)
+
+
+def _steps(*rates: float, power: float = 1.0) -> np.ndarray:
+    return np.array([(rate, power) for rate in rates], np.float32)
+
+
+_PROBLEMS = {
+    "even": Problem(
+        gradient=lambda theta, z: theta + z,
+        measure=lambda theta: _squared(theta) / 3,  # three runs in one
+        start=_vector(1, 1, 1),
+        schedules=_steps(*_SLOW, *_FAST),
+    ),
+    "uneven": Problem(
+        gradient=lambda theta, z: _UNEVEN * theta + z,
+        measure=_squared,
+        start=_vector(1, 1, 1),
+        schedules=_steps(1),
+    ),
+    "overestimated": Problem(
+        gradient=lambda theta, z: theta / 5,
+        measure=lambda theta: theta[0],
+        start=_vector(1, 1, 1),
+        schedules=_steps(1, 5),
+        project=_box,
+    ),
+    "box": Problem(
+        gradient=lambda theta, z: _CURVATURES * (theta - _TARGET) + _NOISE["box"] * z,
+        measure=lambda theta: _squared(theta - _TARGET),
+        start=-np.sign(_TARGET),
+        schedules=_steps(*_BOUNDED),
+        project=_box,
+    ),
+    "ball": Problem(
+        gradient=lambda theta, z: theta - _OUTSIDE * _NORMAL + _NOISE["ball"] * z,
+        measure=lambda theta: _squared(theta - _NORMAL),
+        start=-_NORMAL,
+        schedules=_steps(*_BOUNDED),
+        project=projections.projection_l2_ball,
+    ),
+    "coins": Problem(  # g is 1 or -1 in each entry, E g = theta; it starts at theta*
+        gradient=lambda theta, z: jnp.where(theta + z / 3**0.5 > 0, 1.0, -1.0),
+        measure=_squared,
+        start=_vector(0, 0, 0),
+        schedules=_steps(*_BOUNDED),
+        project=_box,
+    ),
+    "wells": Problem(  # f = sum_i h_i (1 - cos theta_i)
+        gradient=lambda theta, z: _CURVATURES * jnp.sin(theta) + _NOISE["wells"] * z,
+        measure=lambda theta: _squared(_CURVATURES * jnp.sin(theta)),
+        start=_START * _vector(1, 1, 1),
+        schedules=np.concatenate(
+            [_steps(1, power=power) for power in _FALLING]
+            + [_steps(*_CONSTANT, power=0), _steps(_FINITE[0], power=_FINITE[1])]
+        ),
+    ),
+}
+
+
+def measure(seed: int, quick: bool) -> tuple[_Found, Any]:
+    """Descends every problem, and projects pairs of points."""
+    runs, num_steps = (1024, 2000) if quick else (8192, 10_000)
+    share = 0.15 if quick else 0.05  # five deviations, and what is left of the start
+    keys = jax.random.split(jax.random.key(seed))
+    descend = partial(sgd.mean_paths, _PROBLEMS, runs=runs, num_steps=num_steps)
+    paths = jax.device_get(jax.jit(descend)(keys[0]))
+    j = np.arange(1, num_steps + 1, dtype=np.float32)
+    # A mean of squares of normal numbers, three in a run, is off by this share of it.
+    deviation = (2 / (3 * runs)) ** 0.5
+    titles = ("E theta^2, steps alpha / j", "j E |theta - theta*|^2 / (2 Q)")
+    titles += ("theta^2 / 10 without noise: theta", "wells: E |grad f|^2")
+    titles += ("wells, constant steps: E |grad f|^2", "|Px - Py| / |x - y|, largest")
+    figure, axes = plots.subplots(titles, columns=3)
+    found = _quadratic(axes[0], j, paths, deviation, share)
+    found += _bounded(axes[1], j, paths, deviation, share)
+    found += _overestimated(axes[2], j, paths["overestimated"])
+    late = 0.1 if quick else 0.05  # errors lag behind steps, by p j^(p - 1) / (2 h)
+    found += _falling(axes[3], j, paths["wells"], late)
+    found += _constant(axes[4], paths["wells"][len(_FALLING) : -1])
+    for panel in axes[:4]:
+        panel.set(xlabel="j")
+    for panel in (*axes[:2], axes[3]):  # room for the legend
+        panel.set_ylim(bottom=panel.get_ylim()[0] / 30)
+    return found + _projections(axes[5], keys[1]), figure
+
+
+def _slope(errors: np.ndarray, first: int) -> float:
+    """Of log errors over log j, from j = ``first``, every unit of log j alike."""
+    j = np.arange(first, len(errors) + 1)
+    return np.polyfit(np.log(j), np.log(errors[first - 1 :]), 1, w=j**-0.5)[0]
+
+
+def _late(values: np.ndarray) -> np.ndarray:
+    """Mean over the second half of the steps, the last axis."""
+    return values[..., values.shape[-1] // 2 :].mean(axis=-1)
+
+
+def _quadratic(
+    axes: Any, j: np.ndarray, paths: Any, deviation: float, share: float
+) -> _Found:
+    """Without a set: the rate for each alpha, and E theta^2 at every step."""
+    even, uneven, rates = paths["even"], paths["uneven"][0], _vector(*_SLOW, *_FAST)
+    recursion = jax.jit(jax.vmap(sgd.squared_errors, (0, None, None, None)))
+    exact = np.asarray(recursion(rates[:, None] / j[None], 1.0, 1.0, 1.0))
+    found, first = [], len(j) // 100
+    for rate, path, closed in zip(rates, even, exact, strict=True):
+        axes.loglog(j, path, label=f"alpha {rate:g}")
+        axes.loglog(j, closed, **plots.THEORY)
+        power, what = -min(2 * rate, 1), f"quadratic, alpha {rate:g}"
+        found.append(claims.close(f"{what}: slope", power, _slope(path, first), 0.05))
+        if 2 * rate > 1:
+            limit, late = sgd.limit(rate, 1.0, 1.0), _late(j * path)
+            found.append(claims.close(f"{what}: j E theta^2, late", limit, late, share))
+    largest = np.abs(even / exact - 1).max()
+    what = "quadratic: E theta^2 over its recursion - 1, largest"
+    found.append(claims.equal(what, 0, largest, 5 * deviation))
+    what, slope = "curvatures 0.2, 1, 4, alpha 1: slope", _slope(uneven, first)
+    return [*found, claims.close(what, -2 * _UNEVEN.min(), slope, 0.05)]
+
+
+def _bounded(
+    axes: Any, j: np.ndarray, paths: Any, deviation: float, share: float
+) -> _Found:
+    """In a set: squared errors as shares of the bound 2 Q / j, at every step."""
+    along = sgd.curvature_on_ball(1.0, _OUTSIDE, 1.0)
+    # M^2, and of each direction in which the optimum is free its curvature and noise.
+    sizes = {
+        "box": (
+            sgd.moment(_CURVATURES, 1 + abs(_TARGET), _NOISE["box"]),
+            [(curvature, _NOISE["box"]) for curvature in _CURVATURES],
+        ),
+        "ball": (
+            sgd.moment(_vector(1, 1, 1), (1 + _OUTSIDE) * _NORMAL, _NOISE["ball"]),
+            [(along, _NOISE["ball"])] * 2,
+        ),
+        "coins": (3.0, [(1.0, 1.0)] * 3),
+    }
+    found = []
+    for colour, (name, (moment, free)) in enumerate(sizes.items()):
+        for rate, path in zip(_BOUNDED, paths[name], strict=True):
+            bound = 2 * float(sgd.bound(rate, 1.0, moment))
+            limit = sum(sgd.limit(rate, *direction) for direction in free)
+            part, what = j * path / bound, f"{name}, alpha {rate:g}: error over bound"
+            first, slack = 1, 0.0
+            if name == "coins":  # too early Q / j is no bound, late it is the limit
+                first, slack = sgd.bound_from(rate, 1.0), 5 * deviation
+            largest = part[first - 1 :].max()
+            found += [
+                claims.close(f"{what}, late", limit / bound, _late(part), share),
+                claims.at_most(f"{what}, largest, j >= {first}", 1 + slack, largest),
+            ]
+            label = name if rate == 1 else None
+            axes.loglog(j[first - 1 :], part[first - 1 :], f"C{colour}", label=label)
+            axes.loglog(j[[len(j) // 2, -1]], [limit / bound] * 2, **plots.THEORY)
+            if name == "coins" and rate == 1:
+                axes.loglog(2, part[1], f"C{colour}o", label="coins, alpha 1, j = 2")
+                found.append(claims.equal(f"{what}, j = 2", 2, part[1], 1e-3))
+    axes.axhline(1, **plots.THEORY)
+    return found
+
+
+def _overestimated(axes: Any, j: np.ndarray, paths: np.ndarray) -> _Found:
+    """The curvature is 1/5, and the step as if it were 1."""
+    far = np.geomspace(1, 1e9, 46, dtype=np.float32)
+    factors = np.asarray(jax.jit(sgd.noiseless)(0.2, np.append(j[-1], far)))
+    axes.loglog(j, paths[0], lw=4, alpha=0.5, label="alpha 1; 1 / c is 5")
+    axes.loglog(far, factors[1:], **plots.THEORY)
+    what = "theta^2 / 10, alpha"
+    return [
+        claims.close(f"{what} 1: theta in the end", factors[0], paths[0, -1], 1e-3),
+        claims.equal(f"{what} 5: theta after a step", 0, paths[1, 1], 1e-6),
+    ]
+
+
+def _falling(axes: Any, j: np.ndarray, paths: np.ndarray, share: float) -> _Found:
+    """A function that is not convex, and steps that fall."""
+    floor = jax.jit(jax.vmap(sgd.noise_floor, (0, None, None)))
+    found = []
+    for power, path in zip(_FALLING, paths, strict=False):
+        closed = np.asarray(floor(j**-power, _CURVATURES, _NOISE["wells"]))
+        axes.loglog(j, path, label=f"steps j^-{power:g}")
+        axes.loglog(j[9:], closed[9:], **plots.THEORY)
+        what, slope = f"wells, steps j^-{power:g}", _slope(path, len(j) // 10)
+        ratio = _late(path / closed)
+        found += [
+            claims.close(f"{what}: slope", -power, slope, share),
+            claims.close(f"{what}: E |grad f|^2 over that of a_j", 1, ratio, share),
+        ]
+    for rate, path in zip(_CONSTANT, paths[len(_FALLING) :], strict=False):
+        axes.loglog(j, path, label=f"steps {rate:g}")
+
+    @jax.jit
+    def stops(rate: jax.Array, power: jax.Array) -> jax.Array:
+        time = rate * jax.scipy.special.zeta(power, 1.0)
+        theta = sgd.cosine_flow(_START, _CURVATURES, time)
+        return _squared(_CURVATURES * jnp.sin(theta))
+
+    what, closed = "steps {:g} j^-{:g}".format(*_FINITE), stops(*_FINITE)
+    axes.loglog(j, paths[-1], label=what)
+    axes.axhline(closed, **plots.THEORY)
+    what = f"wells, {what}: E |grad f|^2 in the end"
+    return [*found, claims.close(what, closed, paths[-1, -1], 0.05)]
+
+
+def _constant(axes: Any, paths: np.ndarray) -> _Found:
+    """The same, and steps that stay: the floor, and the bound of the mean."""
+    steps, noise, smoothness = _vector(*_CONSTANT), _NOISE["wells"], _CURVATURES.max()
+    floor = jax.vmap(sgd.noise_floor, (0, None, None))
+    excess = np.sum(_CURVATURES * (1 - np.cos(_START)))
+    bound = partial(sgd.stationarity_bound, num_steps=paths.shape[1])
+    bounds = bound(steps, smoothness=smoothness, excess=excess, variance=3 * noise**2)
+    floors = np.asarray(jax.jit(floor)(steps, _CURVATURES, noise))
+    late, means = _late(paths), paths.mean(axis=1)
+    axes.loglog(steps, means, "s", label="mean of all steps")
+    axes.loglog(steps, bounds, **plots.THEORY | {"ls": ":"}, label="its bound")
+    axes.loglog(steps, late, "o", label="late")
+    axes.loglog(steps, floors, **plots.THEORY)
+    axes.set_xticks(steps, _CONSTANT)
+    axes.set_yticks((0.02, 0.05, 0.1), (0.02, 0.05, 0.1))
+    axes.minorticks_off()
+    axes.set(xlabel="step")
+    found = []
+    for n, step in enumerate(_CONSTANT):
+        what = f"wells, steps {step:g}: E |grad f|^2"
+        found += [
+            claims.close(f"{what}, late", floors[n], late[n], 0.02),
+            claims.at_most(f"{what}, mean of all", bounds[n], means[n]),
+        ]
+    return found
+
+
+def _projections(axes: Any, key: jax.Array) -> _Found:
+    """Distances of pairs of points, after over before."""
+    sphere, inside = projections.projection_l2_sphere, 0.1
+
+    def ratio(project: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+        return jnp.linalg.norm(project(x) - project(y)) / jnp.linalg.norm(x - y)
+
+    @jax.jit
+    @jax.vmap
+    def ratios(key: jax.Array) -> dict[str, jax.Array]:
+        keys = jax.random.split(key)
+        scales = 10 ** jax.random.uniform(keys[0], (2,), minval=-1, maxval=1)
+        points = jax.random.uniform(keys[1], (2, 8), minval=-1, maxval=1)
+        x, y = jax.vmap(jnp.multiply)(scales, points)
+        shrunk = (sphere(x, inside), sphere(y, inside))
+        convex = {name: ratio(set_, x, y) for name, set_ in sgd.CONVEX_SETS.items()}
+        return convex | {"sphere": ratio(sphere, *shrunk)}
+
+    largest = jax.device_get(ratios(jax.random.split(key, 10_000)))
+    largest = {name: values.max() for name, values in largest.items()}
+    axes.semilogx(list(largest.values()), list(largest), "o")
+    axes.axvline(1, **plots.THEORY)
+    axes.set(xlim=(0.5, 20))
+    apart, what = largest.pop("sphere"), "|Px - Py| / |x - y|, largest"
+    most, count = max(largest.values()), len(largest)
+    return [
+        claims.at_most(f"{what} of {count} convex sets", 1 + 1e-5, most),
+        claims.close(f"{what}, sphere, at a tenth of it", 1 / inside, apart, 1e-3),
+    ]
+
+
+main = partial(theory.main, "sgd_rates", measure)
+
+if __name__ == "__main__":
+    cli.run(main)
