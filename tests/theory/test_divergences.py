@@ -90,3 +90,19 @@ def test_in_the_plane_mass_moves_along_the_rays():
     exact = divergences.planar_wasserstein(0.5, 2.0)
     np.testing.assert_allclose(cost, exact, rtol=0.05)
     assert transport.wasserstein(0.5 * z[0], 2 * z[1]) > exact * 0.95
+
+
+def test_mass_and_kl_in_the_plane_are_those_of_gaussians():
+    def gaussian(mean, scale, log_mass=0.0):
+        def log_density(x):
+            squares = jnp.sum((x - mean) ** 2, axis=-1)
+            return log_mass - squares / (2 * scale**2) - jnp.log(2 * jnp.pi * scale**2)
+
+        return log_density
+
+    mass, kl = divergences.mass_and_kl(
+        gaussian(0.3, 0.7, jnp.log(1.4)), gaussian(0.0, 0.5), 5.0, 100
+    )
+    # Of two coordinates alike.
+    expected = 2 * divergences.gaussian_kl(0.0, 0.5, 0.3, 0.7)
+    np.testing.assert_allclose([mass, kl], [1.4, expected], rtol=1e-4)
