@@ -19,6 +19,9 @@ import optax
 Array = jax.Array
 Product = Callable[[Any], Any]  # v to A v, both like the params
 
+_HALVINGS = 20  # of a step, at most
+_TINY = 1e-30
+
 
 def hvp(loss: Callable[[Any], Array], params: Any, v: Any) -> Any:
     """Hessian-vector product ``H v``, forward over reverse: ``jvp(grad(loss))``.
@@ -214,6 +217,7 @@ class HessianFreeState(NamedTuple):
       direction: of the last step, where the next one's search begins.
       ratio: actual over predicted decrease of the loss.
       num_products: products with the curvature matrix in all steps so far.
+      num_losses: values of the loss in all steps so far.
       least_curvature: the least that the last search met, damping not included.
       negative: whether that search ended at negative curvature, damping included.
     """
@@ -222,6 +226,7 @@ class HessianFreeState(NamedTuple):
     direction: Any
     ratio: Array
     num_products: Array
+    num_losses: Array
     least_curvature: Array
     negative: Array
 
@@ -238,9 +243,10 @@ def hessian_free(
 
     A step minimises ``g^T d + d^T (B + lambda I) d / 2`` by `conjugate_gradients`. With
     the ratio of the loss's decrease to that of ``g^T d + d^T B d / 2``, lambda falls by
-    2/3 above 3/4, and rises by 3/2 below 1/4. A step that does not make the loss less
-    is not taken. With the Hessian the search may end at negative curvature: the step
-    is then the one that it had come to, perhaps none, and lambda rises.
+    2/3 above 3/4, and rises by 3/2 below 1/4. A step is halved until the loss falls by
+    a hundredth of what its slope promises, and is not taken where it never does. With
+    the Hessian the search may end at negative curvature: the step is then the one that
+    it had come to, perhaps none, and lambda rises.
 
     ``update`` takes, beside gradients, state and params, ``model`` and ``output_loss``:
     the loss is ``output_loss(model(params))``, of the same batch as the gradients. As
@@ -256,8 +262,8 @@ def hessian_free(
     Returns:
       The optimiser; its state is a `HessianFreeState`.
 
-    Source: Martens 2010, sections 4.1 to 4.5; this is without his preconditioner,
-    backtracking over iterates and line search
+    Source: Martens 2010, sections 4.1 to 4.6; this is without his preconditioner and
+    his backtracking over iterates
     """
 
     def init(params: Any) -> HessianFreeState:
@@ -266,6 +272,7 @@ def hessian_free(
             zero + damping,
             optax.tree.zeros_like(params),
             zero,
+            jnp.array(0),
             jnp.array(0),
             zero,
             jnp.array(False),
@@ -289,23 +296,40 @@ def hessian_free(
             max_steps=max_steps,
             tolerance=tolerance,
         )
-        squares = optax.tree.vdot(found.x, found.x)
-        predicted = found.value - state.damping * squares / 2
-        moved = optax.tree.add(params, found.x)
-        actual = output_loss(model(moved)) - output_loss(model(params))
-        taken = (actual < 0) & (predicted < 0)
-        ratio = jnp.where(taken, actual / jnp.where(predicted < 0, predicted, 1), 0)
+        damped = state.damping * optax.tree.vdot(found.x, found.x) / 2
+        predicted = found.value - damped
+        slope = optax.tree.vdot(gradients, found.x)
+        loss = output_loss(model(params))
+
+        def decrease(length: Array) -> Array:
+            moved = optax.tree.add_scale(params, length, found.x)
+            return loss - output_loss(model(moved))
+
+        def too_far(search: tuple[Array, Array, Array]) -> Array:
+            tries, length, gained = search
+            enough = (gained > 0) & (gained >= -1e-2 * length * slope)
+            return ~enough & (tries < _HALVINGS)
+
+        def halve(search: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            tries, length, _ = search
+            return tries + 1, length / 2, decrease(length / 2)
+
+        whole = jnp.ones_like(slope)
+        full = decrease(whole)
+        start = (jnp.array(0), whole, full)
+        tries, length, gained = jax.lax.while_loop(too_far, halve, start)
+        length = jnp.where(gained > 0, length, 0)
+        ratio = jnp.where(predicted < 0, -full / jnp.minimum(predicted, -_TINY), 0)
         change = jnp.where(ratio > 3 / 4, 2 / 3, jnp.where(ratio < 1 / 4, 3 / 2, 1))
         change = jnp.where(found.negative, 3 / 2, change)
-        return optax.tree.where(taken, found.x, optax.tree.zeros_like(found.x)), (
-            HessianFreeState(
-                state.damping * change,
-                found.x,
-                ratio,
-                state.num_products + found.num_products,
-                found.least_curvature - state.damping,
-                found.negative,
-            )
+        return optax.tree.scale(length, found.x), HessianFreeState(
+            state.damping * change,
+            found.x,
+            ratio,
+            state.num_products + found.num_products,
+            state.num_losses + 2 + tries,
+            found.least_curvature - state.damping,
+            found.negative,
         )
 
     return optax.GradientTransformationExtraArgs(init, update)
