@@ -180,7 +180,7 @@ def _spread(fcd: np.ndarray) -> np.ndarray:
 def _row(name: str, race: Race) -> list[str]:
     return [
         name,
-        f"{race.fcd[-1].mean():.1f} ± {_spread(race.fcd)[-1]:.1f}",
+        tables.mean(race.fcd[-1], 1),
         f"{race.fcd[0].mean():.0f}",
         f"{race.steps[-1]}",
         f"{race.seconds[-1]:.1f}",

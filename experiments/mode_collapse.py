@@ -20,8 +20,7 @@ from experiments import cli, tables, theory
 from gan_jax import claims, fitting, many, networks, plots, recipes, training
 from gan_jax.data import mixtures
 from gan_jax.errors import UserError
-from gan_jax.evaluation import transport
-from gan_jax.evaluation.modes import modes
+from gan_jax.evaluation.modes import measure_each
 from gan_jax.losses import LOSSES
 
 flags.adopt_module_key_flags(theory)
@@ -39,7 +38,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
 }
 _PARTS = 10  # of training, which is looked at after some of them
 _SHOWN = (1, 2, 5, 10)
-_SAMPLES, _PAIRED = 2500, 500  # for modes, as in PacGAN; for the exact distance
+_SAMPLES = 2500  # as in PacGAN
 _EXTENT = 3.0
 # Modes in PacGAN (Lin et al. 2018), tables 1 and 2: other networks and more steps.
 _PUBLISHED = (
@@ -86,7 +85,10 @@ def measure(seed: int, quick: bool) -> theory.Findings:
         "other samples of the data": _on_both({n: real[n][1:] for n in _DATA}, real),
         "a circle, a square": _on_both(modeless, real),
     }
-    rows = [[name, *_cells(of)] for name, of in (found | bounds).items()]
+    rows = [
+        [name, *(cell for values in of.values() for cell in tables.of_points(values))]
+        for name, of in (found | bounds).items()
+    ]
     table = tables.as_text(_HEADER, [*rows, *_PUBLISHED])
     lists = jax.tree.map(np.ndarray.tolist, found | bounds)
     details = {"steps": steps, "seeds": seeds, "runs": lists}
@@ -159,36 +161,7 @@ def _on_both(
     samples: dict[str, np.ndarray], real: dict[str, np.ndarray]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Data set -> each value of ``[seeds, samples, 2]``, as ``[seeds]``."""
-    return {name: _values(samples[name], _DATA[name], real[name][0]) for name in _DATA}
-
-
-def _values(
-    samples: np.ndarray, mixture: mixtures.Mixture, real: np.ndarray
-) -> dict[str, np.ndarray]:
-    found = jax.jit(jax.vmap(partial(modes, mixture=mixture)))(samples)
-    return {
-        "modes": np.asarray(found.covered),
-        "high_quality": np.asarray(found.high_quality),
-        "wasserstein": np.array(
-            [
-                transport.wasserstein(x[:_PAIRED], real[:_PAIRED])
-                if np.isfinite(x).all()
-                else np.inf  # a generator that ran away
-                for x in samples
-            ]
-        ),
-    }
-
-
-def _cells(of: dict[str, dict[str, np.ndarray]]) -> list[str]:
-    """Mean and standard deviation over seeds, under `_HEADER`."""
-    digits = {"modes": 1, "high_quality": 2, "wasserstein": 3}
-
-    def cell(values: np.ndarray, n: int) -> str:
-        spread = f" ± {values.std(ddof=1):.{n}f}" if len(values) > 1 else ""
-        return f"{values.mean():.{n}f}{spread}"
-
-    return [cell(of[name][value], n) for name in _DATA for value, n in digits.items()]
+    return {n: measure_each(samples[n], _DATA[n], real[n][0]) for n in _DATA}
 
 
 def _claims(found: Any, modeless: Any, quick: bool) -> list[claims.Claim]:

@@ -3,9 +3,9 @@
     python -m experiments.sgd_rates
 
 Steps alpha / j on strongly convex problems, projected onto a convex set, against the
-bound Q / j; the slow rate of a step that is too small; projections, which never move
-two points apart; and a function that is not convex, whose gradient goes to 0, stalls at
-a floor of noise or stops on the way, as the steps will have it (docs/sgd_rates.md).
+bound Q / j; the slow rate of a step that is too small; and projections, which never
+move two points apart (docs/sgd_rates.md). Functions that are not convex are the subject
+of `experiments.sgd_nonconvex`.
 """
 
 from functools import partial
@@ -26,7 +26,6 @@ flags.adopt_module_key_flags(theory)
 
 _SLOW, _FAST = (0.1, 0.2, 0.3), (0.75, 1.0, 2.0, 4.0)  # 2 c alpha < 1, and > 1: c = 1
 _BOUNDED = (1.0, 1.4, 2.0)  # alpha in a bounded set, c = 1
-_FALLING, _CONSTANT, _FINITE = (0.6, 0.75), (0.025, 0.05, 0.1), (0.1, 1.5)
 _Found = list[claims.Claim]
 
 
@@ -37,8 +36,7 @@ def _vector(*values: float) -> np.ndarray:
 _CURVATURES, _TARGET, _OUTSIDE = _vector(1, 1.5, 2), _vector(0.3, -0.2, 0.1), 2.0
 _UNEVEN = _vector(0.2, 1, 4)
 _NORMAL = _vector(1, 2, 2) / 3  # of length 1
-_NOISE = {"box": 2.0, "ball": 3.0, "wells": 0.5}  # sigma
-_START = 2.5  # in each well; past pi / 2, where the curvature is negative
+_NOISE = {"box": 2.0, "ball": 3.0}  # sigma
 
 
 def _box(theta: jax.Array) -> jax.Array:
@@ -49,59 +47,46 @@ def _squared(theta: jax.Array) -> jax.Array:
     return jnp.sum(theta**2)
 
 
-def _steps(*rates: float, power: float = 1.0) -> np.ndarray:
-    return np.array([(rate, power) for rate in rates], np.float32)
-
-
 _PROBLEMS = {
     "even": Problem(
         gradient=lambda theta, z: theta + z,
         measure=lambda theta: _squared(theta) / 3,  # three runs in one
         start=_vector(1, 1, 1),
-        schedules=_steps(*_SLOW, *_FAST),
+        schedules=sgd.schedules(*_SLOW, *_FAST),
     ),
     "uneven": Problem(
         gradient=lambda theta, z: _UNEVEN * theta + z,
         measure=_squared,
         start=_vector(1, 1, 1),
-        schedules=_steps(1),
+        schedules=sgd.schedules(1),
     ),
     "overestimated": Problem(
         gradient=lambda theta, z: theta / 5,
         measure=lambda theta: theta[0],
         start=_vector(1, 1, 1),
-        schedules=_steps(1, 5),
+        schedules=sgd.schedules(1, 5),
         project=_box,
     ),
     "box": Problem(
         gradient=lambda theta, z: _CURVATURES * (theta - _TARGET) + _NOISE["box"] * z,
         measure=lambda theta: _squared(theta - _TARGET),
         start=-np.sign(_TARGET),
-        schedules=_steps(*_BOUNDED),
+        schedules=sgd.schedules(*_BOUNDED),
         project=_box,
     ),
     "ball": Problem(
         gradient=lambda theta, z: theta - _OUTSIDE * _NORMAL + _NOISE["ball"] * z,
         measure=lambda theta: _squared(theta - _NORMAL),
         start=-_NORMAL,
-        schedules=_steps(*_BOUNDED),
+        schedules=sgd.schedules(*_BOUNDED),
         project=projections.projection_l2_ball,
     ),
     "coins": Problem(  # g is 1 or -1 in each entry, E g = theta; it starts at theta*
         gradient=lambda theta, z: jnp.where(theta + z / 3**0.5 > 0, 1.0, -1.0),
         measure=_squared,
         start=_vector(0, 0, 0),
-        schedules=_steps(*_BOUNDED),
+        schedules=sgd.schedules(*_BOUNDED),
         project=_box,
-    ),
-    "wells": Problem(  # f = sum_i h_i (1 - cos theta_i)
-        gradient=lambda theta, z: _CURVATURES * jnp.sin(theta) + _NOISE["wells"] * z,
-        measure=lambda theta: _squared(_CURVATURES * jnp.sin(theta)),
-        start=_START * _vector(1, 1, 1),
-        schedules=np.concatenate(
-            [_steps(1, power=power) for power in _FALLING]
-            + [_steps(*_CONSTANT, power=0), _steps(_FINITE[0], power=_FINITE[1])]
-        ),
     ),
 }
 
@@ -117,31 +102,16 @@ def measure(seed: int, quick: bool) -> tuple[_Found, Any]:
     # A mean of squares of normal numbers, three in a run, is off by this share of it.
     deviation = (2 / (3 * runs)) ** 0.5
     titles = ("E theta^2, steps alpha / j", "j E |theta - theta*|^2 / (2 Q)")
-    titles += ("theta^2 / 10 without noise: theta", "wells: E |grad f|^2")
-    titles += ("wells, constant steps: E |grad f|^2", "|Px - Py| / |x - y|, largest")
-    figure, axes = plots.subplots(titles, columns=3)
+    titles += ("theta^2 / 10 without noise: theta", "|Px - Py| / |x - y|, largest")
+    figure, axes = plots.subplots(titles, columns=2)
     found = _quadratic(axes[0], j, paths, deviation, share)
     found += _bounded(axes[1], j, paths, deviation, share)
     found += _overestimated(axes[2], j, paths["overestimated"])
-    late = 0.1 if quick else 0.05  # errors lag behind steps, by p j^(p - 1) / (2 h)
-    found += _falling(axes[3], j, paths["wells"], late)
-    found += _constant(axes[4], paths["wells"][len(_FALLING) : -1])
-    for panel in axes[:4]:
+    for panel in axes[:3]:
         panel.set(xlabel="j")
-    for panel in (*axes[:2], axes[3]):  # room for the legend
+    for panel in axes[:2]:  # room for the legend
         panel.set_ylim(bottom=panel.get_ylim()[0] / 30)
-    return found + _projections(axes[5], keys[1]), figure
-
-
-def _slope(errors: np.ndarray, first: int) -> float:
-    """Of log errors over log j, from j = ``first``, every unit of log j alike."""
-    j = np.arange(first, len(errors) + 1)
-    return np.polyfit(np.log(j), np.log(errors[first - 1 :]), 1, w=j**-0.5)[0]
-
-
-def _late(values: np.ndarray) -> np.ndarray:
-    """Mean over the second half of the steps, the last axis."""
-    return values[..., values.shape[-1] // 2 :].mean(axis=-1)
+    return found + _projections(axes[3], keys[1]), figure
 
 
 def _quadratic(
@@ -156,14 +126,16 @@ def _quadratic(
         axes.loglog(j, path, label=f"alpha {rate:g}")
         axes.loglog(j, closed, **plots.THEORY)
         power, what = -min(2 * rate, 1), f"quadratic, alpha {rate:g}"
-        found.append(claims.close(f"{what}: slope", power, _slope(path, first), 0.05))
+        found.append(
+            claims.close(f"{what}: slope", power, sgd.slope(path, first), 0.05)
+        )
         if 2 * rate > 1:
-            limit, late = sgd.limit(rate, 1.0, 1.0), _late(j * path)
+            limit, late = sgd.limit(rate, 1.0, 1.0), sgd.late(j * path)
             found.append(claims.close(f"{what}: j E theta^2, late", limit, late, share))
     largest = np.abs(even / exact - 1).max()
     what = "quadratic: E theta^2 over its recursion - 1, largest"
     found.append(claims.equal(what, 0, largest, 5 * deviation))
-    what, slope = "curvatures 0.2, 1, 4, alpha 1: slope", _slope(uneven, first)
+    what, slope = "curvatures 0.2, 1, 4, alpha 1: slope", sgd.slope(uneven, first)
     return [*found, claims.close(what, -2 * _UNEVEN.min(), slope, 0.05)]
 
 
@@ -195,7 +167,7 @@ def _bounded(
                 first, slack = sgd.bound_from(rate, 1.0), 5 * deviation
             largest = part[first - 1 :].max()
             found += [
-                claims.close(f"{what}, late", limit / bound, _late(part), share),
+                claims.close(f"{what}, late", limit / bound, sgd.late(part), share),
                 claims.at_most(f"{what}, largest, j >= {first}", 1 + slack, largest),
             ]
             label = name if rate == 1 else None
@@ -219,63 +191,6 @@ def _overestimated(axes: Any, j: np.ndarray, paths: np.ndarray) -> _Found:
         claims.close(f"{what} 1: theta in the end", factors[0], paths[0, -1], 1e-3),
         claims.equal(f"{what} 5: theta after a step", 0, paths[1, 1], 1e-6),
     ]
-
-
-def _falling(axes: Any, j: np.ndarray, paths: np.ndarray, share: float) -> _Found:
-    """A function that is not convex, and steps that fall."""
-    floor = jax.jit(jax.vmap(sgd.noise_floor, (0, None, None)))
-    found = []
-    for power, path in zip(_FALLING, paths, strict=False):
-        closed = np.asarray(floor(j**-power, _CURVATURES, _NOISE["wells"]))
-        axes.loglog(j, path, label=f"steps j^-{power:g}")
-        axes.loglog(j[9:], closed[9:], **plots.THEORY)
-        what, slope = f"wells, steps j^-{power:g}", _slope(path, len(j) // 10)
-        ratio = _late(path / closed)
-        found += [
-            claims.close(f"{what}: slope", -power, slope, share),
-            claims.close(f"{what}: E |grad f|^2 over that of a_j", 1, ratio, share),
-        ]
-    for rate, path in zip(_CONSTANT, paths[len(_FALLING) :], strict=False):
-        axes.loglog(j, path, label=f"steps {rate:g}")
-
-    @jax.jit
-    def stops(rate: jax.Array, power: jax.Array) -> jax.Array:
-        time = rate * jax.scipy.special.zeta(power, 1.0)
-        theta = sgd.cosine_flow(_START, _CURVATURES, time)
-        return _squared(_CURVATURES * jnp.sin(theta))
-
-    what, closed = "steps {:g} j^-{:g}".format(*_FINITE), stops(*_FINITE)
-    axes.loglog(j, paths[-1], label=what)
-    axes.axhline(closed, **plots.THEORY)
-    what = f"wells, {what}: E |grad f|^2 in the end"
-    return [*found, claims.close(what, closed, paths[-1, -1], 0.05)]
-
-
-def _constant(axes: Any, paths: np.ndarray) -> _Found:
-    """The same, and steps that stay: the floor, and the bound of the mean."""
-    steps, noise, smoothness = _vector(*_CONSTANT), _NOISE["wells"], _CURVATURES.max()
-    floor = jax.vmap(sgd.noise_floor, (0, None, None))
-    excess = np.sum(_CURVATURES * (1 - np.cos(_START)))
-    bound = partial(sgd.stationarity_bound, num_steps=paths.shape[1])
-    bounds = bound(steps, smoothness=smoothness, excess=excess, variance=3 * noise**2)
-    floors = np.asarray(jax.jit(floor)(steps, _CURVATURES, noise))
-    late, means = _late(paths), paths.mean(axis=1)
-    axes.loglog(steps, means, "s", label="mean of all steps")
-    axes.loglog(steps, bounds, **plots.THEORY | {"ls": ":"}, label="its bound")
-    axes.loglog(steps, late, "o", label="late")
-    axes.loglog(steps, floors, **plots.THEORY)
-    axes.set_xticks(steps, _CONSTANT)
-    axes.set_yticks((0.02, 0.05, 0.1), (0.02, 0.05, 0.1))
-    axes.minorticks_off()
-    axes.set(xlabel="step")
-    found = []
-    for n, step in enumerate(_CONSTANT):
-        what = f"wells, steps {step:g}: E |grad f|^2"
-        found += [
-            claims.close(f"{what}, late", floors[n], late[n], 0.02),
-            claims.at_most(f"{what}, mean of all", bounds[n], means[n]),
-        ]
-    return found
 
 
 def _projections(axes: Any, key: jax.Array) -> _Found:

@@ -5,8 +5,11 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
 
 from gan_jax.data.mixtures import Mixture
+from gan_jax.evaluation import transport
 
 Array = jax.Array
 
@@ -51,3 +54,41 @@ def modes(samples: Array, mixture: Mixture, *, deviations: float = 3.0) -> Modes
     good = distance <= deviations * mixture.scales[nearest]  # NaN is not
     counts = jnp.zeros(mixture.weights.shape, jnp.int32).at[nearest].add(good)
     return Modes(jnp.sum(counts > 0), jnp.mean(good.astype(jnp.float32)), counts)
+
+
+_modes_of_each = jax.jit(jax.vmap(modes, (0, None)))
+
+
+def measure_each(
+    samples: ArrayLike, mixture: Mixture, real: ArrayLike, *, paired: int = 500
+) -> dict[str, np.ndarray]:
+    """Modes, good samples and W1 of many generators at once.
+
+    Args:
+      samples: of every generator, ``[generators, n, dimension]``.
+      mixture: what they should be samples of.
+      real: samples of it, ``[m, dimension]``.
+      paired: how many of the first of either are paired, for the exact distance.
+
+    Returns:
+      "modes" and "high_quality" as in `modes`, and "wasserstein", the exact distance
+      to the real samples: infinite for a generator that ran away. Each
+      ``[generators]``.
+
+    Raises:
+      UserError: there are fewer than ``paired`` of one, and not as many of the other.
+    """
+    samples, real = np.asarray(samples), np.asarray(real)
+    chex.assert_rank([samples, real], [3, 2])
+    found = _modes_of_each(samples, mixture)
+    distances = [
+        transport.wasserstein(x[:paired], real[:paired])
+        if np.isfinite(x).all()
+        else np.inf
+        for x in samples
+    ]
+    return {
+        "modes": np.asarray(found.covered),
+        "high_quality": np.asarray(found.high_quality),
+        "wasserstein": np.array(distances),
+    }

@@ -1,12 +1,12 @@
-"""Stochastic gradient descent: how fast it comes to the optimum, and what stops it.
+"""Stochastic gradient descent: how fast it comes to the optimum of a convex function.
 
 Steps are ``theta_{j+1} = P(theta_j - a_j g_j)`` for j = 1, 2, ..., with ``a_j = rate /
 j^power``, ``E g_j = grad f(theta_j)`` and P the projection onto a convex set. Below, c
 is the constant of strong convexity, alpha the rate of steps ``alpha / j``, sigma the
 deviation of the noise in each entry of g, and ``E |g|^2 <= M^2`` on the set.
 
-Sources: Nemirovski, Juditsky, Lan, Shapiro 2009, section 2.1,
-https://doi.org/10.1137/070704277; Ghadimi, Lan 2013, https://arxiv.org/abs/1309.5549
+Source: Nemirovski, Juditsky, Lan, Shapiro 2009, section 2.1,
+https://doi.org/10.1137/070704277
 """
 
 import math
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy import special
 from optax import projections
 
@@ -51,6 +52,11 @@ class Problem(NamedTuple):
     start: Any
     schedules: Any
     project: Callable[[Array], Array] = lambda theta: theta
+
+
+def schedules(*rates: float, power: float = 1.0) -> np.ndarray:
+    """Steps ``rate / j^power`` for each rate, as `Problem` has them, ``[s, 2]``."""
+    return np.array([(rate, power) for rate in rates], np.float32)
 
 
 def mean_paths(
@@ -99,6 +105,25 @@ def _step(
     rate, power = schedule
     step = rate / j.astype(theta.dtype) ** power
     return problem.project(theta - step * problem.gradient(theta, noise))
+
+
+def slope(errors: np.ndarray, first: int) -> float:
+    """Of log errors over log j, from j = ``first``, every unit of log j alike.
+
+    Args:
+      errors: at j = 1 to n, ``[n]``.
+      first: where the fit begins.
+
+    Returns:
+      The power of j with which they change.
+    """
+    j = np.arange(first, len(errors) + 1)
+    return np.polyfit(np.log(j), np.log(errors[first - 1 :]), 1, w=j**-0.5)[0]
+
+
+def late(values: np.ndarray) -> np.ndarray:
+    """Mean over the second half of the steps, the last axis."""
+    return values[..., values.shape[-1] // 2 :].mean(axis=-1)
 
 
 def bound(rate: Array, convexity: Array, moment: Array) -> Array:
@@ -235,57 +260,3 @@ def noiseless(product: Array, j: Array) -> Array:
     """
     beta = jnp.exp(special.betaln(j - product, product))
     return beta * jnp.sin(jnp.pi * product) / jnp.pi
-
-
-def noise_floor(rate: Array, curvatures: Array, noise: Array) -> Array:
-    """Where ``E |grad f|^2`` stalls near a minimum, with a constant step gamma.
-
-    The variance in a direction stays at ``v = (1 - gamma h)^2 v + gamma^2 sigma^2``,
-    and ``E |grad f|^2`` is the sum of ``h^2 v``. It follows steps that fall slowly.
-
-    Args:
-      rate: gamma.
-      curvatures: h at the minimum, ``[d]``.
-      noise: sigma.
-
-    Returns:
-      ``gamma sigma^2 sum_i h_i / (2 - gamma h_i)``; to first order in gamma where f is
-      not quadratic.
-    """
-    return rate * noise**2 * jnp.sum(curvatures / (2 - rate * curvatures))
-
-
-def stationarity_bound(
-    rate: Array, num_steps: int, smoothness: Array, excess: Array, variance: Array
-) -> Array:
-    """Bound of the mean of ``E |grad f|^2`` over K steps gamma, f convex or not.
-
-    Args:
-      rate: gamma, at most ``1 / L``.
-      num_steps: K.
-      smoothness: L, the Lipschitz constant of the gradient.
-      excess: ``f(theta_1) - min f``.
-      variance: ``E |g - grad f|^2`` at most: ``d sigma^2``.
-
-    Returns:
-      ``2 excess / (gamma K) + gamma L variance``.
-
-    Source: Ghadimi, Lan 2013, theorem 2.1, where ``2 gamma - L gamma^2 >= gamma``.
-    """
-    return 2 * excess / (rate * num_steps) + rate * smoothness * variance
-
-
-def cosine_flow(theta: Array, curvature: Array, time: Array) -> Array:
-    """Where the gradient flow of ``h (1 - cos theta)`` has come to.
-
-    Small steps with a finite sum follow it for that time, and then stop.
-
-    Args:
-      theta: at time 0, in (-pi, pi).
-      curvature: h.
-      time: the sum of the steps.
-
-    Returns:
-      ``2 arctan(tan(theta / 2) exp(-h time))``, of the broadcast shape.
-    """
-    return 2 * jnp.arctan(jnp.tan(theta / 2) * jnp.exp(-curvature * time))

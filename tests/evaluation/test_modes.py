@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gan_jax.data import mixtures
-from gan_jax.evaluation.modes import modes
+from gan_jax.errors import UserError
+from gan_jax.evaluation.modes import measure_each, modes
 
 RING = mixtures.ring()
 
@@ -59,3 +60,29 @@ def test_many_generators_at_once_are_each_of_them_alone():
     for i, alone in enumerate(modes(s, RING) for s in samples):
         assert together.covered[i] == alone.covered
         assert together.counts[i].tolist() == alone.counts.tolist()
+
+
+def test_each_generator_is_measured_as_if_it_were_alone():
+    keys = jax.random.split(jax.random.key(1), 3)
+    real = np.asarray(RING.sample(keys[0], 60))
+    perfect = np.asarray(RING.sample(keys[1], 70))
+    moved = np.concatenate([real + np.array([[0.5, 0.0]]), perfect[:10]])
+    ran_away = np.where(np.arange(140).reshape(70, 2) == 99, np.nan, perfect)
+    found = measure_each([perfect, moved, ran_away], RING, real, paired=50)
+    for i, samples in enumerate((perfect, moved, ran_away)):
+        alone = modes(jnp.asarray(samples), RING)
+        assert found["modes"][i] == alone.covered
+        assert found["high_quality"][i] == alone.high_quality
+    # No pairing is cheaper than to move the mean; and here there is one as cheap.
+    np.testing.assert_allclose(found["wasserstein"][1], 0.5, rtol=1e-5)
+    pairs = real[:50, None] - perfect[None, :50]
+    least = np.linalg.norm(pairs, axis=-1).min(0).mean()
+    identity = np.linalg.norm(real[:50] - perfect[:50], axis=-1).mean()
+    assert least <= found["wasserstein"][0] <= identity
+    assert found["wasserstein"][2] == np.inf
+
+
+def test_too_few_samples_to_pair_are_refused():
+    samples = np.zeros((1, 40, 2), np.float32)
+    with pytest.raises(UserError, match="cannot pair"):
+        measure_each(samples, RING, np.zeros((60, 2)), paired=50)

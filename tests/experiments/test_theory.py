@@ -14,18 +14,28 @@ ROOT = pathlib.Path(__file__).parents[2]
 NAMES = (
     "best_response",
     "compare",
+    "consensus",
+    "consensus_ring",
     "divergences",
     "gaussian_gans",
+    "hessian_free",
     "kl_generator",
     "lipschitz",
     "mode_collapse",
+    "nce",
+    "nce_noise",
     "optimal_discriminator",
     "penalty_price",
     "projection",
+    "sgd_nonconvex",
+    "sgd_rates",
     "weight_clipping",
 )
 # Flags of a quick run that make it quicker still.
-LESS = {"compare": ["--losses=hinge", "--num_samples=100"]}
+LESS = {
+    "hessian_free": ["--newton_steps=2"],
+    "compare": ["--losses=hinge", "--num_samples=100"],
+}
 MISTAKES = {
     "file": (["--workdir={0}/file"], "is a file: name a folder"),
     "another run": (["--workdir={0}/run"], "holds config.json, which is not"),
@@ -44,6 +54,11 @@ OWN_MISTAKES = {
         "recipe": (["--recipe=tunned"], "did you mean 'tuned'"),
         "few samples": (["--num_samples=1"], "--num_samples=1 must be in 2"),
         "last seed": (["--seed=4294967295"], "too large for 3 seeds"),
+        "data set": (["--dataset=mnits"], "did you mean"),
+    },
+    "hessian_free": {
+        "no image": (["--num_examples=0"], "--num_examples=0 must be at least 1"),
+        "no step": (["--newton_steps=0"], "--newton_steps=0 must be at least 1"),
         "data set": (["--dataset=mnits"], "did you mean"),
     },
     "mode_collapse": {

@@ -137,49 +137,6 @@ def test_along_a_sphere_steps_shrink_by_its_curvature():
     np.testing.assert_allclose(shrunk, closed, rtol=1e-3)
 
 
-CURVATURES, NOISE = np.array([0.5, 1.0, 3.0]), 0.6
-
-
-def variances(step, num_steps, start):
-    """Of theta in each direction, from the start on, ``[n, 3]``, in float64."""
-    values = [np.full(3, start**2)]
-    for _ in range(num_steps - 1):
-        values.append((1 - step * CURVATURES) ** 2 * values[-1] + (step * NOISE) ** 2)
-    return np.array(values)
-
-
-@pytest.mark.parametrize("step", [0.02, 0.2, 0.5])
-def test_a_constant_step_stalls_at_the_floor(step):
-    late = CURVATURES**2 @ variances(step, 3000, 1.0)[-1]
-    np.testing.assert_allclose(
-        sgd.noise_floor(step, CURVATURES, NOISE), late, rtol=1e-5
-    )
-
-
-def test_the_mean_gradient_is_bounded_up_to_steps_of_1_over_l():
-    start, num_steps = 2.0, 400
-    excess = np.sum(CURVATURES) * start**2 / 2
-    for step in np.linspace(0.01, 1 / 3, 20):
-        mean = (variances(step, num_steps, start) @ CURVATURES**2).mean()
-        bound = sgd.stationarity_bound(step, num_steps, 3.0, excess, 3 * NOISE**2)
-        assert mean <= bound
-    # In one direction the floor comes to the bound at 1 / L, and passes it beyond.
-    one = np.array([3.0])
-    for step, over in ((0.3, False), (0.36, True)):
-        floor = sgd.noise_floor(step, one, NOISE)
-        bound = sgd.stationarity_bound(step, 10**9, 3.0, 1.0, NOISE**2)
-        assert (floor > bound) == over
-
-
-@pytest.mark.parametrize("start", [-2.9, 0.5, 2.5])
-def test_the_flow_in_a_cosine_is_that_of_small_steps(start):
-    theta, curvature, time = start, 1.7, 1.2
-    for _ in range(100_000):
-        theta -= time / 100_000 * curvature * math.sin(theta)
-    closed = sgd.cosine_flow(start, curvature, time)
-    np.testing.assert_allclose(closed, theta, rtol=1e-4)
-
-
 def test_paths_are_those_of_a_loop():
     start, key = np.array([0.5, -0.3], np.float32), jax.random.key(3)
     schedules = np.array([(1.0, 1.0), (0.4, 0.5)], np.float32)
@@ -218,6 +175,23 @@ def test_paths_are_those_of_a_loop():
     for j in range(7):
         np.testing.assert_allclose(found["plain"][0, j], theta[:, 0].mean(), rtol=1e-5)
         theta = theta - (theta**3 - noise[j]) / (j + 1)
+
+
+@pytest.mark.parametrize("power", [-1.3, 0.0, 0.5])
+def test_a_power_of_j_has_that_slope_from_wherever_it_begins(power):
+    errors = 3.0 * np.arange(1.0, 2001.0) ** power
+    errors[:9] = 1e6  # before it
+    np.testing.assert_allclose(sgd.slope(errors, 10), power, atol=1e-9)
+
+
+def test_late_is_the_mean_of_the_second_half():
+    values = np.arange(12.0).reshape(2, 6)
+    np.testing.assert_array_equal(sgd.late(values), [4, 10])
+
+
+def test_schedules_are_pairs_of_rate_and_power():
+    np.testing.assert_array_equal(sgd.schedules(1, 3), [[1, 1], [3, 1]])
+    np.testing.assert_array_equal(sgd.schedules(2, power=0), [[2, 0]])
 
 
 def test_noise_has_mean_0_and_variance_1():
