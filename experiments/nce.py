@@ -18,7 +18,7 @@ from absl import flags
 from flax import linen as nn
 
 from experiments import cli, tables, theory
-from gan_jax import claims, fitting, nce, plots
+from gan_jax import claims, fitting, nce, networks, plots
 from gan_jax.data import mixtures
 from gan_jax.theory import divergences
 from gan_jax.theory.nce import gaussian_log_z
@@ -30,26 +30,11 @@ _MEAN = np.array([[-1.0, 0.0, 1.0]], np.float32)
 _ROOT = np.array([[1.0, 0, 0], [0.8, 0.6, 0], [-0.3, 0.4, 0.7]], np.float32)
 _EXTENT = 6.0  # of the square on which densities are integrated
 _FITTED = "fitted, with kernels"
+# Points in the plane to energies, and to the logits of the GAN's discriminator.
+_NETWORK = networks.MLPDiscriminator((64,) * 3, activation=nn.relu)
 _SHOWN = 3.0
 _LINE = np.linspace(-_SHOWN, _SHOWN, 151, dtype=np.float32)
 _SQUARE = np.stack(np.meshgrid(_LINE, _LINE), axis=-1).reshape(-1, 2)
-
-
-class Energy(nn.Module):
-    """Points in the plane to energies; it is the discriminator of the GAN as well."""
-
-    width: int = 64
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = True) -> jax.Array:
-        """``[batch, 2]`` to ``[batch]``."""
-        del train
-        # With biases of 0 every unit's corner would go through the origin.
-        spread = nn.initializers.normal(1.5)
-        for bias_init in (spread, nn.initializers.zeros, nn.initializers.zeros):
-            init = nn.initializers.he_normal()
-            x = nn.relu(nn.Dense(self.width, kernel_init=init, bias_init=bias_init)(x))
-        return nn.Dense(1)(x)[..., 0]
 
 
 def measure(seed: int, quick: bool) -> theory.Findings:
@@ -155,13 +140,12 @@ def _ring(
 ) -> tuple[list[claims.Claim], str]:
     """A network's energy of the ring: three seeds against the best noise, one each."""
     names = [*noises] if quick else [*noises, _FITTED, _FITTED]
-    network = Energy()
 
     def energy(params: Any, x: jax.Array) -> jax.Array:
-        return network.apply({"params": params}, x)
+        return _NETWORK.apply({"params": params}, x)
 
     def train(key: jax.Array, noise: mixtures.Mixture) -> Any:
-        params = network.init(key, jnp.zeros((1, 2)))["params"]
+        params = _NETWORK.init(key, jnp.zeros((1, 2)))["params"]
         sizes = (1500, 512) if quick else (8000, 1024)
         model = _train(key, energy, params, ring.sample, noise, *sizes)
         scores = partial(energy, model["energy"])
@@ -221,7 +205,7 @@ def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]
             "nonsaturating",
             num_steps=steps,
             batch_size=batch,
-            discriminator=Energy(),
+            discriminator=_NETWORK,
         )
 
         def log_model(x: jax.Array) -> jax.Array:

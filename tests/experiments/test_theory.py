@@ -16,6 +16,7 @@ NAMES = (
     "compare",
     "consensus",
     "consensus_ring",
+    "curvature",
     "divergences",
     "gaussian_gans",
     "hessian_free",
@@ -29,6 +30,15 @@ NAMES = (
     "projection",
     "sgd_nonconvex",
     "sgd_rates",
+    "weight_clipping",
+)
+# Those whose quick run takes ten seconds and more, most of it compilation.
+LONG = (
+    "compare",
+    "consensus_ring",
+    "hessian_free",
+    "mode_collapse",
+    "nce",
     "weight_clipping",
 )
 # Flags of a quick run that make it quicker still.
@@ -86,13 +96,16 @@ def folder(tmp_path_factory):
     return root
 
 
+# Flags of one name cannot be defined twice in a process.
+def groups(names):
+    return [[name for name in names if name != "compare"], ["compare"]]
+
+
 @pytest.fixture(scope="module")
-def results(folder, evaluation_cache):
-    """Every call of this file, in a few processes; what the mistakes left."""
-    # Flags of one name cannot be defined twice in a process.
-    groups = [[name for name in NAMES if name != "compare"], ["compare"]]
-    before, mistakes, runs = set(folder.rglob("*")), {}, {}
-    for names in groups:
+def mistakes(folder, evaluation_cache):
+    """What each mistake gave; what all of them left."""
+    before, found = set(folder.rglob("*")), {}
+    for names in groups(NAMES):
         calls = {
             f"experiments.{name}": [
                 [f"--workdir={folder}/new", *(a.format(folder) for a in arguments)]
@@ -100,22 +113,34 @@ def results(folder, evaluation_cache):
             ]
             for name in names
         }
-        mistakes |= call(calls, evaluation_cache)
-    left = set(folder.rglob("*")) - before
-    for names in groups:
+        found |= call(calls, evaluation_cache)
+    return found, set(folder.rglob("*")) - before
+
+
+def quick_runs(names, folder, evaluation_cache):
+    found = {}
+    for group in groups(names):
         calls = {
             f"experiments.{name}": [
                 ["--quick", f"--workdir={folder / name}", *LESS.get(name, [])]
             ]
-            for name in names
+            for name in group
+            if name in names
         }
-        runs |= call(calls, evaluation_cache)
-    calls = [
-        [f"--workdir={folder / 'wrong'}", "--seed=0"],
-        [f"--workdir={folder / 'right'}", "--seed=5"],
-    ]
-    runs |= call({"tests.experiments.one_claim": calls}, evaluation_cache)
-    return {"mistakes": mistakes, "left": left, "runs": runs}
+        if calls:
+            found |= call(calls, evaluation_cache)
+    return found
+
+
+@pytest.fixture(scope="module")
+def short_runs(folder, evaluation_cache):
+    names = [name for name in NAMES if name not in LONG]
+    return quick_runs(names, folder, evaluation_cache)
+
+
+@pytest.fixture(scope="module")
+def long_runs(folder, evaluation_cache):
+    return quick_runs(LONG, folder, evaluation_cache)
 
 
 def call(calls, evaluation_cache):
@@ -136,9 +161,13 @@ def call(calls, evaluation_cache):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, results):
-    (result,) = results["runs"][f"experiments.{name}"]
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.exhaustive] * (n in LONG)) for n in NAMES],
+)
+def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, request):
+    runs = request.getfixturevalue("long_runs" if name in LONG else "short_runs")
+    (result,) = runs[f"experiments.{name}"]
     assert result == {"status": 0, "stderr": ""}
     files = sorted(path.name for path in (folder / name).iterdir())
     assert files == sorted([f"{name}.png", "results.json"])
@@ -154,8 +183,15 @@ def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, results):
         assert picture.size[0] > 900
 
 
-def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(folder, results):
-    wrong, right = results["runs"]["tests.experiments.one_claim"]
+def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(
+    folder, evaluation_cache
+):
+    calls = [
+        [f"--workdir={folder / 'wrong'}", "--seed=0"],
+        [f"--workdir={folder / 'right'}", "--seed=5"],
+    ]
+    results = call({"tests.experiments.one_claim": calls}, evaluation_cache)
+    wrong, right = results["tests.experiments.one_claim"]
     line = "one_claim: outside of its tolerance: the seed is not 0\n"
     assert wrong == {"status": 1, "stderr": line}
     assert right == {"status": 0, "stderr": ""}
@@ -167,16 +203,16 @@ def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(folder, resu
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_mistake_is_one_line_before_anything_is_measured(name, results):
-    found = results["mistakes"][f"experiments.{name}"]
+def test_a_mistake_is_one_line_before_anything_is_measured(name, mistakes):
+    found = mistakes[0][f"experiments.{name}"]
     for result, (_, words) in zip(found, mistakes_of(name), strict=True):
         assert result["status"] == 2
         assert len(result["stderr"].splitlines()) == 1
         assert words in result["stderr"]
 
 
-def test_mistakes_leave_nothing_behind(results):
-    assert results["left"] == set()
+def test_mistakes_leave_nothing_behind(mistakes):
+    assert mistakes[1] == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
