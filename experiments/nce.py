@@ -170,7 +170,7 @@ def _ring(
             f"ring, {_FITTED}: mass - 1, largest",
             0,
             np.abs(mass[best] - 1).max(),
-            0.02,
+            0.05 if quick else 0.02,
         ),
         claims.at_most(f"ring, {_FITTED}: KL, largest", 0.05, least),
         claims.at_least("ring, narrow noise: KL", 1, narrow),
