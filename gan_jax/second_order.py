@@ -1,8 +1,9 @@
 """Second derivatives as products with vectors, and Hessian-free optimisation with them.
 
 No matrix is ever formed: a product costs a few gradients, whatever the number of
-parameters. A loss here is ``output_loss(model(params))``: ``model`` gives outputs, any
-pytree (logits of a batch, real and fake ones), and ``output_loss`` is a scalar of them.
+parameters, which are float32 or float64. A loss here is ``output_loss(model(params))``:
+``model`` gives outputs, any pytree (logits of a batch, real and fake ones), and
+``output_loss`` is a scalar of them.
 
 Sources: Pearlmutter 1994, https://doi.org/10.1162/neco.1994.6.1.147; Schraudolph 2002,
 https://doi.org/10.1162/08997660260028683; Martens 2010,
@@ -21,6 +22,7 @@ Product = Callable[[Any], Any]  # v to A v, both like the params
 
 _HALVINGS = 20  # of a step, at most
 _TINY = 1e-30
+_DAMPINGS = 1e-12, 1e12  # between which it is held, if it is not 0
 
 
 def hvp(loss: Callable[[Any], Array], params: Any, v: Any) -> Any:
@@ -116,7 +118,6 @@ class _Search(NamedTuple):
     direction: Any
     values: Array
     least: Array
-    largest: Array
     negative: Array
     ended: Array
 
@@ -135,12 +136,15 @@ def conjugate_gradients(
     definite. This one stops by progress, as Martens does: after step i, when ``q(x_i) <
     0`` and the last ``k = max(10, i / 10)`` steps have brought less than ``k
     tolerance`` of it. And it stops at a direction p with ``p^T A p < 0``, where q has
-    no minimum, keeps what it has and says so. A direction with none is left as well.
+    no minimum, keeps what it has and says so. It stops as well where ``p^T A p`` is 0
+    to rounding, and at NaN. Of a singular A that is positive semi-definite, rounding
+    may make either of the two.
 
     Args:
       product: ``v -> A v``, A symmetric.
       b: a pytree.
-      start: where to begin, as the solution of a system before; 0 by default.
+      start: where to begin, as the solution of a system before; 0 by default, and
+        where ``q(start) > 0``.
       max_steps: at most.
       tolerance: least relative progress a step; 0 to go on to rounding errors.
 
@@ -150,15 +154,24 @@ def conjugate_gradients(
     Source: Martens 2010, section 4.4; Nocedal & Wright 2006, algorithm 7.1
     """
     dot, add_scaled = optax.tree.vdot, optax.tree.add_scale
+
+    def value(x: Any, residual: Any) -> Array:
+        return -dot(x, optax.tree.add(b, residual)) / 2  # as A x = b - residual
+
     norm = dot(b, b)
     rounding = 10 * jnp.finfo(norm.dtype).eps
     if start is None:
         x, residual = optax.tree.zeros_like(b), b
     else:
-        x, residual = start, optax.tree.sub(b, product(start))
-
-    def value(x: Any, residual: Any) -> Array:
-        return -dot(x, optax.tree.add(b, residual)) / 2  # as A x = b - residual
+        residual = optax.tree.sub(b, product(start))
+        helps = value(start, residual) <= 0
+        x, residual = (
+            optax.tree.where(helps, there, zero)
+            for there, zero in (
+                (start, optax.tree.zeros_like(b)),
+                (residual, b),
+            )
+        )
 
     def go_on(search: _Search) -> Array:
         i, values = search.step, search.values
@@ -167,15 +180,16 @@ def conjugate_gradients(
         slow = (i > back) & (now < 0) & (before - now < -now * back * tolerance)
         rest = dot(search.residual, search.residual)
         solved = rest <= rounding**2 * norm
-        return (i < max_steps) & ~(slow | solved | search.ended)
+        ended = slow | solved | search.ended | ~jnp.isfinite(now)
+        return (i < max_steps) & ~ended
 
     def step(search: _Search) -> _Search:
         _, x, residual, p, *_ = search
         image = product(p)
         squares = dot(residual, residual)
         curvature = dot(p, image) / dot(p, p)
-        largest = jnp.maximum(search.largest, curvature)
-        flat = curvature <= rounding * largest
+        noise = rounding * jnp.sqrt(dot(image, image) / dot(p, p))
+        flat = curvature <= noise
         length = jnp.where(flat, 0, squares / jnp.where(flat, 1, dot(p, image)))
         x = add_scaled(x, length, p)
         residual = add_scaled(residual, -length, image)
@@ -187,18 +201,13 @@ def conjugate_gradients(
             p,
             search.values.at[search.step + 1].set(value(x, residual)),
             jnp.minimum(search.least, curvature),
-            largest,
-            curvature < -rounding * largest,
+            curvature < -noise,
             flat,
         )
 
-    zero, infinity, no = (
-        jnp.zeros_like(norm),
-        jnp.full_like(norm, jnp.inf),
-        jnp.array(0),
-    )
     values = jnp.zeros(max_steps + 1, norm.dtype).at[0].set(value(x, residual))
-    search = _Search(no, x, residual, residual, values, infinity, zero, no > 0, no > 0)
+    infinity, no = jnp.full_like(norm, jnp.inf), jnp.array(False)
+    search = _Search(jnp.array(0), x, residual, residual, values, infinity, no, no)
     search = jax.lax.while_loop(go_on, step, search)
     return Solution(
         search.x,
@@ -242,15 +251,19 @@ def hessian_free(
     """Truncated Newton steps with Levenberg-Marquardt damping, as an optax optimiser.
 
     A step minimises ``g^T d + d^T (B + lambda I) d / 2`` by `conjugate_gradients`. With
-    the ratio of the loss's decrease to that of ``g^T d + d^T B d / 2``, lambda falls by
-    2/3 above 3/4, and rises by 3/2 below 1/4. A step is halved until the loss falls by
-    a hundredth of what its slope promises, and is not taken where it never does. With
-    the Hessian the search may end at negative curvature: the step is then the one that
-    it had come to, perhaps none, and lambda rises.
+    the ratio of the loss's decrease to that of ``g^T d + d^T B d / 2``, lambda is
+    multiplied by 2/3 above 3/4, and by 3/2 below 1/4 or where the loss is not finite.
+    It stays where less is promised than the loss is rounded by. A step is halved until
+    the loss falls by a hundredth of what its slope promises, twenty times at most, and
+    is not taken where the loss does not fall. With the Hessian the search may end at
+    negative curvature: the step is then the one that it had come to, perhaps none
+    (Nocedal & Wright would descend the gradient there), and lambda is multiplied by
+    3/2, which helps only if it is not 0.
 
     ``update`` takes, beside gradients, state and params, ``model`` and ``output_loss``:
-    the loss is ``output_loss(model(params))``, of the same batch as the gradients. As
-    with `optax.lbfgs`, there is no learning rate.
+    the loss is ``output_loss(model(params))``, of the same batch as the gradients,
+    which must be its own: clipped or averaged before, they make the ratio meaningless.
+    As with `optax.lbfgs`, there is no learning rate.
 
     Args:
       curvature: B: the Gauss-Newton matrix, or the Hessian, which may be indefinite.
@@ -262,9 +275,15 @@ def hessian_free(
     Returns:
       The optimiser; its state is a `HessianFreeState`.
 
-    Source: Martens 2010, sections 4.1 to 4.6; this is without his preconditioner and
-    his backtracking over iterates
+    Raises:
+      ValueError: another curvature.
+
+    Source: Martens 2010, section 4, without his preconditioner and his backtracking
+    over iterates
     """
+
+    if curvature not in CURVATURES:
+        raise ValueError(f"curvature {curvature!r} must be one of {[*CURVATURES]}")
 
     def init(params: Any) -> HessianFreeState:
         zero = jnp.zeros_like(optax.tree.norm(params))
@@ -281,13 +300,15 @@ def hessian_free(
     def update(
         gradients: Any,
         state: HessianFreeState,
-        params: Any,
+        params: Any = None,
         *,
         model: Callable[[Any], Any],
         output_loss: Callable[[Any], Array],
         **others: Any,
     ) -> tuple[Any, HessianFreeState]:
         del others
+        if params is None:
+            raise ValueError("hessian_free moves params: give them to update")
         product = CURVATURES[curvature](model, output_loss, params)
         found = conjugate_gradients(
             lambda v: optax.tree.add_scale(product(v), state.damping, v),
@@ -318,18 +339,25 @@ def hessian_free(
         full = decrease(whole)
         start = (jnp.array(0), whole, full)
         tries, length, gained = jax.lax.while_loop(too_far, halve, start)
-        length = jnp.where(gained > 0, length, 0)
         ratio = jnp.where(predicted < 0, -full / jnp.minimum(predicted, -_TINY), 0)
-        change = jnp.where(ratio > 3 / 4, 2 / 3, jnp.where(ratio < 1 / 4, 3 / 2, 1))
-        change = jnp.where(found.negative, 3 / 2, change)
-        return optax.tree.scale(length, found.x), HessianFreeState(
-            state.damping * change,
-            found.x,
+        change = jnp.where(ratio > 3 / 4, 2 / 3, jnp.where(ratio >= 1 / 4, 1, 3 / 2))
+        rounding = 10 * jnp.finfo(loss.dtype).eps * jnp.abs(loss)
+        change = jnp.where(-predicted <= rounding, 1, change)
+        # Of Gauss-Newton's matrix negative curvature is rounding.
+        negative = found.negative & (curvature == "hessian")
+        changed = state.damping * jnp.where(negative, 3 / 2, change)
+        least, most = _DAMPINGS
+        nothing = optax.tree.zeros_like(params)
+        known = jnp.isfinite(predicted)
+        step = optax.tree.scale(length, found.x)
+        return optax.tree.where(gained > 0, step, nothing), HessianFreeState(
+            jnp.where(state.damping > 0, jnp.clip(changed, least, most), 0),
+            optax.tree.where(known, found.x, nothing),
             ratio,
             state.num_products + found.num_products,
             state.num_losses + 2 + tries,
             found.least_curvature - state.damping,
-            found.negative,
+            negative,
         )
 
     return optax.GradientTransformationExtraArgs(init, update)
