@@ -55,8 +55,9 @@ def measure(seed: int, quick: bool) -> theory.Findings:
 def _noises(ring: mixtures.Mixture) -> dict[str, mixtures.Mixture]:
     """What the ring is told from, each written with 16 Gaussians: one program for all.
 
-    The last is what a user would fit to data: a Gaussian of their mean and variance,
-    and a kernel estimate; the first of these is everywhere, the second near the data.
+    The last is half a Gaussian with the data's mean and variance, which is everywhere,
+    and half the data with a kernel's noise, near them: what a normal fit and a kernel
+    estimate come to when there are many data.
     """
     fitted = mixtures.gaussian(ring.mean(), jnp.sqrt(ring.variance().mean()))
     kernels = mixtures.with_noise(ring, 2.5 * ring.scales[0])
@@ -193,7 +194,9 @@ def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]
     """
     ring = mixtures.ring(scale=0.1)
     noise = _noises(ring)["fitted Gaussian"]
-    points = jnp.concatenate([m.sample(key, 500) for m in (ring, noise)])
+    keys = jax.random.split(key, 3)
+    sides = zip(keys, (ring, noise), strict=False)
+    points = jnp.concatenate([side.sample(key, 500) for key, side in sides])
     steps, batch, loose = (1500, 512, 2) if quick else (4000, 2048, 1)
 
     @jax.jit
@@ -213,7 +216,7 @@ def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]
 
         return logit(points), log_model(_SQUARE), *_integrals(log_model, ring, True)
 
-    logits, values, mass, kl = jax.device_get(train(key))
+    logits, values, mass, kl = jax.device_get(train(keys[2]))
     ratios = np.asarray(ring.log_density(points) - noise.log_density(points))
     _draw(axes[0], values)
     axes[1].plot(np.maximum(ratios, -15), np.maximum(logits, -15), ".", ms=3)

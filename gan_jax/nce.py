@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import chex
 import jax
+import jax.numpy as jnp
 
 Array = jax.Array
 Scores = Callable[[Array], Array]  # [batch, ...] to [batch]
@@ -29,6 +30,7 @@ def log_ratio(energy: Scores, log_z: Array, log_noise: Scores, x: Array) -> Arra
     Returns:
       ``[batch]``.
     """
+    chex.assert_rank(jnp.asarray(log_z), 0)
     energies, densities = energy(x), log_noise(x)
     chex.assert_rank([energies, densities], 1)
     chex.assert_equal_shape([energies, densities])
@@ -51,7 +53,7 @@ def nce_loss(
       log_noise: log density of the noise, ``[batch, ...] -> [batch]``; positive
         wherever the data's is.
       data: ``[n, ...]``.
-      noise: ``[m, ...]``, samples of the noise; ``nu = m / n``.
+      noise: ``[m, ...]``, samples of the noise; ``nu = m / n``, neither being 0.
 
     Returns:
       Scalar, at least 0.

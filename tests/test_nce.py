@@ -96,3 +96,5 @@ def test_scores_of_another_shape_are_refused():
     data, noise = samples(4, 4)
     with pytest.raises(AssertionError):
         nce.nce_loss(lambda x: x, 0.0, log_noise, data, noise)
+    with pytest.raises(AssertionError):
+        nce.nce_loss(quartic(1.0), jnp.zeros(4), log_noise, data, noise)

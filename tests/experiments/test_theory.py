@@ -67,7 +67,7 @@ OWN_MISTAKES = {
         "data set": (["--dataset=mnits"], "did you mean"),
     },
     "hessian_free": {
-        "no image": (["--num_examples=0"], "--num_examples=0 must be at least 1"),
+        "no image": (["--num_examples=49"], "--num_examples=49 must be at least 50"),
         "no step": (["--newton_steps=0"], "--newton_steps=0 must be at least 1"),
         "data set": (["--dataset=mnits"], "did you mean"),
     },
