@@ -3,9 +3,10 @@
     python -m experiments.sgd_nonconvex
 
 Wells ``sum_i h_i (1 - cos theta_i)``, entered where the curvature is negative. Steps
-that fall slowly bring the gradient to 0, constant ones to a floor of noise below a
-bound, and steps with a finite sum stop on the way (docs/sgd_nonconvex.md). Rates on
-convex problems are the subject of `experiments.sgd_rates`.
+that fall slowly bring the gradient to 0, be the sum of their squares finite or not,
+constant ones to a floor of noise below a bound, and steps with a finite sum stop on the
+way (docs/sgd_nonconvex.md). Rates on convex problems are the subject of
+`experiments.sgd_rates`.
 """
 
 from functools import partial
@@ -22,7 +23,8 @@ from gan_jax.theory import sgd, sgd_nonconvex
 
 flags.adopt_module_key_flags(theory)
 
-_FALLING, _CONSTANT, _FINITE = (0.6, 0.75), (0.025, 0.05, 0.1), (0.1, 1.5)
+_FALLING = 0.4, 0.6, 0.75  # the squares of the first have an infinite sum
+_CONSTANT, _FINITE = (0.025, 0.05, 0.1), (0.1, 1.5)
 _CURVATURES, _NOISE = np.array([1, 1.5, 2], np.float32), 0.5  # h, sigma
 _START = 2.5  # in each well; past pi / 2, where the curvature is negative
 _Found = list[claims.Claim]
@@ -51,7 +53,8 @@ def measure(seed: int, quick: bool) -> tuple[_Found, Any]:
     paths = np.asarray(jax.jit(descend)(jax.random.key(seed))[""])
     falling, constant, finite = np.split(paths, [len(_FALLING), -1])
     figure, axes = plots.subplots(("E |grad f|^2", "constant steps: E |grad f|^2"))
-    share = 0.1 if quick else 0.05  # errors lag behind steps, by p j^(p - 1) / (2 h)
+    # Errors lag behind steps, by p j^(p - 1) / (2 h), and floors bend with j^-p h / 2.
+    share = 0.1 if quick else 0.05
     found = _falling(axes[0], falling, share)
     for rate, path in zip(_CONSTANT, constant, strict=True):
         axes[0].loglog(np.arange(1, num_steps + 1), path, label=f"steps {rate:g}")

@@ -24,7 +24,12 @@ def as_markdown(header: Sequence[str], rows: Rows) -> str:
 
 
 def mean(values: np.ndarray, digits: int) -> str:
-    """Mean ± standard deviation, over seeds; of one alone, its value."""
+    """Mean ± standard deviation, over seeds; of one alone, its value.
+
+    Where a value is infinite so is the mean, and there is no deviation.
+    """
+    if not np.isfinite(values).all():
+        return f"{values.mean()}"
     spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{spread}"
 

@@ -88,16 +88,11 @@ def product(field: Field, players: Players, vector: Players) -> Players:
     return jax.jvp(field, (players,), (vector,))[1]
 
 
-def transposed_product(field: Field, players: Players, vector: Players) -> Players:
-    """``J^T vector``, by one vjp. Args and returns as in `product`."""
-    return jax.vjp(field, players)[1](vector)[0]
-
-
 def consensus(field: Field, players: Players, weight: float | Array) -> Players:
     """Consensus optimisation's direction, ``v + weight J^T v``.
 
     ``J^T v`` is the gradient of ``|v|^2 / 2``: both players also make the field small.
-    Beside v it costs one vjp of the field.
+    It takes the field once, as the forward pass of its vjp, and one product with it.
 
     Args:
       field: of the game.
@@ -119,7 +114,7 @@ def symplectic(field: Field, players: Players, weight: float | Array) -> Players
 
     ``A = (J - J^T) / 2``, and ``A^T v = (J^T v - J v) / 2``. Where all players descend
     one loss, A is 0 and this is plain descent; consensus is drawn to its saddles too.
-    Beside v it costs one vjp and one jvp of the field.
+    It costs one jvp of the field more than consensus.
 
     Args:
       field: of the game.

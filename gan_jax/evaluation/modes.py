@@ -76,7 +76,7 @@ def measure_each(
       ``[generators]``.
 
     Raises:
-      UserError: there are fewer than ``paired`` of one, and not as many of the other.
+      UserError: unless both have ``paired``, or equally many, samples.
     """
     samples, real = np.asarray(samples), np.asarray(real)
     chex.assert_rank([samples, real], [3, 2])

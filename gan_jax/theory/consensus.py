@@ -79,20 +79,6 @@ def eigenvalues(
     return jnp.stack([1 - rate * (damping - root), 1 - rate * (damping + root)], -1)
 
 
-def largest_rate(slopes: Slopes, weight: Array, *, symplectic: bool = False) -> Array:
-    """The learning rate below which the equilibrium attracts, and beyond which not.
-
-    While the eigenvalues are complex their squared modulus is ``1 - 2 h gamma s + h^2
-    d``, and the bound ``2 gamma s / d``; of real ones the larger must stay above -1.
-
-    Args and returns as in `eigenvalues`, for one weight or many: ``[...]``.
-    """
-    damping, determinant = _invariants(slopes, jnp.asarray(weight), symplectic)
-    excess = damping**2 - determinant
-    fastest = damping + jnp.sqrt(jnp.maximum(excess, 0))
-    return jnp.where(excess > 0, 2 / fastest, 2 * damping / determinant)
-
-
 def weight_bounds(slope: Array, rate: Array) -> Array:
     """Between which weights the equilibrium attracts, where ``a_D = a_G = a``.
 

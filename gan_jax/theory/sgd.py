@@ -153,12 +153,16 @@ def bound(rate: Array, convexity: Array, moment: Array) -> Array:
 
 
 def bound_from(rate: float, convexity: float) -> int:
-    """From which j on ``Q / j`` is a bound whatever the problem; it is for j = 1, too.
+    """From which j on, at the latest, ``Q / j`` is a bound whatever the problem.
+
+    It is for j = 1, too. It can begin sooner: for ``c alpha <= 3/4`` the recursion of
+    `bound` proves it for every j, and for a whole ``2 c alpha`` from one j earlier on.
 
     Let ``n = floor(2 c alpha)`` and ``u = n + 1 - 2 c alpha``, in (0, 1]. The factor of
     ``e_n`` is not positive: ``e_{n+1} <= alpha^2 M^2 / (2 n^2)``. The next step comes
     below ``Q / (n + 2)``: ``n^2 (n + 1)^2 - (n - u)(n + 2)(n^2 + u (n + 1))`` is ``n^2
-    (1 - u + u^2) - n (2 u - 3 u^2) + 2 u^2``, which is positive.
+    (1 - u + u^2) - n (2 u - 3 u^2) + 2 u^2``, which is positive: its discriminant in n
+    is ``u^2 (u^2 - 4 u - 4)``, below 0.
 
     Args:
       rate: alpha.

@@ -1,6 +1,7 @@
 """Cells and tables of text."""
 
 import numpy as np
+import pytest
 
 from experiments import tables
 
@@ -9,6 +10,12 @@ def test_a_mean_has_its_deviation_over_seeds_and_one_seed_has_none():
     values = np.array([1.0, 2.0, 6.0])
     assert tables.mean(values, 2) == "3.00 ± 2.65"  # the square root of 14 / 2
     assert tables.mean(values[:1], 1) == "1.0"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mean_with_an_infinite_value_is_infinite_and_has_no_deviation():
+    assert tables.mean(np.array([1.0, np.inf, 6.0]), 2) == "inf"
+    assert tables.mean(np.array([np.inf]), 2) == "inf"
 
 
 def test_points_have_modes_good_samples_and_distance():

@@ -50,15 +50,6 @@ def test_a_rule_of_gradient_steps_has_the_eigenvalues_of_dirac():
         np.testing.assert_array_equal(rule.eigenvalues(), plain.eigenvalues(0.2))
 
 
-@pytest.mark.parametrize("symplectic", [False, True])
-@pytest.mark.parametrize("slopes", [(0.5, 0.5), (0.5, 1.0), (1.0, 1.0), (0.1, 2.0)])
-def test_the_largest_rate_is_where_the_matrix_stops_contracting(slopes, symplectic):
-    for weight in (0.1, 1.0, 5.0, 30.0):  # complex eigenvalues, and real ones
-        rate = float(consensus.largest_rate(slopes, weight, symplectic=symplectic))
-        assert modulus(slopes, weight, 0.999 * rate, symplectic) < 1
-        assert modulus(slopes, weight, 1.001 * rate, symplectic) > 1
-
-
 @pytest.mark.parametrize("slope", [0.5, 1.0])
 def test_weights_converge_between_the_bounds_and_best_at_the_best(slope):
     for rate in (0.05, 0.5):

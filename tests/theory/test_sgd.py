@@ -41,7 +41,7 @@ def coin(theta, toss):
 
 
 @pytest.mark.parametrize("rate", [0.6, 0.9, 1.0, 1.2, 1.4, 1.5, 2.0, 2.4, 3.0])
-def test_the_bound_holds_from_where_it_is_said_to_and_not_before(rate):
+def test_the_bound_holds_from_where_it_is_said_to_at_the_latest(rate):
     path, weight = tosses(rate, 14, coin, 0.0, edge=1.0)
     np.testing.assert_allclose(weight.sum(), 1)
     bound = float(sgd.bound(rate, 1.0, 1.0)) / np.arange(1, 15)
@@ -65,7 +65,7 @@ def test_the_bound_follows_from_its_recursion():
         share = error * (j + 1) / bound
         assert (share[j + 1 >= first] <= 1 + 1e-6).all()
         fails += (share[j + 1 < first] > 1).sum()
-    assert fails > 1000  # before that the recursion leaves no bound
+    assert fails > 1000  # before that, of some c alpha, the recursion proves no bound
 
 
 @pytest.mark.parametrize(("rate", "curvature"), [(0.3, 1.0), (1.0, 1.0), (2.0, 1.7)])
@@ -242,6 +242,23 @@ def test_onto_a_sphere_which_is_not_convex_points_can_move_apart():
     np.testing.assert_allclose(np.linalg.norm(projected[0] - projected[1]), 2**0.5)
 
 
+def known_points(name):
+    """Of each set, some that need no projection: its corners, or points all over."""
+    units = np.eye(5)
+    if name == "box":
+        return np.array(list(itertools.product((-0.5, 1.0), repeat=5)))
+    if name in ("l1 ball", "l2 ball"):
+        return np.concatenate([units, -units])
+    if name == "simplex":
+        return units
+    if name == "non-negative":
+        return np.concatenate([0 * units[:1], units, 10 * units])
+    # The plane of sum 1, or one side of it: corners of its simplex, and far along it.
+    far = units[:, None] + 10 * (units - np.roll(units, 1, 0))
+    plane = np.concatenate([units, far.reshape(-1, 5)])
+    return plane if name == "hyperplane" else np.concatenate([plane, -10 * units])
+
+
 @pytest.mark.parametrize("name", sgd.CONVEX_SETS)
 def test_a_projection_is_the_nearest_point_of_its_set(name):
     rng = np.random.default_rng(1)
@@ -249,6 +266,9 @@ def test_a_projection_is_the_nearest_point_of_its_set(name):
     projected = np.float64(project(points)[name])
     again = project(np.float32(projected))[name]
     np.testing.assert_allclose(again, projected, atol=1e-5)
+    known = known_points(name)
+    np.testing.assert_allclose(project(np.float32(known))[name], known, atol=1e-5)
     # x - P x makes no acute angle with the way from P x to any point of the set.
-    angles = np.einsum("id,ijd->ij", points - projected, projected - projected[:, None])
+    others = np.concatenate([projected, known])
+    angles = np.einsum("id,ijd->ij", points - projected, others - projected[:, None])
     assert angles.max() < 1e-3
