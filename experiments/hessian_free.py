@@ -251,6 +251,11 @@ def _claims(
             ended["Gauss-Newton"],
             0,
         ),
+        claims.at_most(
+            "Gauss-Newton: loss in the end over that at the start",
+            0.5 if quick else 1e-4,
+            end / newton[0][3],
+        ),
         claims.at_most("Hessian: least curvature met", 0, indefinite),
         claims.at_least(
             "Hessian: searches ended by negative curvature", 1, ended["Hessian"]

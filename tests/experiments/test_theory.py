@@ -32,15 +32,9 @@ NAMES = (
     "sgd_rates",
     "weight_clipping",
 )
-# Those whose quick run takes ten seconds and more, most of it compilation.
-LONG = (
-    "compare",
-    "consensus_ring",
-    "hessian_free",
-    "mode_collapse",
-    "nce",
-    "weight_clipping",
-)
+# A quick run of these takes seconds; of the others up to twenty, mostly compilation.
+SHORT = ("best_response", "curvature", "projection", "sgd_nonconvex", "sgd_rates")
+LONG = tuple(name for name in NAMES if name not in SHORT)
 # Flags of a quick run that make it quicker still.
 LESS = {
     "hessian_free": ["--newton_steps=2"],
