@@ -195,7 +195,7 @@ def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]
     ring = mixtures.ring(scale=0.1)
     noise = _noises(ring)["fitted Gaussian"]
     keys = jax.random.split(key, 3)
-    sides = zip(keys, (ring, noise), strict=False)
+    sides = zip(keys[:2], (ring, noise), strict=True)
     points = jnp.concatenate([side.sample(key, 500) for key, side in sides])
     steps, batch, loose = (1500, 512, 2) if quick else (4000, 2048, 1)
 

@@ -7,6 +7,7 @@ is narrow, like the data, or wide, with half to sixteen times as many samples. T
 variances beside Gutmann & Hyvarinen's asymptotic ones (docs/nce_noise.md).
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from gan_jax.theory.nce import asymptotic_covariance
 flags.adopt_module_key_flags(theory)
 
 _PARAMETERS = ("shift", "precision", "log Z")
-_TRUTH = jnp.array([0.0, 1.0, 0.5 * np.log(2 * np.pi)])  # of N(0, 1)
+_TRUTH = np.array([0.0, 1.0, 0.5 * np.log(2 * np.pi)], np.float32)  # of N(0, 1)
 _DEVIATIONS = {"narrow": 0.5, "like the data": 1.0, "wide": 3.0}
 _RATIOS = (0.5, 1, 4, 16)
 _DATA = 1000  # in a set
@@ -35,8 +36,7 @@ def measure(seed: int, quick: bool) -> theory.Findings:
     ratios = _RATIOS[1:3] if quick else _RATIOS
     sets = 600 if quick else 4000
     deviations = np.array([*_DEVIATIONS.values()], np.float32)
-    theory_of = jax.jit(jax.vmap(jax.vmap(_closed, (0, None)), (None, 0)))
-    closed = np.asarray(theory_of(deviations, np.array([*ratios, np.inf], np.float32)))
+    closed = _closed_for_all(deviations, [*ratios, np.inf])
     measured = np.stack(
         [_measured(jax.random.key(seed), deviations, ratio, sets) for ratio in ratios]
     )
@@ -66,6 +66,12 @@ def _closed(deviation: jax.Array, ratio: jax.Array) -> jax.Array:
     densities = _pdf(grid), _pdf(grid, 0, deviation)
     spacing = grid[1] - grid[0]
     return jnp.diag(asymptotic_covariance(*densities, scores, spacing, ratio))
+
+
+def _closed_for_all(deviations: np.ndarray, ratios: Sequence[float]) -> np.ndarray:
+    """`_closed` of each, ``[ratios, deviations, 3]``."""
+    each = jax.jit(jax.vmap(jax.vmap(_closed, (0, None)), (None, 0)))
+    return np.asarray(each(deviations, np.array(ratios, np.float32)))
 
 
 @partial(jax.jit, static_argnames=("ratio", "sets"))
@@ -118,8 +124,7 @@ def _draw(
         axes[k].axhline(closed[-1, 0, k], color="0.5", label="maximum likelihood")
         axes[k].set(xscale="log", yscale="log", xlabel="noise samples / data")
     fine = np.geomspace(0.35, 6, 100, dtype=np.float32)
-    curve = jax.jit(jax.vmap(jax.vmap(_closed, (0, None)), (None, 0)))
-    for i, values in enumerate(curve(fine, np.array(ratios, np.float32))):
+    for i, values in enumerate(_closed_for_all(fine, ratios)):
         axes[3].plot(fine, values[:, 1], f"C{i + 3}", label=f"{ratios[i]:g} a sample")
         axes[3].plot(deviations, measured[i, :, 1], f"C{i + 3}o")
     ticks = [0.5, 1, 2, 4]

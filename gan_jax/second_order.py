@@ -165,13 +165,8 @@ def conjugate_gradients(
     else:
         residual = optax.tree.sub(b, product(start))
         helps = value(start, residual) <= 0
-        x, residual = (
-            optax.tree.where(helps, there, zero)
-            for there, zero in (
-                (start, optax.tree.zeros_like(b)),
-                (residual, b),
-            )
-        )
+        x = optax.tree.where(helps, start, optax.tree.zeros_like(b))
+        residual = optax.tree.where(helps, residual, b)
 
     def go_on(search: _Search) -> Array:
         i, values = search.step, search.values
