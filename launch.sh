@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
-# Sets up .venv on first use, then trains or tests in it.
+# Trains here, on rented machines or on a cluster, and sets up what that needs.
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
-#   ./launch.sh local|test --dry-run ...   prints the commands instead
+#   ./launch.sh setup [gpu|tpu]    .venv alone, with JAX for them
+#   ./launch.sh sky   [--gpus=L4:1] [--nodes=1] [--spot] [--infra=CLOUD] [flags]
+#   ./launch.sh slurm [--gpus=1] [--nodes=1] [--time=1:00:00] [flags]
+#   ./launch.sh tpu   --zone=ZONE [--type=v6e-1] [--spot] [--project=ID]
+#                     [--version=RUNTIME] [flags]
+#   ./launch.sh COMMAND --dry-run ...   prints the commands instead
+# The flags are those of experiments.train, or with --program=NAME of experiments.NAME;
+# what stands after -- is for it, too. docs/launch.md says what each one does and costs.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$root/.venv/bin/python
 
 usage() {
-  sed -n '2,5s/^# \{0,1\}//p' "$root/launch.sh"
+  sed -n '2,12s/^# \{0,1\}//p' "$root/launch.sh"
 }
 
 dry_run=false
@@ -31,8 +38,12 @@ run() {
   fi
 }
 
-fail() {
+say() {
   printf 'launch.sh: %s\n' "$1" >&2
+}
+
+fail() {
+  say "$1"
   exit 2
 }
 
@@ -48,10 +59,11 @@ find_python() {
   fail 'needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python'
 }
 
-# .venv counts as set up when its stamp holds these very files.
+# .venv counts as set up when its stamp holds these very files. With gpu or tpu, JAX
+# for them comes along, and that has a stamp of its own.
 setup() {
-  local found stamp wanted
-  stamp=$root/.venv/gan_jax.stamp
+  local extra=${1:-} found stamp wanted
+  stamp=$root/.venv/gan_jax${extra:+_$extra}.stamp
   wanted=$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)
   if [[ -f "$stamp" && "$(cat "$stamp")" == "$wanted" ]]; then
     return
@@ -60,7 +72,7 @@ setup() {
   "$dry_run" || printf 'setting up .venv (once)\n' >&2
   run "$found" -m venv "$root/.venv"
   run "$python" -m pip install --quiet --disable-pip-version-check \
-    --constraint "$root/constraints.txt" --editable "$root[test]"
+    --constraint "$root/constraints.txt" --editable "${root}[test${extra:+,$extra}]"
   "$dry_run" || printf '%s' "$wanted" >"$stamp"
 }
 
@@ -79,10 +91,31 @@ case "$command" in
     run "$python" -m pytest --numprocesses 2 --dist loadscope \
       --no-loadscope-reorder "$@"
     ;;
+  setup)
+    case "$*" in
+      '' | gpu | tpu) setup "$@" ;;
+      *) fail "unknown '$*': ./launch.sh setup, setup gpu or setup tpu" ;;
+    esac
+    ;;
+  sky)
+    # shellcheck source=launch/sky.sh
+    source "$root/launch/sky.sh"
+    rent "$@"
+    ;;
+  slurm)
+    # shellcheck source=launch/slurm.sh
+    source "$root/launch/slurm.sh"
+    submit "$@"
+    ;;
+  tpu)
+    # shellcheck source=launch/tpu.sh
+    source "$root/launch/tpu.sh"
+    rent "$@"
+    ;;
   -h | --help | help)
     usage
     ;;
   *)
-    fail "unknown command '${command}': ./launch.sh local, test or --help"
+    fail "unknown command '${command}': ./launch.sh local, test, setup, sky, slurm, tpu or --help"
     ;;
 esac

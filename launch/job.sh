@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# A job of SLURM: runs its arguments on every task. Two minutes before its time is over
+# the tasks are asked to save (SIGTERM), and a training goes back into the queue to go on.
+# Whatever is set here gives way to SBATCH_* variables and to options of sbatch.
+#SBATCH --job-name=gan_jax
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=4
+#SBATCH --time=1:00:00
+#SBATCH --signal=TERM@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=runs/slurm-%j.log
+set -euo pipefail
+
+# A job that was given a GPU must not train on the CPU because CUDA was not found.
+if [[ "${SLURM_GPUS_ON_NODE:-0}" != 0 ]]; then
+  export JAX_PLATFORMS=cuda,cpu
+fi
+
+# One that has ended must not take along another that still saves.
+status=0
+srun --kill-on-bad-exit=0 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" "$@" || status=$?
+
+# 143 of a training: asked to end, and saved. What never gets beyond its start stops here.
+if [[ "$status" -eq 143 && " $* " =~ ' experiments.'(train|study)' ' &&
+  "${SLURM_RESTART_COUNT:-0}" -lt 50 ]]; then
+  printf 'saved; back into the queue\n'
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$status"

@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# What the engines share: options of the launcher, apart from flags of the program.
+# Whatever can be refused is refused here, before a machine costs money.
+
+program=train
+spot=false
+nodes=1
+flags=() # of the program
+
+# options ALLOWED ARGUMENTS...: --name=value of each allowed name becomes $name.
+options() {
+  local allowed=" $1 program " argument name
+  shift
+  while [[ $# -gt 0 ]]; do
+    argument=$1
+    shift
+    name=${argument%%=*}
+    name=${name#--}
+    case "$argument" in
+      --)
+        flags+=("$@")
+        break
+        ;;
+      -h | --help)
+        usage
+        exit
+        ;;
+      --*)
+        if [[ "$allowed" != *" $name "* ]]; then
+          check_flag "$name"
+          flags+=("$argument")
+        elif [[ "$name" == spot ]]; then
+          [[ "$argument" == --spot ]] || fail '--spot takes no value'
+          spot=true
+        else
+          [[ "$argument" == "--$name="?* ]] || fail "--$name needs a value: --$name=..."
+          printf -v "$name" '%s' "${argument#*=}"
+        fi
+        ;;
+      *) flags+=("$argument") ;; # the value of --flag value
+    esac
+  done
+  [[ "$program" =~ ^[a-z0-9_]+$ ]] &&
+    grep -qs '^if __name__ == "__main__"' "$root/experiments/$program.py" ||
+    fail "--program=$program is no program of experiments: such as train or evaluate"
+  require_count nodes 1
+}
+
+# A misspelt flag is told here, and not by a rented machine after its set-up.
+check_flag() {
+  grep -qF -e "\"$1\"" -e "\"${1#no}\"" "$root"/experiments/*.py ||
+    fail "--$1 is no flag of experiments and no option of $command: ./launch.sh --help\
+ names the options, and what stands after -- is passed on unseen"
+}
+
+# require_count NAME LEAST: the option is a whole number, and not too small.
+require_count() {
+  [[ "${!1}" =~ ^[0-9]{1,4}$ && "10#${!1}" -ge "$2" ]] ||
+    fail "--$1=${!1} must be a whole number, at least $2"
+}
+
+require_word() {
+  [[ "${!1}" =~ ^[A-Za-z0-9/:._*+-]*$ ]] || fail "--$1=${!1} has characters that no value has"
+}
+
+# require_program NAME HOW: it is on PATH; printed commands do without.
+require_program() {
+  "$dry_run" || command -v "$1" >/dev/null 2>&1 || fail "needs $1: $2"
+}
+
+# Several processes train together, and nothing else does.
+distribute() {
+  [[ "$program" == train ]] ||
+    fail "experiments.$program runs on one machine: only experiments.train takes several"
+  [[ "$(flag distributed)" == --distributed ]] || flags+=(--distributed)
+}
+
+# flag NAME: the last of the flags that is --NAME or --NAME=...
+flag() {
+  local each found=
+  for each in ${flags[@]+"${flags[@]}"}; do
+    case "$each" in
+      "--$1" | "--$1="* | "-$1" | "-$1="*) found=$each ;;
+    esac
+  done
+  printf '%s' "$found"
+}
+
+# Words, quoted so that bash reads them back.
+quoted() {
+  local text
+  text=$(printf '%q ' "$@")
+  printf '%s' "${text% }"
+}

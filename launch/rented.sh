@@ -1,0 +1,134 @@
+# shellcheck shell=bash
+# One life of a rented machine: set-up, run, results fetched, machine deleted. An engine
+# (sky.sh, tpu.sh) gives the steps: prepare, create, upload, start, stop, fetch, delete.
+#
+# However it ends, Ctrl-C included, the run is asked to save, the results are fetched
+# and the machine is deleted. Results that cannot be fetched keep their machine, and
+# one line says how to fetch them and how to delete it.
+
+# shellcheck source=launch/options.sh
+source "$root/launch/options.sh"
+
+# No two launches ever mean the same machine.
+name=gan-jax-$(date +%m%d-%H%M%S)-$$
+workdir=
+phase=set-up
+child=
+mirror=
+
+rent() {
+  local status=0
+  prepare "$@"
+  choose_workdir
+  run mkdir -p "$workdir"
+  trap 'finish $?' EXIT # what nobody expects deletes the machine, too
+  trap 'finish 129' HUP
+  trap 'finish 130' INT
+  trap 'finish 143' TERM
+  trap '' PIPE # Ctrl-C ends what the output is piped into as well, such as tee
+  "$dry_run" || say "renting $name; if this terminal dies, delete it: $(printed delete)"
+  create || finish $?
+  if [[ -n "$(ls -A "$workdir" 2>/dev/null)" ]]; then # a run that goes on
+    upload || finish $?
+  fi
+  phase=run
+  keep_fetching
+  start || status=$?
+  finish "$status"
+}
+
+# The run folder has the same path there as here, and nothing else is fetched. A folder
+# of its own, where none is named, so that two runs never mix.
+choose_workdir() {
+  local given
+  grep -qwE '"workdir"|plan|theory' "$root/experiments/$program.py" ||
+    fail "experiments.$program has no --workdir, so that nothing could be fetched"
+  given=$(flag workdir)
+  case "$given" in
+    '')
+      workdir=runs/$name
+      flags+=("--workdir=$workdir")
+      ;;
+    --workdir=*)
+      workdir=${given#*=}
+      workdir=${workdir%/}
+      ;;
+    *) fail 'write --workdir=FOLDER, with two dashes and in one word' ;;
+  esac
+  [[ "$workdir" =~ ^[A-Za-z0-9._/-]+$ && "/$workdir/" != *//* && "/$workdir/" != */../* ]] ||
+    fail "--workdir=$workdir has to be a plain path below this folder, such as runs/mine"
+}
+
+# Runs a command so that signals are heard while it runs.
+attend() {
+  if "$dry_run"; then
+    run "$@"
+    return
+  fi
+  "$@" &
+  child=$!
+  local status=0
+  wait "$child" || status=$?
+  child=
+  return "$status"
+}
+
+# What a step would do, in words.
+printed() {
+  (
+    dry_run=true
+    "$1"
+  ) | sed 's/ $//'
+}
+
+# A machine may be taken away at any time: what was fetched by then goes on elsewhere.
+keep_fetching() {
+  local seconds=${GAN_JAX_FETCH_SECONDS:-300}
+  if "$dry_run"; then
+    printf '# while it runs, every %s s: %s\n' "$seconds" "$(printed fetch)"
+    return
+  fi
+  (
+    trap 'kill "$!" 2>/dev/null; exit' TERM
+    while :; do
+      sleep "$seconds" &
+      wait "$!"
+      fetch || : # never cut off: half a file would be left
+    done
+  ) </dev/null >/dev/null 2>&1 &
+  mirror=$!
+}
+
+finish() {
+  local status=$1
+  trap : HUP INT TERM # once more, they end the step in hand and no more
+  trap - EXIT
+  "$dry_run" || exec >&2
+  if [[ "$status" -ne 0 ]]; then
+    say "the $phase ended with status $status: its machine is wound up" ||
+      exec >/dev/null 2>&1
+  fi
+  [[ -z "$child" ]] || kill "$child" 2>/dev/null || :
+  if [[ -n "$mirror" ]]; then
+    kill "$mirror" 2>/dev/null || :
+    wait "$mirror" 2>/dev/null || :
+  fi
+  if [[ "$phase" == run ]]; then
+    [[ "$status" -eq 0 ]] || stop || :
+    if ! fetch; then
+      [[ "$status" -ne 0 ]] || status=1
+      say "could not fetch the results; $name keeps them, and costs money until you\
+ delete it; fetch: $(printed fetch); delete: $(printed delete)"
+      exit "$status"
+    fi
+    "$dry_run" ||
+      say "the results are in $workdir; to go on with them: --workdir=$workdir"
+  else
+    rmdir "$workdir" 2>/dev/null || :
+  fi
+  if ! delete; then
+    [[ "$status" -ne 0 ]] || status=1
+    say "could not delete $name, which may cost money: $(printed delete)"
+  fi
+  exit "$status"
+}
