@@ -76,6 +76,7 @@ def restore(
     *,
     say: Callable[[str], None],
     set_aside: bool = False,
+    finite_only: bool = True,
 ) -> GANState | None:
     """Reads the newest checkpoint that can be read.
 
@@ -88,6 +89,7 @@ def restore(
       say: takes a line for each damaged checkpoint, and for other versions.
       set_aside: move damaged checkpoints out of the way, to `DAMAGED`, as the run
         will come by their steps again.
+      finite_only: whether NaN and infinity are damage.
 
     Returns:
       The state, its numbers on the host; None where there is no checkpoint.
@@ -101,7 +103,8 @@ def restore(
     while remaining := [s for s in steps(workdir) if s not in {*damaged, *gone}]:
         step = remaining[-1]
         try:
-            state, there = _read(workdir / FOLDER / str(step), like, about["flags"])
+            folder = (workdir / FOLDER / str(step)).absolute()  # as orbax wants it
+            state, there = _read(folder, like, about["flags"], finite_only)
         except UserError:
             raise
         except Exception as error:  # orbax and tensorstore raise many kinds
@@ -139,7 +142,7 @@ def restore(
 
 
 def _read(
-    folder: pathlib.Path, like: GANState, flags: dict[str, Any]
+    folder: pathlib.Path, like: GANState, flags: dict[str, Any], finite_only: bool
 ) -> tuple[GANState, dict[str, Any]]:
     import orbax.checkpoint as ocp  # slow to import
 
@@ -164,9 +167,9 @@ def _read(
         state = reader.restore(folder, wanted).state
     if digest(state) != about["state_sha256"]:
         raise ValueError("its numbers are not as saved")
-    if int(state.step) != int(folder.name):
-        raise ValueError(f"it is of step {int(state.step)}")
-    if name := finite.first_non_finite(state):
+    if (state.step != int(folder.name)).any():  # one, or one for each of many GANs
+        raise ValueError(f"it is of step {state.step}")
+    if finite_only and (name := finite.first_non_finite(state)):
         raise ValueError(f"{name} is not finite")
     return state.replace(key=jax.random.wrap_key_data(state.key)), about
 
@@ -219,7 +222,12 @@ class Writer:
     """Saves the states of a run in the background, and keeps the newest few."""
 
     def __init__(
-        self, workdir: pathlib.Path, about: dict[str, Any], *, keep: int
+        self,
+        workdir: pathlib.Path,
+        about: dict[str, Any],
+        *,
+        keep: int,
+        finite_only: bool = True,
     ) -> None:
         """Opens the checkpoints of a run folder, which no other process may write to.
 
@@ -227,6 +235,7 @@ class Writer:
           workdir: run folder.
           about: JSON values that are saved beside each state: ``flags``, ``versions``.
           keep: how many checkpoints are kept; the newest.
+          finite_only: whether to refuse NaN and infinity.
         """
         import orbax.checkpoint as ocp  # slow to import
 
@@ -234,6 +243,7 @@ class Writer:
         self._folder = (workdir / FOLDER).absolute()
         self._folder.mkdir(exist_ok=True)
         self._about = about
+        self._finite_only = finite_only
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             create=False,
@@ -251,11 +261,11 @@ class Writer:
         """Saves a state in the background; the state may be donated afterwards.
 
         Raises:
-          UserError: the state holds NaN or infinity; or the disk does not take it,
-            or did not take the one before.
+          UserError: the state holds NaN or infinity, and must not; or the disk does
+            not take it, or did not take the one before.
         """
         plain = jax.device_get(_plain(state))
-        if name := finite.first_non_finite(plain):
+        if self._finite_only and (name := finite.first_non_finite(plain)):
             raise UserError(f"{name} is not finite at step {step}: stopped, not saved")
         args = self._ocp.args
         about = {**self._about, "state_sha256": digest(plain)}

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -73,6 +74,14 @@ def test_a_state_comes_back_bit_for_bit_and_the_newest_are_kept(tmp_path):
     assert said == []
     save(tmp_path, 40, 50, keep=3)
     assert checkpoints.steps(tmp_path) == [30, 40, 50]
+
+
+def test_a_folder_may_be_named_from_where_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = pathlib.Path("runs") / "mine"
+    folder.mkdir(parents=True)
+    save(folder, 10)
+    assert_same(restore(folder)[0], state_at(10))
 
 
 def test_no_checkpoint_is_none(tmp_path):
@@ -324,6 +333,20 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path, value):
         writer.save(20, state)
     writer.close()
     assert checkpoints.steps(tmp_path) == [10]
+
+
+def test_of_many_gans_some_may_have_gone_wrong_and_all_are_saved(tmp_path):
+    two = jax.tree.map(lambda *leaves: jnp.stack(leaves), state_at(20), state_at(20))
+    bias = two.generator.params["Dense_0"]["bias"].at[0].set(np.nan)
+    params = {**two.generator.params, "Dense_0": {"bias": bias}}
+    two = two.replace(generator=two.generator.replace(params=params))
+    writer = checkpoints.Writer(tmp_path, ABOUT, keep=2, finite_only=False)
+    writer.save(20, two)
+    writer.close()
+    how = {"say": print, "finite_only": False}
+    assert_same(checkpoints.restore(tmp_path, two, ABOUT, **how), two)
+    with pytest.raises(UserError, match=r"generator\.params\.Dense_0\.bias is not fin"):
+        checkpoints.restore(tmp_path, two, ABOUT, say=print)
 
 
 def test_updates_that_are_skipped_are_part_of_the_state(tmp_path):
