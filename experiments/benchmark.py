@@ -1,34 +1,38 @@
-"""Measures training: time to the first step, time a step, memory; beside PyTorch.
+"""Measures training: time a step, share of the roofline, memory; beside PyTorch.
 
     python -m experiments.benchmark --loss=wasserstein_gp,nonsaturating
+    python -m experiments.benchmark --batch_size=64,256 --precision=float32,bfloat16
+    python -m experiments.benchmark --peers= --num_devices=1,2,4,8
+    python -m experiments.benchmark --peers= --gans=1,8,32,128
 
-Prints two tables. One gives the milliseconds of a training step (median over rounds,
-with the smallest and the largest), the real images consumed per second, the peak
-resident memory of the process, and gan_jax's time divided by the program's. The other
-gives the seconds from the start of the process to its first trained step, by phase.
-
-With PyTorch installed (pip install 'gan_jax[peers]') the same networks, losses,
-penalties and optimisers are measured in it too. Every program runs in a process of its
-own, and they take turns: a ratio is taken within a round, so that all see the same
-noise of the machine.
+Every combination of --loss, --batch_size and --precision is a setting. In a setting the
+programs take turns, each in a process of its own: gan_jax on every one of --num_devices
+and with every one of --gans at once, and the --peers, of which most are the same GANs
+in PyTorch (pip install 'gan_jax[peers]'). A ratio is taken within a round, so that all
+see the same noise of the machine. docs/benchmark.md says what the columns mean.
 """
 
 import datetime
+import itertools
 import json
 import os
 import pathlib
 import platform
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import metadata
 from typing import Any
 
 from absl import flags
 
-from experiments import cli, tables
-from experiments.peers import turns, worker
+from experiments import benchmark_figure, benchmark_report, cli
+from experiments.benchmark_report import Document
+from experiments.peers import turns
+from experiments.peers.setting import Setting
 from gan_jax import data
+from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 
 _LOSS = flags.DEFINE_list(
@@ -36,27 +40,35 @@ _LOSS = flags.DEFINE_list(
     ["wasserstein_gp", "nonsaturating"],
     f"What to train, one or more with commas between: {', '.join(LOSSES)}.",
 )
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 64, "Real examples in a batch, over all devices together."
+_BATCH_SIZE = flags.DEFINE_list(
+    "batch_size",
+    ["64"],
+    "Real examples in a batch, over all devices together; one number or more.",
+)
+_PRECISION = flags.DEFINE_list(
+    "precision",
+    ["float32"],
+    "float32, bfloat16 (in PyTorch by autocast), or both.",
 )
 _CONDITIONAL = flags.DEFINE_boolean(
     "conditional", False, "Measure the conditional GANs instead."
 )
-_NUM_DEVICES = flags.DEFINE_integer(
+_NUM_DEVICES = flags.DEFINE_list(
     "num_devices",
-    1,
-    "Devices that gan_jax trains on. On a CPU they are simulated and share the cores.",
+    ["1"],
+    "Devices that gan_jax trains on; one number or more. On a CPU they are simulated"
+    " and share the cores.",
+)
+_GANS = flags.DEFINE_list(
+    "gans",
+    ["1"],
+    "How many GANs gan_jax trains at once, by vmap; one number or more.",
 )
 _STEPS = flags.DEFINE_integer(
     "steps", 50, "Generator steps that each program takes in a round."
 )
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 7, "How often each program has its turn, after one to warm up."
-)
-_PRECISION = flags.DEFINE_string(
-    "precision",
-    "float32",
-    "float32 or bfloat16, of gan_jax alone: the peers compute in float32.",
 )
 _DATA = flags.DEFINE_string(
     "data",
@@ -80,10 +92,17 @@ _COMPILATION_CACHE = flags.DEFINE_boolean(
 _PEERS = flags.DEFINE_list(
     "peers",
     ["eager", "tuned"],
-    "PyTorch programs to measure, if PyTorch is installed: eager (as it is usually"
-    " written), tuned (fused Adam or foreach RMSProp, channels-last weights), compiled"
-    " (tuned, with torch.compile, which needs a C++ compiler, takes minutes and"
-    " cannot differentiate a gradient penalty). Give --peers= for none.",
+    "What to measure beside it: stepwise (gan_jax without the loop on the device), and"
+    " of PyTorch eager (as it is usually written), tuned (fused Adam or foreach"
+    " RMSProp, channels-last weights), compiled (tuned, with torch.compile, which needs"
+    " a C++ compiler, takes minutes and cannot differentiate a gradient penalty),"
+    " graphed (tuned, the whole step one CUDA graph; GPUs alone). Give --peers= for"
+    " none.",
+)
+_READ = flags.DEFINE_list(
+    "read",
+    [],
+    "JSON files of --output to make one document of, in place of measuring.",
 )
 _OUTPUT = flags.DEFINE_string(
     "output",
@@ -95,38 +114,136 @@ _MARKDOWN = flags.DEFINE_string(
 )
 
 
+_FIGURE = flags.DEFINE_string("figure", None, "PNG file for a figure.")
+
+
 def main() -> None:
-    """Turns the flags into a config, measures, and writes what was asked for."""
-    for flag in (_OUTPUT, _MARKDOWN):
+    """Turns the flags into settings, measures, and writes what was asked for.
+
+    Files are written after every setting: what ends early leaves what it has.
+    """
+    for flag in (_OUTPUT, _MARKDOWN, _FIGURE):
         cli.require_writable(flag)
-    config = turns.Config(
-        losses=_LOSS.value,
-        batch_size=_BATCH_SIZE.value,
-        conditional=_CONDITIONAL.value,
-        num_devices=_NUM_DEVICES.value,
-        steps=_STEPS.value,
-        rounds=_ROUNDS.value,
-        precision=_PRECISION.value,
-        data=_DATA.value,
-        data_dir=_DATA_DIR.value,
-        num_examples=_NUM_EXAMPLES.value,
-        compilation_cache=_COMPILATION_CACHE.value,
-        peers=_PEERS.value,
-    )
-    results = turns.measure(config, say=lambda line: print(line, file=sys.stderr))
-    document = {
-        "command": shlex.join(["python", "-m", "experiments.benchmark", *sys.argv[1:]]),
-        "date": datetime.date.today().isoformat(),
-        "hardware": hardware(results),
-        "versions": versions(),
-        "results": results,
-    }
-    print(as_text(document))
+    if _READ.value:
+        document = merge(list(map(_read, _READ.value)))
+        _write(document)
+    else:
+        for results in _measure(settings()):
+            document = {
+                "command": shlex.join(
+                    ["python", "-m", "experiments.benchmark", *sys.argv[1:]]
+                ),
+                "date": datetime.date.today().isoformat(),
+                "hardware": hardware(results),
+                "versions": versions(),
+                "results": results,
+            }
+            _write(document)
+    print(benchmark_report.as_text(document))
+
+
+def settings() -> list[Setting]:
+    """Every combination of the lists of the flags, checked.
+
+    Raises:
+      UserError: one of them could not be measured.
+    """
+    cli.require_losses(_LOSS)
+    found = [
+        Setting(
+            loss=loss,
+            batch_size=batch_size,
+            precision=precision,
+            conditional=_CONDITIONAL.value,
+            num_devices=_numbers(_NUM_DEVICES),
+            gans=_numbers(_GANS),
+            steps=_STEPS.value,
+            rounds=_ROUNDS.value,
+            data=_DATA.value,
+            data_dir=_DATA_DIR.value,
+            num_examples=_NUM_EXAMPLES.value,
+            compilation_cache=_COMPILATION_CACHE.value,
+            peers=_PEERS.value,
+        )
+        for loss, precision, batch_size in itertools.product(
+            _LOSS.value, _PRECISION.value, _numbers(_BATCH_SIZE)
+        )
+    ]
+    if not found:
+        raise UserError("--batch_size and --precision must name one or more")
+    for setting in found:
+        setting.check()
+    return found
+
+
+def _numbers(flag: flags.FlagHolder) -> list[int]:
+    try:
+        return [int(part) for part in flag.value]
+    except ValueError:
+        raise UserError(
+            f"--{flag.name}={','.join(flag.value)} must be whole numbers with commas"
+            " between"
+        ) from None
+
+
+def _measure(todo: Sequence[Setting]) -> Iterator[list[turns.Result]]:
+    """What was measured so far, after each setting."""
+    say = partial(print, file=sys.stderr, flush=True)
+    results = []
+    for setting in todo:
+        results.append(turns.measure(setting, say=say))
+        yield results
+
+
+def _write(document: Document) -> None:
     if _OUTPUT.value:
         text = json.dumps(document, indent=2, allow_nan=False)
         pathlib.Path(_OUTPUT.value).write_text(text + "\n")
     if _MARKDOWN.value:
-        pathlib.Path(_MARKDOWN.value).write_text(as_markdown(document))
+        text = benchmark_report.as_markdown(document)
+        pathlib.Path(_MARKDOWN.value).write_text(text)
+    if _FIGURE.value:
+        benchmark_figure.save(pathlib.Path(_FIGURE.value), document["results"])
+
+
+def _read(name: str) -> Document:
+    """A file of --output.
+
+    Raises:
+      UserError: it is not one, or of an earlier version.
+    """
+    try:
+        document = json.loads(pathlib.Path(name).read_text())
+        whole = all("machine" in result for result in document["results"])
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"--read={name}: no results of this version: measure again")
+    return document
+
+
+def merge(documents: Sequence[Document]) -> Document:
+    """One document of several that were measured on one machine.
+
+    Args:
+      documents: as `main` writes them.
+
+    Raises:
+      UserError: their hardware or versions differ.
+    """
+    first = documents[0]
+
+    def machine(document: Document) -> list[Any]:
+        of = ("processor", "cores", "device")
+        return [document["versions"], *(document["hardware"][name] for name in of)]
+
+    if any(machine(document) != machine(first) for document in documents):
+        raise UserError("--read: the files are of different machines or versions")
+    return {
+        **first,
+        "command": "\n".join(document["command"] for document in documents),
+        "results": [result for document in documents for result in document["results"]],
+    }
 
 
 def hardware(results: Sequence[turns.Result]) -> dict[str, Any]:
@@ -152,100 +269,13 @@ def hardware(results: Sequence[turns.Result]) -> dict[str, Any]:
 def versions() -> dict[str, str | None]:
     """What is installed; None for what is not."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in ("gan_jax", "jax", "jaxlib", "flax", "optax", "torch"):
+    packages = ("gan_jax", "jax", "jaxlib", "jax_cuda13_plugin", "flax", "optax")
+    for package in (*packages, "torch"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[package] = None
     return found
-
-
-_NAMES = {"gan_jax": "gan_jax", **worker.PEERS}
-_SPEED = ("loss", "program", "ms a step", "images/s", "memory", "gan_jax / it")
-_PHASES = ("import", "data", "initialise", "compile", "first step", "total")
-_START = ("loss", "program", *(f"{phase} s" for phase in _PHASES), "compilation cache")
-
-
-def _speed_rows(results: Sequence[turns.Result]) -> list[list[str]]:
-    def spread(values: dict[str, Any], digits: int) -> str:
-        middle, low, high = (
-            f"{values[key]:.{digits}f}" for key in ("median", "min", "max")
-        )
-        return f"{middle} ({low}..{high})"
-
-    rows = []
-    for result in results:
-        for name, program in result["programs"].items():
-            memory = f"{program['peak_memory_bytes'] / 1e9:.2f} GB"
-            if program["peak_device_memory_bytes"]:
-                memory += f" + {program['peak_device_memory_bytes'] / 1e9:.2f} GB GPU"
-            rows.append(
-                [
-                    result["loss"],
-                    _NAMES[name],
-                    spread(program["ms_a_step"], 1),
-                    f"{program['images_per_second']:,.0f}",
-                    memory,
-                    "" if name == "gan_jax" else spread(program["gan_jax_ratio"], 2),
-                ]
-            )
-    return rows
-
-
-def _start_rows(results: Sequence[turns.Result]) -> list[list[str]]:
-    rows = []
-    for result in results:
-        for name, program in result["programs"].items():
-            start = program["start_seconds"]
-            seconds = [f"{start[p]:.2f}" if p in start else "" for p in _PHASES]
-            cache = program.get("compilation_cache", "")
-            rows.append([result["loss"], _NAMES[name], *seconds, cache])
-    return rows
-
-
-def _notes(document: dict[str, Any]) -> list[str]:
-    """What a reader must know about the tables, one sentence an entry."""
-    machine = document["hardware"]
-    device = "" if machine["platform"] == "cpu" else f", {machine['device']}"
-    installed = ", ".join(f"{k} {v}" for k, v in document["versions"].items() if v)
-    programs = [
-        (name, program)
-        for result in document["results"]
-        for name, program in result["programs"].items()
-    ]
-    threads = sorted({p["threads"] for name, p in programs if name != "gan_jax"})
-    notes = [
-        f"{machine['processor']}, {machine['cores']} cores,"
-        f" {machine['memory_gb']} GB{device}; {installed}; {document['date']}."
-    ]
-    if threads:
-        notes.append(
-            "gan_jax / it: gan_jax's time a step divided by the program's, of the same"
-            f" round. PyTorch uses {threads[0]} threads."
-        )
-    for result in document["results"]:
-        for peer, reason in result["unavailable"].items():
-            notes.append(f"{result['loss']}, {_NAMES[peer]}: not measured: {reason}")
-    return notes
-
-
-def as_text(document: dict[str, Any]) -> str:
-    """Both tables in aligned columns, with notes, for a terminal."""
-    blocks = [tables.as_text(*table) for table in _tables(document)]
-    return "\n\n".join([*blocks, "\n".join(_notes(document))])
-
-
-def as_markdown(document: dict[str, Any]) -> str:
-    """Both tables in Markdown, with the command and notes."""
-    blocks = [f"```\n{document['command']}\n```"]
-    blocks.extend(tables.as_markdown(*table) for table in _tables(document))
-    blocks.extend(_notes(document))
-    return "\n\n".join(blocks) + "\n"
-
-
-def _tables(document: dict[str, Any]) -> list[tuple[Sequence[str], list[list[str]]]]:
-    results = document["results"]
-    return [(_SPEED, _speed_rows(results)), (_START, _start_rows(results))]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 import os
 import pathlib
+import re
+import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -135,6 +138,14 @@ def require_writable(flag: flags.FlagHolder) -> None:
         raise UserError(f"--{flag.name}={path} is a folder: name a file in it")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
+
+
+def same_command(program: str) -> str:
+    """The command that was given; without what would delete the run."""
+    kept = [a for a in sys.argv[1:] if not re.match(r"--?overwrite(=|$)", a)]
+    found = shutil.which("python") == sys.executable
+    python = "python" if found else sys.executable
+    return shlex.join([python, "-m", f"experiments.{program}", *kept])
 
 
 def _fail(message: str) -> NoReturn:

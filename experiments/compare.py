@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, tables, theory
-from gan_jax import claims, many, plots, recipes, sampling, training
+from gan_jax import claims, many, parallel, plots, recipes, sampling, training
 from gan_jax.errors import UserError
 from gan_jax.evaluation import frechet, report
 from gan_jax.evaluation.classifier import classify
@@ -115,14 +115,27 @@ def _race(
 ) -> Race:
     """Trains a GAN for each seed, for twenty steps without a number of epochs."""
     gan, split = recipes.make_gan(recipe), reference.training_split
-    examples = jax.device_put(training.Examples(split.images, split.labels))
+    devices = jax.devices()[:1]
+    examples = training.Examples(split.images, split.labels)
+    examples = parallel.replicate(examples, devices)
     size, count = len(split.images), len(seeds)
     per_epoch = training.steps_per_epoch(gan, size, recipe.batch_size)
     total = 20 if epochs is None else epochs * per_epoch
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-    states = many.initialise(gan, keys, split.images.shape[1:])
+    keys = many.spread(jnp.stack([jax.random.key(seed) for seed in seeds]), devices)
+
+    def make(settings: many.Settings) -> training.GAN:
+        del settings  # the GANs differ in their seeds alone
+        return gan
+
+    states = many.initialise(make, {}, keys, split.images.shape[1:], devices)
     train_steps = many.compile_train_steps(
-        gan, states, examples, batch_size=recipe.batch_size, capacity=per_epoch
+        make,
+        {},
+        states,
+        examples,
+        devices,
+        batch_size=recipe.batch_size,
+        capacity=per_epoch,
     )
     real = frechet.moments(reference.features)
 
@@ -141,9 +154,9 @@ def _race(
         while step < stop:
             epoch, taken = divmod(step, per_epoch)
             chunk = min(stop - step, per_epoch - taken)
-            order = many.orders(states, epoch, num_examples=size)
+            order = many.orders(states, epoch, num_examples=size, devices=devices)
             started = time.perf_counter()
-            states, _ = train_steps(states, examples, order, chunk)
+            states, _ = train_steps(states, {}, examples, order, chunk)
             jax.block_until_ready(states)
             seconds += (time.perf_counter() - started) / count
             step += chunk

@@ -7,9 +7,13 @@ from absl import flags
 
 from experiments import cli
 from gan_jax import data, loop, recipes, runs, training
+from gan_jax.data import npy
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
+
+NPY = "npy"
+_DATASETS = (*data.DATASETS, NPY)
 
 _LOSS = flags.DEFINE_string(
     "loss", "wasserstein_gp", f"What to train: {', '.join(LOSSES)}."
@@ -30,8 +34,9 @@ _CONDITIONAL = flags.DEFINE_boolean(
 _DATASET = flags.DEFINE_string(
     "dataset",
     "auto",
-    f"Training images: {', '.join(data.DATASETS)}. auto is Fashion-MNIST where it can"
-    " be had, and the drawn garments, with a warning, where it cannot.",
+    f"Training images: {', '.join(_DATASETS)}. auto is Fashion-MNIST where it can"
+    " be had, and the drawn garments, with a warning, where it cannot. npy is your own"
+    " images.npy and labels.npy in --data_dir (docs/devices.md).",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",
@@ -55,6 +60,20 @@ _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size",
     None,
     "Examples in a batch, over all devices together. Default: the recipe's.",
+)
+_BATCH_SIZE_PER_DEVICE = flags.DEFINE_integer(
+    "batch_size_per_device",
+    None,
+    "Examples in a device's part of a batch, instead of --batch_size: more devices make"
+    " the batch larger.",
+)
+_LR_SCALING = flags.DEFINE_enum(
+    "lr_scaling",
+    "none",
+    list(recipes.LR_SCALING),
+    "Multiply both learning rates, the recipe's or those of the flags, by a power of"
+    " batch size / recipe's batch size: none (0), sqrt (1/2, usual for Adam) or linear"
+    " (1, usual for SGD). docs/devices.md has the sources.",
 )
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of the weights, of the data's order and of all latents."
@@ -109,6 +128,14 @@ _ON_NAN = flags.DEFINE_string(
 )
 _NUM_DEVICES = flags.DEFINE_integer(
     "num_devices", None, "Devices to train on. Default: all."
+)
+_IMAGES_ON = flags.DEFINE_enum(
+    "images_on",
+    "device",
+    list(loop.IMAGES_ON),
+    "Where the training images are: device, all of them on each device; or host, in its"
+    " memory or on its disk, from which threads read those of the next steps. What is"
+    " computed is the same.",
 )
 _SAMPLE_EVERY = flags.DEFINE_integer(
     "sample_every", 50, "Generator steps between sample grids."
@@ -175,6 +202,19 @@ class Plan(NamedTuple):
     schedule: loop.Schedule
     num_devices: int | None
     processes: Processes | None
+    images_on: str
+
+    def load(self) -> data.Dataset:
+        """The training images; of npy, those that are asked for are read later.
+
+        Raises:
+          UserError: as `data.load` and `npy.from_npy`.
+        """
+        if self.dataset == NPY:
+            return npy.from_npy(self.data_dir, self.num_examples)
+        return data.load(
+            self.dataset, data_dir=self.data_dir, num_examples=self.num_examples
+        )
 
     def config(self, dataset: str) -> runs.Config:
         """The run on the data set that is really there."""
@@ -183,48 +223,41 @@ class Plan(NamedTuple):
         )
 
 
-def plan() -> Plan:
+def plan(num_devices: int | None = None, num_examples: int | None = None) -> Plan:
     """Checks the flags; touches neither a device nor a file.
 
+    Args:
+      num_devices: how many will train, of all processes. Until that is known, the batch
+        of --batch_size_per_device is that of --num_devices, or of one.
+      num_examples: how many images --dataset=npy has. Until that is known, an epoch of
+        them counts as one step.
+
     Raises:
-      UserError: one of them, or two together, make no sense.
+      UserError: a flag, or two together, make no sense.
     """
     periods = (_LOG_EVERY, _SAMPLE_EVERY, _CHECKPOINT_EVERY, _EVALUATE_EVERY)
     counts = (_BATCH_SIZE, _EPOCHS, _STEPS, _KEEP_CHECKPOINTS, _NUM_EXAMPLES)
-    for flag in (*counts, *periods):
+    for flag in (*counts, _BATCH_SIZE_PER_DEVICE, *periods):
         cli.require_positive(flag)
-    examples = _NUM_EXAMPLES.value or data.SIZES["train"]
-    if examples > data.SIZES["train"]:
-        raise UserError(
-            f"--num_examples={examples} is more than there are: {data.SIZES['train']}"
-        )
-    recipe = recipes.recipe(
-        _LOSS.value,
-        _RECIPE.value,
-        conditional=_CONDITIONAL.value,
-        batch_size=_BATCH_SIZE.value,
-        penalty=_PENALTY.value,
-        penalty_weight=_PENALTY_WEIGHT.value,
-        clip=_CLIP.value,
-        critic_steps=_CRITIC_STEPS.value,
-        generator_lr=_GENERATOR_LR.value,
-        discriminator_lr=_DISCRIMINATOR_LR.value,
-        optimiser=_OPTIMISER.value,
-        beta1=_BETA1.value,
-        beta2=_BETA2.value,
-        latent_size=_LATENT_SIZE.value,
-        ema_decay=_EMA_DECAY.value,
-        precision=_PRECISION.value,
-        on_nan=_ON_NAN.value,
-    )
+    check_name("data set", _DATASET.value, _DATASETS)
+    if _DATASET.value == NPY:
+        _check_npy()
+    else:
+        num_examples = _NUM_EXAMPLES.value or data.SIZES["train"]
+        if num_examples > data.SIZES["train"]:
+            raise UserError(
+                f"--num_examples={num_examples} is more than there are:"
+                f" {data.SIZES['train']}"
+            )
+    recipe = _recipe(num_devices or _NUM_DEVICES.value or 1)
     cli.require_seed(_SEED)
     if _WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
     default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
-    check_name("data set", _DATASET.value, data.DATASETS)
-    per_epoch = training.steps_per_epoch(
-        recipes.make_gan(recipe), examples, recipe.batch_size
-    )
+    per_epoch = 1
+    if num_examples is not None:
+        gan = recipes.make_gan(recipe)
+        per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
     steps = _STEPS.value or _EPOCHS.value * per_epoch
     if steps >= 2**31:
         raise UserError(f"{steps} steps are more than are counted: at most 2^31 - 1")
@@ -247,7 +280,52 @@ def plan() -> Plan:
         schedule=schedule,
         num_devices=_NUM_DEVICES.value,
         processes=_processes(),
+        images_on=_IMAGES_ON.value,
     )
+
+
+def _recipe(num_devices: int) -> recipes.Recipe:
+    """The recipe that the flags ask for on so many devices."""
+    batch_size = _BATCH_SIZE.value
+    if _BATCH_SIZE_PER_DEVICE.value is not None:
+        if batch_size is not None:
+            raise UserError(
+                f"--batch_size={batch_size}, of all devices together, contradicts"
+                f" --batch_size_per_device={_BATCH_SIZE_PER_DEVICE.value}: leave one"
+                " out"
+            )
+        batch_size = _BATCH_SIZE_PER_DEVICE.value * num_devices
+    recipe = recipes.recipe(
+        _LOSS.value,
+        _RECIPE.value,
+        conditional=_CONDITIONAL.value,
+        batch_size=batch_size,
+        penalty=_PENALTY.value,
+        penalty_weight=_PENALTY_WEIGHT.value,
+        clip=_CLIP.value,
+        critic_steps=_CRITIC_STEPS.value,
+        generator_lr=_GENERATOR_LR.value,
+        discriminator_lr=_DISCRIMINATOR_LR.value,
+        optimiser=_OPTIMISER.value,
+        beta1=_BETA1.value,
+        beta2=_BETA2.value,
+        latent_size=_LATENT_SIZE.value,
+        ema_decay=_EMA_DECAY.value,
+        precision=_PRECISION.value,
+        on_nan=_ON_NAN.value,
+    )
+    usual = recipes.TABLES[_RECIPE.value][recipe.loss].batch_size
+    return recipes.scale(recipe, usual, _LR_SCALING.value)
+
+
+def _check_npy() -> None:
+    if not _DATA_DIR.value:
+        raise UserError("--dataset=npy needs --data_dir, the folder of images.npy")
+    if _EVALUATE_EVERY.value is not None:
+        raise UserError(
+            "--evaluate_every measures against a test split, and --dataset=npy has"
+            " none: leave it out"
+        )
 
 
 def _processes() -> Processes | None:

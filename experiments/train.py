@@ -9,9 +9,6 @@ asked to end by SIGTERM or Ctrl-C, it saves and says how to go on (docs/reliabil
 
 import dataclasses
 import pathlib
-import re
-import shlex
-import shutil
 import signal
 import statistics
 import sys
@@ -22,6 +19,7 @@ from absl import flags
 from experiments import cli, plan
 from experiments.plan import Plan
 from gan_jax import data, loop, parallel, processes, recorder, runs, signals
+from gan_jax.errors import UserError
 from gan_jax.metrics_log import read_metrics
 
 flags.adopt_module_key_flags(plan)
@@ -31,32 +29,43 @@ def main() -> None:
     """Trains, or goes on, until it is done or a signal asks to end."""
     with signals.Signals(lambda line: print(f"train: {line}", file=sys.stderr)) as held:
         asked = plan.plan()
-        step = _train(asked, held)
+        if asked.processes is not None:
+            processes.connect(*asked.processes)
+        devices = parallel.choose_devices(asked.num_devices)
+        # The user's own images are opened, not read: an epoch is as long as they are.
+        own = asked.load() if asked.dataset == plan.NPY else None
+        asked = plan.plan(len(devices), len(own.images) if own else None)
+        step = _train(asked, own, devices, held)
     if step < asked.steps:
         number = held.received or signal.SIGTERM  # of another process
         done = f"saved at step {step}" if step else "ended before the first step"
         cli.end(
             f"{signal.Signals(number).name}: {done} of {asked.steps}; to go on:"
-            f" {_same_command()}",
+            f" {cli.same_command('train')}",
             128 + number,
         )
 
 
-def _train(asked: Plan, held: signals.Signals) -> int:
+def _train(
+    asked: Plan,
+    own: data.Dataset | None,
+    devices: list[jax.Device],
+    held: signals.Signals,
+) -> int:
     """Checks what the flags name, and trains up to the step that it returns."""
-    if asked.processes is not None:
-        processes.connect(*asked.processes)
-    devices = parallel.choose_devices(asked.num_devices)
     parallel.local_batch_size(asked.recipe.batch_size, len(devices))
     # Whatever can be refused is refused before what takes time: a download, perhaps.
     if processes.is_first():
         if asked.dataset == "auto":
             runs.check_folder(asked.workdir)
         else:
-            _check(asked, asked.dataset)
-    dataset = data.load(
-        asked.dataset, data_dir=asked.data_dir, num_examples=asked.num_examples
-    )
+            _check(asked, own.name if own else asked.dataset)
+    dataset = own or asked.load()
+    if asked.recipe.conditional and dataset.labels is None:
+        raise UserError(
+            f"--conditional needs labels, and {asked.data_dir} has no labels.npy: put"
+            " it beside images.npy"
+        )
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
     if not processes.is_first():
@@ -84,6 +93,7 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
     notes = {
         "source": dataset.source,
         "num_devices": len(devices),
+        "images_on": asked.images_on,
         "schedule": dataclasses.asdict(asked.schedule),
     }
     if dataset.warning:
@@ -115,17 +125,10 @@ def _run(
         schedule=asked.schedule,
         evaluate=evaluate,
         devices=devices,
+        images_on=asked.images_on,
         should_stop=should_stop,
     )
     return int(parallel.local(state.step))
-
-
-def _same_command() -> str:
-    """This command; without what would delete the run."""
-    kept = [a for a in sys.argv[1:] if not re.match(r"--?overwrite(=|$)", a)]
-    found = shutil.which("python") == sys.executable
-    python = "python" if found else sys.executable
-    return shlex.join([python, "-m", "experiments.train", *kept])
 
 
 def _monitor(asked: Plan, dataset: str) -> recorder.Evaluate:

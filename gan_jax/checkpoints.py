@@ -14,7 +14,7 @@ import hashlib
 import json
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -192,12 +192,14 @@ def _about_digest(about: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """The settings that differ, by the names of their flags; but for ``steps``."""
+def differences(
+    there: dict[str, Any], here: dict[str, Any], but: Collection[str] = ("steps",)
+) -> str:
+    """The settings that differ, by the names of their flags; ``but`` may do so."""
     return ", ".join(
         f"--{name}={there.get(name)} there and {here[name]} now"
         for name in here
-        if name != "steps" and there.get(name) != here[name]
+        if name not in but and there.get(name) != here[name]
     )
 
 

@@ -4,19 +4,29 @@ Between two chunks the host may log, draw samples and save (`gan_jax.recorder`);
 is computed does not depend on when it does so, nor on how often a run was broken off.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import time
 import zlib
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from typing import Any
 
 import jax
+import numpy as np
 
 from gan_jax import checkpoints, parallel, processes, recipes, recorder, runs, training
-from gan_jax.data import Dataset
+from gan_jax.data import Dataset, npy, stream
 from gan_jax.recorder import Schedule
+
+IMAGES_ON = ("device", "host")
+
+# From a state at a step to the step that is named: the state, and each step's metrics.
+Advance = Callable[
+    [training.GANState, int, int], tuple[training.GANState, training.Metrics]
+]
 
 
 def train(
@@ -27,6 +37,7 @@ def train(
     schedule: Schedule | None = None,
     evaluate: recorder.Evaluate | None = None,
     devices: Sequence[jax.Device] | None = None,
+    images_on: str = "device",
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = print,
 ) -> training.GANState:
@@ -41,6 +52,8 @@ def train(
       evaluate: measures a state's samples every ``schedule.evaluate_every`` steps, if
         that is set, and after the last, for the metrics.
       devices: where to train; all by default.
+      images_on: in `IMAGES_ON`: "device", each device holds all images; "host", it is
+        sent those of the next steps. What is computed is the same.
       should_stop: asked between two chunks of at most 50 steps; where it says yes, in
         any process, the run is saved and broken off.
       say: takes the lines of the report.
@@ -56,15 +69,15 @@ def train(
     schedule = schedule or Schedule()
     devices = devices or jax.devices()
     say = say if processes.is_first() else lambda line: None
-    same = json.dumps(config.flags()) + json.dumps(dataclasses.asdict(schedule))
+    same = json.dumps([config.flags(), dataclasses.asdict(schedule), images_on])
     processes.require_same(same.encode(), "flags")
     gan = recipes.make_gan(config.recipe, axis_name=parallel.AXIS)
     size = len(dataset.images)
-    batch_size = config.recipe.batch_size
-    per_epoch = training.steps_per_epoch(gan, size, batch_size)
+    per_epoch = training.steps_per_epoch(gan, size, config.recipe.batch_size)
     key = jax.random.key(config.seed)
     about = {"flags": config.flags(), "versions": runs.versions()}
-    start = parallel.initialise(gan, key, dataset.images.shape[1:], devices)
+    shape = tuple(dataset.images.shape[1:])
+    start = parallel.initialise(gan, key, shape, devices)
     start = parallel.local(start)
     if processes.is_first():
         saved = checkpoints.restore(workdir, start, about, say=say, set_aside=True)
@@ -75,36 +88,114 @@ def train(
         say(f"{workdir} holds the run up to step {step}: going on from there")
 
     if jax.process_count() > 1:
-        processes.require_same(f"{zlib.crc32(dataset.images)}".encode(), "images")
-    examples = training.Examples(dataset.images, dataset.labels)
-    state, examples = parallel.replicate((start, examples), devices)
+        processes.require_same(_images_sum(dataset, images_on), "images")
+    state = parallel.replicate(start, devices)
     started = time.perf_counter()
-    train_steps = parallel.compile_train_steps(
+    feed = resident if images_on == "device" else streamed
+    with feed(
         gan,
         state,
-        examples,
+        dataset,
         devices,
-        batch_size=batch_size,
+        batch_size=config.recipe.batch_size,
         capacity=min(schedule.longest, per_epoch),
-    )
-    agreement = processes.Agreement(devices)
-    say(f"compiled in {time.perf_counter() - started:.1f} s")
-    permute = jax.jit(partial(training.epoch_permutation, num_examples=size))
-    record = recorder.NullRecorder()
-    if processes.is_first():
-        record = recorder.Recorder(
-            workdir, gan, config, dataset, schedule, evaluate, about, step
-        )
-    epoch, order = None, None
-    with record:
-        while step < config.steps and not agreement.ask(should_stop()):
-            if epoch != step // per_epoch:
-                epoch = step // per_epoch
-                order = permute(parallel.local(state.key), epoch)
-                order = parallel.replicate(order, devices)
-            stop = schedule.next_stop(step, min((epoch + 1) * per_epoch, config.steps))
-            state, metrics = train_steps(state, examples, order, stop - step)
-            record.after(stop, stop - step, metrics, state)
-            step = stop
-        record.finish(step, state)
+        steps=(step, config.steps),
+    ) as advance:
+        agreement = processes.Agreement(devices)
+        say(f"compiled in {time.perf_counter() - started:.1f} s")
+        record = recorder.NullRecorder()
+        if processes.is_first():
+            record = recorder.Recorder(
+                workdir, gan, config, dataset, schedule, evaluate, about, step
+            )
+        with record:
+            while step < config.steps and not agreement.ask(should_stop()):
+                end = min((step // per_epoch + 1) * per_epoch, config.steps)
+                stop = schedule.next_stop(step, end)
+                state, metrics = advance(state, step, stop)
+                record.after(stop, stop - step, metrics, state)
+                step = stop
+            record.finish(step, state)
     return state
+
+
+@contextlib.contextmanager
+def resident(
+    gan: training.GAN,
+    state: training.GANState,
+    dataset: Dataset,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+    steps: tuple[int, int],
+) -> Iterator[Advance]:
+    """Training with all images on each device."""
+    del steps
+    examples = training.Examples(np.asarray(dataset.images), dataset.labels)
+    size = len(examples.images)
+    per_epoch = training.steps_per_epoch(gan, size, batch_size)
+    examples = parallel.replicate(examples, devices)
+    train_steps = parallel.compile_train_steps(
+        gan, state, examples, devices, batch_size=batch_size, capacity=capacity
+    )
+    permute = _permutations(state, size)
+    order = lru_cache(1)(lambda epoch: parallel.replicate(permute(epoch), devices))
+    yield lambda state, step, stop: train_steps(
+        state, examples, order(step // per_epoch), stop - step
+    )
+
+
+@contextlib.contextmanager
+def streamed(
+    gan: training.GAN,
+    state: training.GANState,
+    dataset: Dataset,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+    steps: tuple[int, int],
+) -> Iterator[Advance]:
+    """Training with the images of the next steps alone, each on its own device."""
+    local_batch = parallel.local_batch_size(batch_size, len(devices))
+    with stream.Blocks(
+        dataset.images,
+        None if gan.num_classes is None else dataset.labels,
+        _permutations(state, len(dataset.images)),
+        batch=(gan.critic_steps, len(devices), local_batch),
+        mine=parallel.local_positions(devices),
+        steps=steps,
+        capacity=capacity,
+    ) as blocks:
+
+        def on_devices(block: tuple[np.ndarray, np.ndarray | None]) -> Any:
+            return parallel.spread(training.Examples(*block), devices)
+
+        train_steps = parallel.compile_block_steps(
+            gan,
+            state,
+            on_devices(blocks.empty()),
+            devices,
+            batch_size=batch_size,
+            capacity=capacity,
+        )
+        yield lambda state, step, stop: train_steps(
+            state, on_devices(blocks.take(stop - step)), step, stop - step
+        )
+
+
+def _permutations(state: training.GANState, size: int) -> Callable[[int], jax.Array]:
+    """The order of the examples in an epoch, as a function of its number."""
+    permute = jax.jit(partial(training.epoch_permutation, num_examples=size))
+    # A copy: the state's own key is donated.
+    key = np.array(jax.random.key_data(parallel.local(state.key)))
+    key = jax.random.wrap_key_data(key)
+    return lambda epoch: permute(key, epoch)
+
+
+def _images_sum(dataset: Dataset, images_on: str) -> bytes:
+    """A sum of the images; of those that stay on the host, most are not read."""
+    if images_on == "host":
+        return npy.fingerprint(dataset.images, None)
+    return f"{zlib.crc32(np.asarray(dataset.images))}".encode()

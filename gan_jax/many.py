@@ -1,72 +1,146 @@
-"""Many GANs at once: one program trains a GAN for every key, by ``vmap``.
+"""Many GANs at once: one program trains them all, ``pmap`` of ``vmap``.
 
-A pytree of states has a first axis, one entry for each GAN. All of them take the same
-steps on the same data set, each in its own order and with its own draws: every one is
-the GAN that its key alone would give, but for the rounding of larger products.
+The first two axes of everything are ``[devices, at_once]``: each device trains its
+share side by side. The GANs differ in their key, and in any real number of their
+recipe. All take the same number of steps on the same data set, each in its own order
+and with its own draws: every one is the GAN that its key and its numbers alone would
+give, but for the rounding of larger products.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from gan_jax import training
+from gan_jax import parallel, training
 from gan_jax.training import GAN, Examples, GANState, Metrics
 
 Array = jax.Array
+Settings = dict[str, Array]  # a number's name to its values
+Make = Callable[[Settings], GAN]  # of one GAN's numbers; without a device axis
 
 
-def initialise(gan: GAN, keys: Array, example_shape: tuple[int, ...]) -> GANState:
+def spread(values: Any, devices: Sequence[jax.Device]) -> Any:
+    """Shares the GANs out: each device gets as many.
+
+    Args:
+      values: arrays ``[gans, ...]``; the number of devices divides that of GANs.
+      devices: where to train.
+
+    Returns:
+      ``[devices, at_once, ...]``, on them.
+
+    Raises:
+      ValueError: the devices cannot share them evenly.
+    """
+
+    def fold(leaf: Array) -> Array:
+        if leaf.shape[0] % len(devices):
+            raise ValueError(f"{len(leaf)} GANs on {len(devices)} devices")
+        return leaf.reshape(len(devices), -1, *leaf.shape[1:])
+
+    axis = jax.sharding.PartitionSpec(parallel.AXIS)
+    return parallel.place(jax.tree.map(fold, values), devices, axis)
+
+
+def initialise(
+    make: Make,
+    settings: Settings,
+    keys: Array,
+    example_shape: tuple[int, ...],
+    devices: Sequence[jax.Device],
+) -> GANState:
     """`training.init_state` for each of the keys.
 
     Args:
-      gan: what to train; without a device axis.
-      keys: random keys, ``[gans]``.
+      make: what to train, from the numbers of one GAN.
+      settings: as `spread` gives them.
+      keys: random keys, as `spread` gives them.
       example_shape: shape of one example, ``(28, 28, 1)``.
+      devices: where to train.
 
     Returns:
-      The states before step 0, ``[gans, ...]``.
+      The states before step 0, ``[devices, at_once, ...]``.
 
     Raises:
       UserError: a penalised discriminator has layers that mix examples.
     """
-    init = partial(training.init_state, gan, example_shape=example_shape)
-    return jax.jit(jax.vmap(init))(keys)
+
+    def one(setting: Settings, key: Array) -> GANState:
+        return training.init_state(make(setting), key, example_shape)
+
+    program = parallel.over_devices(jax.vmap(one), devices, in_axes=(0, 0))
+    compiled = program.lower(settings, keys).compile(parallel.for_one_call(devices))
+    return compiled(settings, keys)
 
 
 def pick(states: GANState, index: int) -> GANState:
-    """One of the states."""
-    return jax.tree.map(lambda leaf: leaf[index], states)
+    """One of the states, counted as before `spread`."""
+    at_once = states.step.shape[1]
+    return jax.tree.map(lambda leaf: leaf[index // at_once, index % at_once], states)
 
 
-@partial(jax.jit, static_argnames="num_examples")
-def orders(states: GANState, epoch: int, *, num_examples: int) -> Array:
-    """The order of the examples for each GAN, ``[gans, num_examples]``."""
+def orders(
+    states: GANState, epoch: int, *, num_examples: int, devices: Sequence[jax.Device]
+) -> Array:
+    """The order of the examples for each GAN, ``[devices, at_once, num_examples]``."""
+    return _permute(num_examples, tuple(devices))(states.key, epoch)
+
+
+@lru_cache
+def _permute(num_examples: int, devices: tuple[jax.Device, ...]) -> Callable:
     permute = partial(training.epoch_permutation, num_examples=num_examples)
-    return jax.vmap(permute, (0, None))(states.key, epoch)
+    each = jax.vmap(permute, (0, None))
+    return parallel.over_devices(each, devices, in_axes=(0, None))
 
 
 def compile_train_steps(
-    gan: GAN, states: GANState, examples: Examples, *, batch_size: int, capacity: int
-) -> Callable[[GANState, Examples, Array, Array], tuple[GANState, Metrics]]:
-    """Compiles `training.train_steps` for all the GANs together, on one device.
+    make: Make,
+    settings: Settings,
+    states: GANState,
+    examples: Examples,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+) -> Callable[..., tuple[GANState, Metrics]]:
+    """Compiles `training.train_steps` for all the GANs together.
 
     Args:
-      gan: what to train; without a device axis.
-      states: states like those to come.
-      examples: the data set, which all share.
+      make: what to train, from the numbers of one GAN.
+      settings: like those to come, as `spread` gives them.
+      states: like those to come.
+      examples: the data set, which all share, replicated on the devices.
+      devices: where to train.
       batch_size: of each GAN.
       capacity: the most steps that one call takes.
 
     Returns:
-      ``(states, examples, orders, num_steps) -> (states, metrics)``, metrics as
-      ``[gans, capacity]``; the given states' buffers are donated and must not be used
-      again.
+      ``(states, settings, examples, orders, num_steps) -> (states, metrics)``, metrics
+      as ``[devices, at_once, capacity]``; the buffers of the given states are donated
+      and must not be used again.
     """
-    steps = partial(
-        training.train_steps, gan, shard=0, batch_size=batch_size, capacity=capacity
+
+    def one(
+        state: GANState, setting: Settings, examples: Examples, order: Array, n: Array
+    ) -> tuple[GANState, Metrics]:
+        return training.train_steps(
+            make(setting),
+            state,
+            examples,
+            order,
+            n,
+            shard=0,
+            batch_size=batch_size,
+            capacity=capacity,
+        )
+
+    together = jax.vmap(one, (0, 0, None, 0, None))
+    program = parallel.over_devices(
+        together, devices, in_axes=(0, 0, None, 0, None), donate_argnums=0
     )
-    together = jax.jit(jax.vmap(steps, (0, None, 0, None)), donate_argnums=0)
-    order = jnp.tile(jnp.arange(len(examples.images)), (len(states.step), 1))
-    return together.lower(states, examples, order, 1).compile()
+    gans, size = states.step.size, len(examples.images)
+    order = spread(jnp.tile(jnp.arange(size), (gans, 1)), devices)
+    return program.lower(states, settings, examples, order, 1).compile()

@@ -97,6 +97,39 @@ def place(
     return jax.tree.map(put, tree)
 
 
+def spread(tree: Any, devices: Sequence[jax.Device]) -> Any:
+    """Puts its own part of something on each device of this process.
+
+    Args:
+      tree: NumPy arrays ``[local devices, ...]``, in the order of `local_positions`;
+        they must not be written to again.
+      devices: of all processes.
+
+    Returns:
+      Global arrays ``[devices, ...]``, one row on each. The copy goes on while
+      the host does.
+    """
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
+    row = {position: i for i, position in enumerate(local_positions(devices))}
+
+    def put(leaf: np.ndarray) -> jax.Array:
+        def part(index: tuple[slice, ...]) -> np.ndarray:
+            [position] = range(len(devices))[index[0]]
+            return leaf[row[position]][None]
+
+        shape = (len(devices), *leaf.shape[1:])
+        return jax.make_array_from_callback(shape, sharding, part)
+
+    return jax.tree.map(put, tree)
+
+
+def local_positions(devices: Sequence[jax.Device]) -> list[int]:
+    """Which of the devices of all processes are this process's own."""
+    mine = jax.process_index()
+    return [i for i, device in enumerate(devices) if device.process_index == mine]
+
+
 def is_key(leaf: Any) -> bool:
     """Whether an array is of typed random keys."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
@@ -130,14 +163,43 @@ def initialise(
     Raises:
       UserError: a penalised discriminator has layers that mix examples.
     """
-    # The program runs once, for 0.1 s: by default, XLA on CPU would optimise it for 5.
-    on_cpu = devices[0].platform == "cpu"
-    options = {"xla_backend_optimization_level": "1"} if on_cpu else None
     compiled = jax.jit(
         partial(training.init_state, gan, example_shape=example_shape),
-        compiler_options=options,
+        compiler_options=for_one_call(devices),
     )
     return replicate(compiled(key), devices)
+
+
+def for_one_call(devices: Sequence[jax.Device]) -> dict[str, str] | None:
+    """Compiler options of a program that runs once, for 0.1 s.
+
+    By default, XLA on CPU would optimise such a one for 5.
+    """
+    on_cpu = devices[0].platform == "cpu"
+    return {"xla_backend_optimization_level": "1"} if on_cpu else None
+
+
+def over_devices(
+    function: Callable[..., Any],
+    devices: Sequence[jax.Device],
+    *,
+    in_axes: tuple[int | None, ...],
+    donate_argnums: int | tuple[int, ...] = (),
+) -> Any:
+    """Calls a function on each device with its own share of the arguments.
+
+    Args:
+      function: what each device computes; it knows nothing of the others.
+      devices: where; as many as the shared arguments' first axis is long.
+      in_axes: of each argument, 0 to share out its first axis, None for all of it.
+      donate_argnums: arguments whose buffers are reused and must not be used again.
+
+    Returns:
+      A program as `jax.pmap` gives it; its results have the devices as first axis.
+    """
+    return jax.pmap(
+        function, in_axes=in_axes, devices=devices, donate_argnums=donate_argnums
+    )
 
 
 def compile_train_steps(
@@ -166,22 +228,87 @@ def compile_train_steps(
     Raises:
       UserError: the devices cannot share the batch evenly.
     """
+    compiled = _map_train_steps(gan, devices, batch_size, capacity, None)
+    shards = _shards(devices)
+    order = replicate(jnp.arange(len(examples.images)), devices)
+    compiled = compiled.lower(state, examples, order, 1, shards).compile()
+    return lambda *args: compiled(*args, shards)
+
+
+def compile_block_steps(
+    gan: training.GAN,
+    state: training.GANState,
+    block: training.Examples,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+) -> Callable[..., tuple[training.GANState, training.Metrics]]:
+    """Compiles `training.train_steps` over blocks of examples that come one by one.
+
+    The loop is that of `compile_train_steps`, which takes the examples from the whole
+    data set; here each device has the block of its own, in the order of the steps.
+
+    Args:
+      gan: what to train; its ``axis_name`` must be `AXIS`.
+      state: a state like those to come, replicated on the devices.
+      block: one like those to come, by `spread`: on each device, its examples of
+        ``capacity`` steps, ``[capacity * critic_steps * local batch, ...]``.
+      devices: where to run.
+      batch_size: of the global batch.
+      capacity: how many steps a block has room for.
+
+    Returns:
+      ``(state, block, first, num_steps) -> (state, metrics)``: takes the block's first
+      ``num_steps`` steps, of which ``first`` is the number of the first; the given
+      state's buffers are donated and must not be used again.
+
+    Raises:
+      UserError: the devices cannot share the batch evenly.
+    """
+    compiled = _map_train_steps(gan, devices, batch_size, capacity, 0)
+    shards = _shards(devices)
+    local_batch = local_batch_size(batch_size, len(devices))
+    # As if each device took its part of every batch: the block has no other parts.
+    shape = (capacity * gan.critic_steps, 1, local_batch)
+    order = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
+    order = replicate(order.repeat(len(devices), axis=1).ravel(), devices)
+    compiled = compiled.lower(state, block, order, 1, shards, 0).compile()
+
+    def train_steps(
+        state: training.GANState, block: training.Examples, first: int, num_steps: int
+    ) -> tuple[training.GANState, training.Metrics]:
+        return compiled(state, block, order, num_steps, shards, first)
+
+    return train_steps
+
+
+def _map_train_steps(
+    gan: training.GAN,
+    devices: Sequence[jax.Device],
+    batch_size: int,
+    capacity: int,
+    examples_axis: int | None,
+) -> Any:
+    """`training.train_steps` on all devices: the one ``pmap``."""
     steps = partial(
         training.train_steps,
         gan,
         batch_size=local_batch_size(batch_size, len(devices)),
         capacity=capacity,
     )
-    parallel = jax.pmap(
+    first = () if examples_axis is None else (None,)
+    return jax.pmap(
         steps,
         axis_name=AXIS,
-        in_axes=(None, None, None, None, 0),
+        in_axes=(None, examples_axis, None, None, 0, *first),
         out_axes=(None, None),
         devices=devices,
         donate_argnums=0,
     )
-    shards = np.arange(len(devices), dtype=np.int32)
-    shards = place(shards, devices, jax.sharding.PartitionSpec(AXIS))
-    order = replicate(jnp.arange(len(examples.images)), devices)
-    compiled = parallel.lower(state, examples, order, 1, shards).compile()
-    return lambda *args: compiled(*args, shards)
+
+
+def _shards(devices: Sequence[jax.Device]) -> jax.Array:
+    """The number of each device, on it."""
+    numbers = np.arange(len(devices), dtype=np.int32)
+    return place(numbers, devices, jax.sharding.PartitionSpec(AXIS))

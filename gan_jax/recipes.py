@@ -122,6 +122,7 @@ _PENALTY_WEIGHTS = {"gradient_penalty": 10.0, "one_sided": 10.0, "dragan": 10.0}
 NUM_CLASSES = 10  # of every image data set here
 _PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
 _MOST = {"batch_size": 2**20, "critic_steps": 10_000, "latent_size": 2**16}
+LR_SCALING = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}  # powers of the batch size
 _MOST_SKIPPED = 10  # updates in a row; a run that has lost more does not recover
 
 
@@ -167,6 +168,38 @@ def recipe(loss: str, table: str = "published", **overrides: Any) -> Recipe:
             f" {result.optimiser}: leave them out, or use --optimiser=adam"
         )
     return result
+
+
+def scale(recipe: Recipe, batch_size: int, rule: str) -> Recipe:
+    """Learning rates for another batch size than they were found with.
+
+    Args:
+      recipe: with the batch size to train with.
+      batch_size: that the learning rates are for.
+      rule: "none"; "sqrt", after the noise of Adam and RMSProp; "linear", after SGD's.
+
+    Returns:
+      The recipe with both learning rates multiplied by (batch size / that of the
+      learning rates) to the power 0, 1/2 or 1; nothing else changes.
+
+    Raises:
+      UserError: a learning rate is no longer a finite number above 0.
+
+    Sources:
+      linear: Goyal et al. 2017, https://arxiv.org/abs/1706.02677
+      sqrt: Krizhevsky 2014, https://arxiv.org/abs/1404.5997, from the variance of the
+        gradient (his runs are linear); Malladi et al. 2022,
+        https://arxiv.org/abs/2205.10287, for Adam and RMSProp, whose betas and epsilon
+        they move as well
+    """
+    factor = (recipe.batch_size / batch_size) ** LR_SCALING[rule]
+    scaled = dataclasses.replace(
+        recipe,
+        generator_lr=recipe.generator_lr * factor,
+        discriminator_lr=recipe.discriminator_lr * factor,
+    )
+    check(scaled)
+    return scaled
 
 
 def check(recipe: Recipe) -> None:

@@ -421,11 +421,15 @@ def train_steps(
     order: Array,
     num_steps: Array,
     shard: Array,
+    first: Array | int = 0,
     *,
     batch_size: int,
     capacity: int,
 ) -> tuple[GANState, Metrics]:
     """Takes ``num_steps`` steps within one epoch, as one compiled loop.
+
+    The examples are the whole data set, or a block of it that serves a few steps
+    (`parallel.compile_block_steps`).
 
     The bound of the loop is dynamic: one program serves every chunk, however long,
     and so the same bits come out however a run was cut into chunks. (With ``scan``,
@@ -434,10 +438,13 @@ def train_steps(
     Args:
       gan: what to train.
       state: before the first step.
-      examples: all of them, on the device.
-      order: the epoch's `epoch_permutation`.
+      examples: on the device.
+      order: int32, which of them each step takes, one global batch after another: the
+        epoch's `epoch_permutation`.
       num_steps: int32 scalar, at most ``capacity``.
       shard: int32 scalar: which part of each global batch is this device's.
+      first: int32 scalar: the step that ``order`` begins with, or that and a number of
+        times that ``order`` was gone through.
       batch_size: examples of this device in a batch; static.
       capacity: length of the returned metrics; static.
 
@@ -447,11 +454,11 @@ def train_steps(
     """
     devices = 1 if gan.axis_name is None else jax.lax.axis_size(gan.axis_name)
     consumed = batch_size * devices * gan.critic_steps
-    per_epoch = examples.images.shape[0] // consumed
+    per_order = order.shape[0] // consumed
     dtype = jax.tree.leaves(state.generator.params)[0].dtype
 
     def step(state: GANState) -> tuple[GANState, Metrics]:
-        start = state.step % per_epoch * consumed
+        start = (state.step - first) % per_order * consumed
         index = jax.lax.dynamic_slice_in_dim(order, start, consumed)
         index = index.reshape(gan.critic_steps, devices, batch_size)[:, shard]
         images, labels = jax.tree.map(lambda array: array[index], examples)

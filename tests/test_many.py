@@ -1,5 +1,6 @@
 """Many GANs in one program are those that are trained alone."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gan_jax import many, networks, recipes, training
+from gan_jax import many, networks, parallel, recipes, training
 
 SHAPE = (4, 4, 1)
-SEEDS = (0, 5, 7)
+SEEDS = (0, 5, 7, 8)
+LEARNING_RATES = (1e-3, 1e-3, 1e-2, 1e-4)
+SIZES = {"batch_size": 8, "capacity": 3}
 
 
 class SmallGenerator(nn.Module):
@@ -34,14 +37,16 @@ class SmallDiscriminator(nn.Module):
 @pytest.fixture(scope="module")
 def examples():
     rng = np.random.default_rng(0)
-    return training.Examples(jnp.asarray(rng.integers(0, 256, (40, *SHAPE)), jnp.uint8))
+    return training.Examples(rng.integers(0, 256, (40, *SHAPE), np.uint8))
 
 
-def make_gan(loss):
+def maker(loss):
     steps = 2 if loss == "wasserstein" else 1
     recipe = recipes.recipe(loss, batch_size=8, critic_steps=steps, ema_decay=0.9)
     networks = {"generator": SmallGenerator(), "discriminator": SmallDiscriminator()}
-    return recipes.make_gan(recipe, **networks)
+    return lambda settings: recipes.make_gan(
+        dataclasses.replace(recipe, **settings), **networks
+    )
 
 
 def in_float64(state):
@@ -51,20 +56,39 @@ def in_float64(state):
     )
 
 
-@pytest.mark.parametrize("loss", ["nonsaturating", "wasserstein", "wasserstein_gp"])
-def test_each_is_the_gan_that_its_seed_alone_gives(loss, examples):
-    sizes = {"batch_size": 8, "capacity": 3}
+def numbers(loss):
+    """What the GANs differ in beside their seeds: a number that the loss is about."""
+    named = {"wasserstein_gp": "penalty_weight", "wasserstein": "clip"}
+    swept = {"generator_lr": np.array(LEARNING_RATES)}
+    if loss in named:
+        swept[named[loss]] = np.array([0.1, 0.02, 0.3, 0.1])
+    return swept
+
+
+@pytest.mark.parametrize(
+    ("loss", "num_devices"),
+    [("nonsaturating", 1), ("wasserstein", 4), ("wasserstein_gp", 2)],
+)
+def test_each_is_the_gan_that_its_seed_and_numbers_alone_give(
+    loss, num_devices, examples
+):
+    devices = jax.devices()[:num_devices]
     with jax.enable_x64(True):
-        gan = make_gan(loss)
-        keys = jax.vmap(jax.random.key)(jnp.array(SEEDS))
-        states = in_float64(many.initialise(gan, keys, SHAPE))
-        step = many.compile_train_steps(gan, states, examples, **sizes)
-        permutations = many.orders(states, 0, num_examples=40)
+        make, swept = maker(loss), numbers(loss)
+        keys = jnp.stack([jax.random.key(seed) for seed in SEEDS])
+        keys, settings = many.spread((keys, swept), devices)
+        assert keys.shape == (num_devices, 4 // num_devices)
+        states = in_float64(many.initialise(make, settings, keys, SHAPE, devices))
+        there = parallel.replicate(examples, devices)
+        step = many.compile_train_steps(make, settings, states, there, devices, **SIZES)
+        orders = many.orders(states, 0, num_examples=40, devices=devices)
         # Two calls: what the first returns is what the second takes.
         for count in (3, 2):
-            states, metrics = step(states, examples, permutations, count)
-        train_steps = jax.jit(partial(training.train_steps, gan, shard=0, **sizes))
+            states, metrics = step(states, settings, there, orders, count)
+        metrics = jax.tree.map(lambda m: m.reshape(4, -1), metrics)
         for i, seed in enumerate(SEEDS):
+            gan = make({name: float(values[i]) for name, values in swept.items()})
+            train_steps = jax.jit(partial(training.train_steps, gan, shard=0, **SIZES))
             state = in_float64(training.init_state(gan, jax.random.key(seed), SHAPE))
             order = training.epoch_permutation(state.key, 0, 40)
             for count in (3, 2):
@@ -84,14 +108,41 @@ def test_each_is_the_gan_that_its_seed_alone_gives(loss, examples):
                 np.testing.assert_allclose(a, b, rtol=0, atol=1e-9)
 
 
+def test_a_number_that_is_swept_changes_the_gan(examples):
+    devices = jax.devices()[:1]
+    make = maker("hinge")
+    keys = jnp.stack([jax.random.key(0)] * 2)
+    rates = np.array([1e-3, 2e-3], np.float32)
+    keys, settings = many.spread((keys, {"generator_lr": rates}), devices)
+    states = many.initialise(make, settings, keys, SHAPE, devices)
+    there = parallel.replicate(examples, devices)
+    step = many.compile_train_steps(make, settings, states, there, devices, **SIZES)
+    orders = many.orders(states, 0, num_examples=40, devices=devices)
+    before = np.asarray(states.generator.params["Dense_0"]["kernel"][0])
+    states, _ = step(states, settings, there, orders, 1)
+    moved = np.asarray(states.generator.params["Dense_0"]["kernel"][0]) - before
+    # Adam's first step is the learning rate, in the direction of the same gradient.
+    np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-3, atol=1e-6)
+    assert np.abs(moved).max() > 5e-4
+
+
 def test_seeds_differ_in_weights_and_in_the_order_of_the_examples():
-    gan = make_gan("hinge")
-    keys = jax.vmap(jax.random.key)(jnp.array(SEEDS))
-    states = many.initialise(gan, keys, SHAPE)
-    kernels = states.generator.params["Dense_0"]["kernel"]
-    assert float(jnp.abs(kernels[0] - kernels[1]).max()) > 1e-3
-    found = many.orders(states, 0, num_examples=40)
-    assert found.shape == (3, 40)
-    assert (jnp.sort(found, axis=1) == jnp.arange(40)[None]).all()
-    assert (found[0] != found[1]).any()
-    assert (many.orders(states, 1, num_examples=40) != found).any()
+    make, devices = maker("hinge"), jax.devices()[:2]
+    keys = many.spread(jnp.stack([jax.random.key(s) for s in SEEDS]), devices)
+    states = many.initialise(make, {}, keys, SHAPE, devices)
+    kernels = np.asarray(states.generator.params["Dense_0"]["kernel"]).reshape(4, -1)
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
+    assert np.abs(kernels[1] - kernels[2]).max() > 1e-3
+    first, next_one = (
+        np.asarray(many.orders(states, epoch, num_examples=40, devices=devices))
+        for epoch in (0, 1)
+    )
+    assert first.shape == (2, 2, 40)
+    assert (np.sort(first) == np.arange(40)).all()
+    assert (first[0, 0] != first[0, 1]).any()
+    assert (next_one != first).any()
+
+
+def test_devices_that_cannot_share_the_gans_evenly_are_an_error():
+    with pytest.raises(ValueError, match="3 GANs on 2 devices"):
+        many.spread(np.zeros(3), jax.devices()[:2])

@@ -4,17 +4,22 @@ The reference networks, every loss with its penalty, clipping and optimisers, in
 way that is fast there: images as NCHW, library convolutions, real and fake images
 through the discriminator as one batch, no gradient that is not used. One `train_step`
 does the work of one `gan_jax.training.train_step`, less the gradient norms that the
-latter reports.
+latter reports. With bfloat16 the networks run under autocast, which like gan_jax keeps
+weights, optimisers and losses in float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from experiments.peers.torch_networks import NUM_CLASSES, Discriminator, Generator
+
+__all__ = ["LOSSES", "NUM_CLASSES", "Trainer"]
 
 if TYPE_CHECKING:  # it would import JAX into the process that is measured
     from gan_jax.recipes import Recipe
@@ -61,63 +66,6 @@ USES_REAL = ("relativistic",)
 PENALTIES = ("none", "gradient_penalty", "r1_r2")
 
 
-NUM_CLASSES = 10
-
-
-class Generator(nn.Module):
-    """`gan_jax.networks.Generator`: ``[batch, latent]`` to ``[batch, 1, 28, 28]``."""
-
-    def __init__(self, latent_size: int = 64, *, conditional: bool = False) -> None:
-        """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(latent_size + NUM_CLASSES * conditional, 512),
-            nn.BatchNorm1d(512),
-            nn.ReLU(),
-            nn.Linear(512, 64 * 7 * 7),
-            nn.BatchNorm1d(64 * 7 * 7),
-            nn.ReLU(),
-            nn.Unflatten(1, (64, 7, 7)),
-            nn.PixelShuffle(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.PixelShuffle(2),
-            nn.Conv2d(8, 1, 3, padding=1),
-        )
-
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
-        if labels is not None:
-            z = torch.cat([z, F.one_hot(labels, NUM_CLASSES).to(z.dtype)], dim=1)
-        return self.layers(z)
-
-
-class Discriminator(nn.Module):
-    """`gan_jax.networks.Discriminator`: ``[batch, 1, 28, 28]`` to ``[batch]``."""
-
-    def __init__(self, *, conditional: bool = False) -> None:
-        """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(1, 32, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.Conv2d(32, 64, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.Flatten(),
-            nn.Linear(64 * 7 * 7, 512),
-            nn.LeakyReLU(0.1),
-            nn.Linear(512, NUM_CLASSES if conditional else 1),
-        )
-
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Scores images; ``labels`` is int64 ``[batch]`` where conditional."""
-        scores = self.layers(x)
-        if labels is None:
-            return scores[:, 0]
-        return (F.one_hot(labels, NUM_CLASSES) * scores).sum(dim=1)
-
-
 def input_gradients(
     discriminator: nn.Module, points: Tensor, labels: Tensor | None = None
 ) -> Tensor:
@@ -147,6 +95,7 @@ class Trainer:
     Attributes:
       generator: in training mode.
       discriminator: in training mode.
+      optimisers: the generator's, the discriminator's.
     """
 
     def __init__(
@@ -156,15 +105,17 @@ class Trainer:
         *,
         tuned: bool = False,
         compiled: bool = False,
+        capturable: bool = False,
     ) -> None:
         """Builds networks and optimisers.
 
         Args:
-          recipe: the numbers; its precision is not used, this is float32.
+          recipe: the numbers.
           device: where to train.
           tuned: take PyTorch's fastest implementation of the optimiser and layout of
             the weights, which are not its defaults.
           compiled: run the networks through ``torch.compile``.
+          capturable: let a CUDA graph hold the optimisers' steps.
         """
         if recipe.penalty not in PENALTIES:
             raise ValueError(f"the PyTorch peer has no penalty {recipe.penalty!r}")
@@ -183,15 +134,19 @@ class Trainer:
             self.discriminator.compile()
 
         def optimiser(network: nn.Module, lr: float) -> torch.optim.Optimizer:
+            ways: dict[str, Any] = {"capturable": capturable}
             if recipe.optimiser == "adam":
-                betas = (recipe.beta1, recipe.beta2)
-                fused = {"fused": True} if tuned else {}
-                return torch.optim.Adam(network.parameters(), lr, betas, **fused)
-            foreach = {"foreach": True} if tuned else {}  # it has no fused form
-            return torch.optim.RMSprop(network.parameters(), lr, **foreach)
+                ways["betas"] = (recipe.beta1, recipe.beta2)
+                if tuned:
+                    ways["fused"] = True
+                return torch.optim.Adam(network.parameters(), lr, **ways)
+            if tuned:
+                ways["foreach"] = True  # it has no fused form
+            return torch.optim.RMSprop(network.parameters(), lr, **ways)
 
         self._g_optimiser = optimiser(self.generator, recipe.generator_lr)
         self._d_optimiser = optimiser(self.discriminator, recipe.discriminator_lr)
+        self.optimisers = (self._g_optimiser, self._d_optimiser)
 
     def discriminator_loss(
         self,
@@ -238,6 +193,10 @@ class Trainer:
                 real_logits = self.discriminator(real, labels)
         return self._g_loss(real_logits, fake_logits)
 
+    def _autocast(self) -> torch.autocast:
+        enabled = self._recipe.precision == "bfloat16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
+
     def _latents(self, batch: int) -> Tensor:
         return torch.randn(batch, self._recipe.latent_size, device=self._device)
 
@@ -255,9 +214,10 @@ class Trainer:
         batch = real.shape[1]
         context = [None] * len(real) if labels is None else labels
         for images, classes in zip(real, context, strict=True):
-            with torch.no_grad():
-                fake = self.generator(self._latents(batch), classes)
-            loss, _ = self.discriminator_loss(images, fake, labels=classes)
+            with self._autocast():
+                with torch.no_grad():
+                    fake = self.generator(self._latents(batch), classes)
+                loss, _ = self.discriminator_loss(images, fake, labels=classes)
             self._d_optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self._d_optimiser.step()
@@ -267,7 +227,9 @@ class Trainer:
                         parameter.clamp_(-recipe.clip, recipe.clip)
         self.discriminator.requires_grad_(False)  # only the generator's are needed
         self._g_optimiser.zero_grad(set_to_none=True)
-        self.generator_loss(real[-1], self._latents(batch), context[-1]).backward()
+        with self._autocast():
+            g_loss = self.generator_loss(real[-1], self._latents(batch), context[-1])
+        g_loss.backward()
         self._g_optimiser.step()
         self.discriminator.requires_grad_(True)
         return loss.detach()
@@ -295,13 +257,24 @@ class Trainer:
         Returns:
           The discriminator's last loss, a scalar.
         """
-        critic_steps = self._recipe.critic_steps
-        consumed = batch_size * critic_steps
-        per_epoch = len(images) // consumed
+        for index in self.batches(order, step, num_steps, batch_size):
+            loss = self.step_on(images, index, labels)
+        return loss
+
+    def batches(
+        self, order: Tensor, step: int, num_steps: int, batch_size: int
+    ) -> Iterator[Tensor]:
+        """The examples of each step of `train_steps`: ``[critic_steps, batch]``."""
+        shape = (self._recipe.critic_steps, batch_size)
+        consumed = shape[0] * shape[1]
+        per_epoch = len(order) // consumed
         for i in range(step, step + num_steps):
             start = i % per_epoch * consumed
-            index = order[start : start + consumed]
-            index = index.reshape(critic_steps, batch_size)
-            classes = labels[index] if self._recipe.conditional else None
-            loss = self.train_step(images[index].float() / 127.5 - 1, classes)
-        return loss
+            yield order[start : start + consumed].reshape(shape)
+
+    def step_on(
+        self, images: Tensor, index: Tensor, labels: Tensor | None = None
+    ) -> Tensor:
+        """`train_step` on the examples of one of `batches`."""
+        classes = labels[index] if self._recipe.conditional else None
+        return self.train_step(images[index].float() / 127.5 - 1, classes)

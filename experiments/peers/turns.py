@@ -5,278 +5,190 @@ another works. In every round each takes the same number of steps; a ratio is of
 programs within one round, and the spread is over rounds.
 """
 
-import contextlib
 import dataclasses
 import importlib.util
-import json
-import math
-import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from experiments.peers import worker
-from gan_jax import data, parallel, recipes, training
-from gan_jax.errors import UserError, check_name
-from gan_jax.recipes import Recipe
+from experiments.peers import machine, worker
+from experiments.peers.child import Worker, WorkerError
+from experiments.peers.setting import EPOCH, Program, Setting, programs
 
 Result = dict[str, Any]
+Running = dict[str, tuple[Program, Worker]]  # by `Program.key`, gan_jax's first first
+Round = tuple[dict[str, float], dict[str, float]]  # the machine's rates; ms a step
+_MUST_START = ("gan_jax", "stepwise", "eager", "tuned")
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What to measure.
-
-    Attributes:
-      losses: names in `gan_jax.losses.LOSSES`.
-      batch_size: real examples of a discriminator update, over all devices.
-      conditional: whether the networks see labels.
-      num_devices: devices of gan_jax; on a CPU, simulated ones.
-      steps: generator steps of each program in a round.
-      rounds: how often each program has its turn.
-      precision: of gan_jax; the peers compute in float32.
-      data: "random" or a data set's name.
-      data_dir: folder of the data set, or None.
-      num_examples: size of the data set.
-      compilation_cache: whether gan_jax uses JAX's persistent compilation cache.
-      peers: names in `worker.PEERS`.
-    """
-
-    losses: Sequence[str] = ("wasserstein_gp", "nonsaturating")
-    batch_size: int = 64
-    conditional: bool = False
-    num_devices: int = 1
-    steps: int = 50
-    rounds: int = 7
-    precision: str = "float32"
-    data: str = "random"
-    data_dir: str | None = None
-    num_examples: int = 60_000
-    compilation_cache: bool = True
-    peers: Sequence[str] = ("eager", "tuned")
-
-    def recipe(self, loss: str) -> Recipe:
-        """The numbers that train this loss."""
-        return recipes.recipe(
-            loss,
-            precision=self.precision,
-            batch_size=self.batch_size,
-            conditional=self.conditional,
-        )
-
-    def check(self) -> None:
-        """Refuses what could not be measured, before anything is.
-
-        Raises:
-          UserError: an unknown name, or a number out of range.
-        """
-        for name in ("batch_size", "num_devices", "steps", "rounds", "num_examples"):
-            if getattr(self, name) < 1:
-                raise UserError(f"--{name}={getattr(self, name)} must be at least 1")
-        if not self.losses:
-            raise UserError("--loss is empty: name at least one")
-        for peer in self.peers:
-            check_name("peer", peer, worker.PEERS)
-        check_name("data", self.data, ("random", *data.DATASETS))
-        parallel.local_batch_size(self.batch_size, self.num_devices)
-        for loss in self.losses:
-            gan = recipes.make_gan(self.recipe(loss))
-            training.steps_per_epoch(gan, self.num_examples, self.batch_size)
-
-
-class Worker:
-    """A program in its own process.
-
-    Attributes:
-      report: what it said once its first step was trained.
-    """
-
-    def __init__(self, spec: dict[str, Any]) -> None:
-        """Starts the process and waits for its first trained step.
-
-        Raises:
-          WorkerError: it did not get there.
-          UserError: it could not, by a user's mistake.
-        """
-        environment = dict(os.environ)
-        if spec["shared_device"]:  # JAX would keep most of a GPU for itself
-            environment.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.4")
-        command = [sys.executable, "-m", worker.__name__]
-        spec = {**spec, "spawned": time.monotonic()}
-        self._process = subprocess.Popen(
-            [*command, json.dumps(spec)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        try:
-            self.report = self._receive()
-        except BaseException:
-            self.close()
-            raise
-
-    def run(self, steps: int) -> float:
-        """Takes steps; returns milliseconds a step.
-
-        Raises:
-          WorkerError: the process died, or its loss is not finite.
-        """
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
-        reply = self._receive()
-        if not math.isfinite(reply["loss"]):
-            raise WorkerError(f"the loss became {reply['loss']}")
-        return 1e3 * reply["seconds"] / steps
-
-    def finish(self) -> tuple[int, int | None]:
-        """Ends the process; returns its peak memory on host and device, in bytes."""
-        self._process.stdin.close()
-        reply = self._receive()
-        self._process.wait()
-        return reply["memory"], reply["device_memory"]
-
-    def close(self) -> None:
-        """Ends the process, whatever it is doing."""
-        self._process.kill()
-        with contextlib.suppress(OSError):  # what it can no longer read
-            self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-
-    def _receive(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
-        if not line:
-            raise WorkerError(f"the process ended with status {self._process.wait()}")
-        reply = json.loads(line)
-        if reply.get("kind") == "UserError":
-            raise UserError(reply["error"])
-        if "error" in reply:
-            raise WorkerError(f"{reply['kind']}: {reply['error']}", reply["traceback"])
-        return reply
-
-
-class WorkerError(RuntimeError):
-    """A program failed: one line why, and the traceback of its process, if any."""
-
-    def __init__(self, reason: str, traceback: str = "") -> None:
-        """Keeps the first line of the reason that says something."""
-        lines = [line.strip() for line in reason.splitlines() if line.strip()]
-        super().__init__(lines[0] if lines else reason)
-        self.traceback = traceback
-
-    def __str__(self) -> str:
-        return "\n".join([*map(str, self.args), self.traceback]).strip()
-
-
-def measure(config: Config, say: Callable[[str], None] = print) -> list[Result]:
-    """Measures gan_jax and its peers on every loss.
+def measure(setting: Setting, say: Callable[[str], None] = print) -> Result:
+    """Measures gan_jax and its peers.
 
     Args:
-      config: what to measure.
+      setting: what to measure.
       say: takes a line of progress.
 
     Returns:
-      For each loss: ``loss``, ``recipe``, ``programs`` (name to what `_summary`
-      gives, "gan_jax" first) and ``unavailable`` (peer to the reason).
+      ``loss``, ``batch_size``, ``precision``, ``recipe``, ``machine`` (the work of a
+      step and the rates of the hardware: `_machine`), ``programs`` (`Program.key` to
+      what `_summary` gives, "gan_jax" first) and ``unavailable`` (key to the reason).
 
     Raises:
-      UserError: the config asks for what cannot be.
+      UserError: the setting asks for what cannot be.
       WorkerError: a program failed that should not.
     """
-    config.check()
-    return [_measure_loss(config, loss, say) for loss in config.losses]
-
-
-def _measure_loss(config: Config, loss: str, say: Callable[[str], None]) -> Result:
-    recipe = dataclasses.asdict(config.recipe(loss))
-    peers = list(config.peers)
-    unavailable = {}
-    if peers and importlib.util.find_spec("torch") is None:
-        unavailable = dict.fromkeys(peers, "PyTorch is not installed (extra: peers)")
-        peers = []
-
-    def spec(program: str) -> dict[str, Any]:
+    setting.check()
+    recipe = dataclasses.asdict(setting.recipe())
+    spec = {**dataclasses.asdict(setting), "recipe": recipe, "capacity": setting.steps}
+    title = f"{setting.loss}, batch {setting.batch_size}, {setting.precision}"
+    with ExitStack() as stack:
+        running, unavailable = _start(
+            setting, spec, stack, lambda line: say(f"{title}: {line}")
+        )
+        scale = Worker({**spec, "program": "machine"})
+        stack.callback(scale.close)
+        rounds = list(_take_turns(setting, scale, running))
+        for key in running:
+            ms = statistics.median(times[key] for _, times in rounds)
+            say(f"{title}: {key} {ms:.2f} ms a step")
+        hardware = _machine(scale, [rates for rates, _ in rounds])
         return {
-            "program": program,
+            "loss": setting.loss,
+            "batch_size": setting.batch_size,
+            "precision": setting.precision,
             "recipe": recipe,
-            "capacity": config.steps,
-            "shared_device": bool(peers),
-            **dataclasses.asdict(config),
+            "machine": hardware,
+            "programs": {
+                key: _summary(key, running, rounds, hardware["work"], setting)
+                for key in running
+            },
+            "unavailable": unavailable,
         }
 
-    say(f"{loss}: starting gan_jax")
-    with contextlib.ExitStack() as stack:
-        workers = {"gan_jax": Worker(spec("gan_jax"))}
-        stack.callback(workers["gan_jax"].close)
-        report = workers["gan_jax"].report
-        if peers and report["platform"] != "cpu" and config.num_devices > 1:
-            reason = "the PyTorch programs use one GPU"
-            unavailable = dict.fromkeys(peers, reason)
-            peers = []
-        for peer in peers:
-            say(f"{loss}: starting {worker.PEERS[peer]}")
-            try:
-                workers[peer] = Worker(spec(peer))
-            except WorkerError as error:
-                if peer != "compiled":
-                    raise
-                unavailable[peer] = error.args[0]
-                continue
-            stack.callback(workers[peer].close)
-        rounds = list(_take_turns(config, workers))
-        times = {name: [turn[name] for turn in rounds] for name in workers}
-        for name, values in times.items():
-            say(f"{loss}: {name} {statistics.median(values):.1f} ms a step")
-        images = config.batch_size * recipe["critic_steps"]
-        programs = {
-            name: _summary(process, times[name], times["gan_jax"], images)
-            for name, process in workers.items()
-        }
-    return {
-        "loss": loss,
-        "recipe": recipe,
-        "programs": programs,
-        "unavailable": unavailable,
-    }
+
+def _start(
+    setting: Setting, spec: dict[str, Any], stack: ExitStack, say: Callable[[str], None]
+) -> tuple[Running, dict[str, str]]:
+    """Starts the programs, one after another; the stack ends them.
+
+    Returns:
+      Those that run, and why the others do not.
+    """
+    running: Running = {}
+    unavailable = {}
+    platform = None  # of gan_jax, once it runs
+    for program in programs(setting):
+        key = program.key(setting)
+        if reason := _refusal(program, setting, platform):
+            unavailable[key] = reason
+            continue
+        say(f"starting {key}")
+        changes = {"program": program.name, **dataclasses.asdict(program)}
+        try:
+            process = Worker(spec | changes)
+        except WorkerError as error:
+            if key in _MUST_START:
+                raise
+            unavailable[key] = error.args[0]
+            continue
+        stack.callback(process.close)
+        its = process.report["platform"]
+        platform = platform or its
+        if its == platform:
+            running[key] = (program, process)
+        else:
+            unavailable[key] = f"it runs on {its}, and gan_jax on {platform}"
+            process.close()
+    return running, unavailable
+
+
+def _refusal(program: Program, setting: Setting, platform: str | None) -> str | None:
+    """Why not to start a program beside gan_jax's first, which runs on ``platform``."""
+    if program.name == "gan_jax":
+        return None
+    in_torch = program.name not in worker.IN_JAX
+    if in_torch and importlib.util.find_spec("torch") is None:
+        return "PyTorch is not installed (extra: peers)"
+    if setting.num_devices[0] > 1 and (platform != "cpu" or not in_torch):
+        return "it uses one device"
+    if program.name == "graphed" and platform == "cpu":
+        return "CUDA graphs need a GPU"
+    return None
 
 
 def _take_turns(
-    config: Config, workers: dict[str, Worker]
-) -> Iterator[dict[str, float]]:
-    """Milliseconds a step of every program, round by round."""
-    for process in workers.values():
-        process.run(min(config.steps, 10))  # caches and clocks warm up
-    for _ in range(config.rounds):
-        yield {name: process.run(config.steps) for name, process in workers.items()}
+    setting: Setting, scale: Worker, running: dict[str, tuple[Program, Worker]]
+) -> Iterator[Round]:
+    """The rates of the machine and milliseconds a step, round by round."""
+    for _, process in running.values():
+        process.run(min(setting.steps, 10))  # caches and clocks warm up
+    for _ in range(setting.rounds):
+        rates = scale.rates()
+        times = {k: process.run(setting.steps) for k, (_, process) in running.items()}
+        yield rates, times
+
+
+def _machine(scale: Worker, rates: Sequence[dict[str, float]]) -> Result:
+    """The work of a step of one GAN, the rates, and the least time; ends the worker."""
+    scale.finish()
+    work = scale.report["work"]
+    return {
+        "work": work,
+        "rates": {name: spread([rate[name] for rate in rates]) for name in work},
+        "floor_ms": spread([1e3 * machine.floor_seconds(work, r) for r in rates]),
+        "product_error": scale.report["product_error"],
+    }
 
 
 def _summary(
-    process: Worker, times: list[float], ours: list[float], images: int
+    key: str,
+    running: dict[str, tuple[Program, Worker]],
+    rounds: Sequence[Round],
+    work: dict[str, float],
+    setting: Setting,
 ) -> Result:
     """What there is to say about one program; ends it.
 
-    Args:
-      process: idle.
-      times: its milliseconds a step, one number a round.
-      ours: those of gan_jax in the same rounds.
-      images: real examples that a step consumes.
+    Ratios are of times a step and GAN, within a round: ``gan_jax_ratio``, that of
+    gan_jax's first program by this one's; ``over_gan_jax``, the other way round;
+    ``roofline_share``, the floor's (of `machine`) by this one's. Where the number of
+    devices is not the first's, ``overhead_ms`` is the difference.
     """
+    program, process = running[key]
+    first = running["gan_jax"][0]
     start = process.report.pop("start")
     memory, device_memory = process.finish()
-    ratios = [mine / its for mine, its in zip(ours, times, strict=True)]
-    return {
+    times = [its[key] for _, its in rounds]
+    a_gan = [ms / program.gans for ms in times]
+    ours = [its["gan_jax"] / first.gans for _, its in rounds]
+    # Simulated devices share the cores, on which the rates are measured.
+    devices = 1 if process.report["platform"] == "cpu" else program.num_devices
+    floors = [1e3 * machine.floor_seconds(work, r) / devices for r, _ in rounds]
+    images = setting.batch_size * setting.recipe().critic_steps
+    median = statistics.median(times)
+    summary = {
         **process.report,
+        "num_devices": program.num_devices,
+        "gans": program.gans,
         "start_seconds": {**start, "total": sum(start.values())},
         "ms_a_step": spread(times),
-        "images_per_second": 1e3 * images / statistics.median(times),
+        "epoch_seconds": EPOCH // images * median / 1e3,
+        "images_per_second": 1e3 * images * program.gans / median,
         "peak_memory_bytes": memory,
         "peak_device_memory_bytes": device_memory,
-        "gan_jax_ratio": spread(ratios),
+        "roofline_share": spread(_ratios(floors, a_gan)),
+        "gan_jax_ratio": spread(_ratios(ours, a_gan)),
+        "over_gan_jax": spread(_ratios(a_gan, ours)),
     }
+    if program.num_devices != first.num_devices:
+        pairs = zip(a_gan, ours, strict=True)
+        summary["overhead_ms"] = spread([its - mine for its, mine in pairs])
+    return summary
+
+
+def _ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
+    return [a / b for a, b in zip(numerators, denominators, strict=True)]
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Data sets in memory: the MNIST family, and drawn garments that need no download."""
+"""Data sets: the MNIST family, drawn garments that need no download, and one's own."""
 
 import dataclasses
 import os
@@ -19,8 +19,9 @@ class Dataset:
 
     Attributes:
       name: the data set that is really there, never 'auto'.
-      images: uint8 [N, 28, 28, 1], 0 the background.
-      labels: int32 [N], 0 to 9.
+      images: uint8 [N, 28, 28, 1], 0 the background; an array, or what is indexed like
+        one and reads what is asked for (`npy.from_npy`).
+      labels: int32 [N], 0 to 9; None where one's own images have none.
       class_names: the name of each label.
       source: a phrase that says where it came from.
       warning: set when drawn garments stand in for Fashion-MNIST; a line that says
@@ -29,7 +30,7 @@ class Dataset:
 
     name: str
     images: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     class_names: tuple[str, ...]
     source: str
     warning: str | None = None

@@ -1,6 +1,5 @@
 """The benchmark measures what it says, and writes it down."""
 
-import dataclasses
 import json
 import math
 import os
@@ -10,17 +9,20 @@ import sys
 import jax
 import pytest
 
-from experiments.peers import turns, worker
+from experiments.peers import child, turns, worker
+from experiments.peers.setting import Program, Setting, programs
 from gan_jax.errors import UserError
 
 
-def run(*flags):
+def run(*flags, module="experiments.benchmark", **options):
     cache = jax.config.jax_compilation_cache_dir
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
     return subprocess.run(
-        [sys.executable, "-m", "experiments.benchmark", *flags],
-        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
+        [sys.executable, "-m", module, *flags],
+        env=environment | options.pop("env", {}),
         capture_output=True,
         text=True,
+        **options,
     )
 
 
@@ -33,30 +35,38 @@ def numbers(tree):
     return [tree] if isinstance(tree, int | float) else []
 
 
-def test_a_small_benchmark_writes_positive_numbers(tmp_path):
-    output, markdown = tmp_path / "out.json", tmp_path / "out.md"
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A small benchmark where no data set could be loaded, and the folder it wrote."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    (folder / "tensorflow_datasets.py").write_text("raise ImportError('not here')")
     result = run(
         "--loss=nonsaturating",
         "--batch_size=8",
-        "--num_devices=2",
+        "--num_devices=1,2",
         "--num_examples=64",
         "--steps=2",
         "--rounds=2",
-        "--peers=eager",
-        f"--output={output}",
-        f"--markdown={markdown}",
+        "--peers=eager,graphed",
+        *(f"--{flag}={folder / flag}" for flag in ("output", "markdown", "figure")),
+        env={"PYTHONPATH": str(folder)},
     )
     assert result.returncode == 0, result.stderr
-    document = json.loads(output.read_text())
-    (measured,) = document["results"]
-    assert measured["loss"] == "nonsaturating"
-    assert set(measured["programs"]) | set(measured["unavailable"]) == {
-        "gan_jax",
-        "eager",
+    return folder, result.stdout
+
+
+def test_a_small_benchmark_writes_positive_numbers(measured):
+    folder, printed = measured
+    document = json.loads((folder / "output").read_text())
+    (result,) = document["results"]
+    assert result["loss"] == "nonsaturating"
+    assert set(result["programs"]) | set(result["unavailable"]) == {
+        *("gan_jax", "gan_jax_2_devices", "eager", "graphed")
     }
-    for program in measured["programs"].values():
+    for program in result["programs"].values():
+        program.pop("overhead_ms", None)  # the only number that may be negative
         found = numbers(program)
-        assert len(found) > 15
+        assert len(found) > 20
         assert all(math.isfinite(number) and number > 0 for number in found)
         start = program["start_seconds"]
         total = start.pop("total")
@@ -65,19 +75,46 @@ def test_a_small_benchmark_writes_positive_numbers(tmp_path):
         assert len(times["rounds"]) == 2
         assert times["min"] <= times["median"] <= times["max"]
         assert program["images_per_second"] == pytest.approx(8e3 / times["median"])
-    assert measured["programs"]["gan_jax"]["compilation_cache"] in ("hit", "miss")
+        assert program["epoch_seconds"] == pytest.approx(7.5 * times["median"])
+        floor = result["machine"]["floor_ms"]["rounds"][1]
+        share = program["roofline_share"]["rounds"][1]
+        assert share == pytest.approx(floor / times["rounds"][1])
+    assert result["machine"]["product_error"] < 1e-2
+    assert result["programs"]["gan_jax"]["compilation_cache"] in ("hit", "miss")
     assert document["hardware"]["cores"] >= 1
-    for text in (result.stdout, markdown.read_text()):
+    for text in (printed, (folder / "markdown").read_text()):
         assert "nonsaturating" in text
+        assert "gan_jax, 2 devices" in text
         assert document["versions"]["jax"] in text
+    assert (folder / "figure").read_bytes().startswith(b"\x89PNG")
+
+
+def test_cuda_graphs_are_left_out_with_the_reason_where_there_is_no_gpu(measured):
+    (result,) = json.loads((measured[0] / "output").read_text())["results"]
+    platform = result["programs"]["gan_jax"]["platform"]
+    reason = result["unavailable"].get("graphed", "")
+    assert platform != "cpu" or "GPU" in reason or "not installed" in reason
+
+
+def test_files_of_several_commands_make_one_document(measured):
+    folder, _ = measured
+    file = folder / "output"
+    result = run(f"--read={file},{file}", f"--output={folder / 'both'}")
+    assert result.returncode == 0, result.stderr
+    one, both = (json.loads(path.read_text()) for path in (file, folder / "both"))
+    assert both["results"] == one["results"] * 2
+    assert both["command"].count("experiments.benchmark") == 2
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"losses": ["wassersteing_gp"]}, "wasserstein_gp"),
-        ({"losses": []}, "--loss"),
-        ({"batch_size": 63, "num_devices": 2}, "62"),
+        ({"loss": "wassersteing_gp"}, "wasserstein_gp"),
+        ({"batch_size": 63, "num_devices": (1, 2)}, "62"),
+        ({"gans": (1, 3), "num_devices": (1, 2)}, "--gans=3"),
+        ({"gans": (1, 0)}, "--gans=0"),
+        ({"gans": (8, 8)}, "each once"),
+        ({"num_devices": ()}, "--num_devices"),
         ({"steps": 0}, "--steps=0"),
         ({"num_examples": 63}, "63"),
         ({"precision": "float16"}, "bfloat16"),
@@ -87,14 +124,46 @@ def test_a_small_benchmark_writes_positive_numbers(tmp_path):
 )
 def test_a_mistake_is_refused_before_anything_runs(change, message):
     with pytest.raises(UserError, match=message):
-        turns.measure(dataclasses.replace(turns.Config(), **change))
+        turns.measure(Setting(**change))
+
+
+MISTAKES = {
+    "--output=/no/such/folder/out.json": "--output",
+    "--figure=/no/such/folder/out.png": "--figure",
+    "--loss=": "--loss is empty",
+    "--batch_size=64,large": "--batch_size=64,large must be whole numbers",
+    "--batch_size=": "--batch_size",
+    "--batch_size=64,0": "--batch_size=0",
+    "--gans=1.5": "--gans=1.5",
+    "--precision=": "--precision",
+    "--precision=float32,float8": "float8",
+    "--read=/no/such.json": "/no/such.json",
+    "--read=pyproject.toml": "no results",
+}
 
 
 def test_a_mistake_on_the_command_line_is_one_line():
-    result = run("--output=/no/such/folder/out.json")
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert "--output" in result.stderr
+    name = "experiments.benchmark"
+    calls = json.dumps({name: [[flag] for flag in MISTAKES]})
+    done = run(module="tests.experiments.calls", input=calls)
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)[name]
+    for (flag, message), result in zip(MISTAKES.items(), results, strict=True):
+        assert result["status"] == 2, flag
+        assert len(result["stderr"].splitlines()) == 1
+        assert message in result["stderr"]
+
+
+def test_the_first_of_both_lists_is_what_the_others_are_compared_with():
+    setting = Setting(num_devices=(2, 1), gans=(1, 8), peers=("graphed",))
+    keys = {program.key(setting): program for program in programs(setting)}
+    assert keys == {
+        "gan_jax": Program("gan_jax", 2, 1),
+        "gan_jax_8_gans": Program("gan_jax", 2, 8),
+        "gan_jax_1_devices": Program("gan_jax", 1, 1),
+        "gan_jax_1_devices_8_gans": Program("gan_jax", 1, 8),
+        "graphed": Program("graphed"),
+    }
 
 
 def test_spread_is_of_the_rounds():
@@ -107,9 +176,8 @@ def test_spread_is_of_the_rounds():
 
 
 def test_a_failed_program_says_why():
-    spec = {"program": "gan_jax", "shared_device": False}  # incomplete
-    with pytest.raises(turns.WorkerError, match="KeyError"):
-        turns.Worker(spec)
+    with pytest.raises(child.WorkerError, match="KeyError"):
+        child.Worker({"program": "gan_jax"})  # incomplete
 
 
 def test_peak_memory_covers_what_was_touched():

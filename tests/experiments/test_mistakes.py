@@ -201,8 +201,41 @@ CALIBRATION = {
     "no data folder": (["--data_dir={0}/nowhere"], "no readable folder"),
 }
 
+STUDY = {
+    "loss": (["--loss=wassersteingp"], "did you mean 'wasserstein_gp'"),
+    "no loss": (["--loss="], "--loss is empty"),
+    "sweep": (["--sweep=generator_lr:1e-4..1e-2"], "drawn for each GAN"),
+    "name": (["--sweep=learning_rate:1|2"], "unknown number of a sweep"),
+    "recipe": (["--recipe=mine"], "unknown recipe 'mine'"),
+    "clip": (["--sweep=clip:0.1|1"], "--clip=0.1 contradicts"),
+    "data set": (["--dataset=garment"], "did you mean 'garments'"),
+    "steps": (["--steps=0"], "--steps=0 must be at least 1"),
+    "at once": (["--at_once=0"], "--at_once=0 must be at least 1"),
+    "samples": (["--num_samples=1"], "--num_samples=1 must be in 2"),
+    "seed": (["--seed=-1"], "--seed=-1"),
+    "batch": (["--sweep=batch_size:60001"], "60000: use a smaller --batch_size"),
+    "devices": (["--num_devices=9"], "--num_devices=9, and this machine has 8"),
+    "no workdir": (["--workdir="], "--workdir is empty"),
+    "workdir is a file": (["--workdir={0}/file"], "is a file"),
+    "workdir of others": (["--workdir={0}/files"], "holds files and no run"),
+    "workdir of a run": (
+        ["--quick", "--workdir={0}/run"],
+        "holds something else than a study",
+    ),
+    "overwrites a run": (
+        ["--quick", "--overwrite", "--workdir={0}/run"],
+        "holds something else than a study",
+    ),
+    "other study": (["--quick", "--workdir={0}/study"], "--steps=19 there and 20 now"),
+    "damaged ledger": (
+        ["--quick", "--steps=19", "--workdir={0}/study"],
+        "runs.jsonl is damaged",
+    ),
+}
+
 PROGRAMS = {
     "train": TRAIN,
+    "study": STUDY,
     "sample": SAMPLE,
     "evaluate": EVALUATE,
     "interpolate": INTERPOLATE,
@@ -224,6 +257,19 @@ def folder(tmp_path_factory):
         runs.write_config(root / name, config)
     (root / "damaged" / "config.json").write_text('{"flags"')
     (root / "empty").mkdir()
+    (root / "study").mkdir()
+    shared = {
+        "recipe": "tuned",
+        "conditional": False,
+        "dataset": "garments",
+        "epochs": None,
+        "steps": 19,
+        "num_samples": 5000,
+        "seed": 0,
+        "quick": True,
+    }
+    (root / "study" / "config.json").write_text(json.dumps({"study": shared}))
+    (root / "study" / "runs.jsonl").write_text('{"loss": "hinge"}\n')
     _save_run(root / "trained", config)
     _save_run(root / "torn", config)
     for path in (root / "torn" / "checkpoints" / "1").rglob("*"):

@@ -1,0 +1,315 @@
+"""Trains many GANs at once and measures each: seeds, hyperparameters, losses.
+
+    python -m experiments.study --loss=nonsaturating,wasserstein_gp --sweep=seed:0..15
+    python -m experiments.study --sweep=generator_lr:1e-4..1e-2:log,seed:0..31
+
+Every combination of the sweep's values is a GAN: the one that experiments.train makes
+of the same numbers and the same seed. One program trains as many at once as fit on the
+devices. Prints for each loss the distribution of FCD, the Frechet distance to the test
+split, and the share of GANs that have collapsed (docs/study.md).
+
+Leaves runs.jsonl and runs.csv (a line for each GAN), samples of each, results.json and
+study.png in --workdir. Started again, a study goes on where it stopped; with a larger
+sweep, it trains what is new.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import sys
+from typing import Any, NamedTuple
+
+import jax
+from absl import flags
+
+from experiments import cli, study_report
+from experiments.peers.worker import cores
+from gan_jax import (
+    data,
+    ledger,
+    many,
+    parallel,
+    plots,
+    recipes,
+    runs,
+    signals,
+    study,
+    sweep,
+    training,
+)
+from gan_jax.checkpoints import differences
+from gan_jax.errors import UserError, check_name
+from gan_jax.evaluation import populations, report
+from gan_jax.files import whole_file, write_text, writing
+
+_LOSS = flags.DEFINE_list(
+    "loss", ["nonsaturating", "wasserstein_gp"], "Losses, with commas between."
+)
+_SWEEP = flags.DEFINE_string(
+    "sweep",
+    "seed:0..7",
+    "Which GANs of each loss: name:1|10 and seed:0..15 list values,"
+    " generator_lr:1e-4..1e-2:log:5 is a grid of five, all combined;"
+    " generator_lr:1e-4..1e-2:log (or :linear) is drawn for each GAN. Names are the"
+    " numbers of a recipe, as in experiments.train, and seed.",
+)
+_RECIPE = flags.DEFINE_string(
+    "recipe", "tuned", "Table of the recipes: published or tuned."
+)
+_CONDITIONAL = flags.DEFINE_boolean(
+    "conditional", False, "Give both networks the labels."
+)
+_DATASET = flags.DEFINE_string("dataset", "auto", "Data set, as in experiments.train.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of the data set, as in experiments.train."
+)
+_EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
+_STEPS = flags.DEFINE_integer(
+    "steps", None, "Generator steps of each GAN, instead of --epochs."
+)
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 5000, "Samples for each FCD.")
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of what the sweep draws. (Seeds of GANs are in --sweep.)"
+)
+_NUM_DEVICES = flags.DEFINE_integer(
+    "num_devices",
+    None,
+    "Devices to train on, each its own GANs. Default: all; on a CPU, one a core.",
+)
+_AT_ONCE = flags.DEFINE_integer(
+    "at_once",
+    None,
+    "GANs that each device trains side by side; the others wait. Default: 1 on a CPU,"
+    " where more are no faster, and 32 elsewhere.",
+)
+_CHECKPOINT_EVERY = flags.DEFINE_integer(
+    "checkpoint_every", 500, "Generator steps between checkpoints of those under way."
+)
+_WORKDIR = flags.DEFINE_string("workdir", "runs/study", "Folder of the study.")
+_OVERWRITE = flags.DEFINE_boolean(
+    "overwrite", False, "Delete the study that --workdir holds."
+)
+_QUICK = flags.DEFINE_boolean(
+    "quick", False, "Drawn images, two seeds, twenty steps: seconds, for tests."
+)
+
+_OURS = ("runs.jsonl", "runs.csv", "results.json", "study.png", "samples", study.WAVE)
+
+
+class Asked(NamedTuple):
+    """What the flags ask for, as far as they alone can say."""
+
+    runs: list[sweep.Run]
+    drawn: dict[str, sweep.Range]
+    dataset: str
+    epochs: int
+    steps: int | None
+    workdir: pathlib.Path
+
+
+def main() -> None:
+    """Trains, or goes on, until all GANs are measured or a signal asks to end."""
+    with signals.Signals(lambda line: print(f"study: {line}", file=sys.stderr)) as held:
+        asked = _asked()
+        done = _study(asked, held)
+    if done < len(asked.runs):
+        number = held.received or signal.SIGTERM
+        cli.end(
+            f"{signal.Signals(number).name}: {done} of {len(asked.runs)} GANs are done;"
+            f" to go on: {cli.same_command('study')}",
+            128 + number,
+        )
+
+
+def _asked() -> Asked:
+    """Checks the flags; touches neither a device nor a file.
+
+    Raises:
+      UserError: one of them, or two together, make no sense.
+    """
+    for flag in (_EPOCHS, _STEPS, _AT_ONCE, _NUM_DEVICES, _CHECKPOINT_EVERY):
+        cli.require_positive(flag)
+    cli.require_losses(_LOSS)
+    cli.require_seed(_SEED)
+    if not 2 <= _NUM_SAMPLES.value <= report.MOST:
+        raise UserError(
+            f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {report.MOST}"
+        )
+    if not _WORKDIR.value:
+        raise UserError("--workdir is empty: name a folder")
+    quick = _QUICK.value
+    axes = sweep.parse(cli.unless_quick(_SWEEP, "seed:0..1", quick))
+    dataset = cli.unless_quick(_DATASET, "garments", quick)
+    check_name("data set", dataset, data.DATASETS)
+    members = sweep.expand(
+        tuple(dict.fromkeys(_LOSS.value)),
+        _RECIPE.value,
+        axes,
+        conditional=_CONDITIONAL.value,
+        draw_seed=_SEED.value,
+    )
+    for program in sweep.programs(members):
+        gan, size = recipes.make_gan(program.recipe), data.SIZES["train"]
+        training.steps_per_epoch(gan, size, program.recipe.batch_size)
+    return Asked(
+        runs=members,
+        drawn={n: axis for n, axis in axes.items() if isinstance(axis, sweep.Range)},
+        dataset=dataset,
+        epochs=_EPOCHS.value,
+        steps=cli.unless_quick(_STEPS, 20, quick),
+        workdir=pathlib.Path(_WORKDIR.value).expanduser(),
+    )
+
+
+def _study(asked: Asked, held: signals.Signals) -> int:
+    """Trains and measures what is not done; says how many are."""
+    devices = _devices()
+    at_once = _AT_ONCE.value or (1 if devices[0].platform == "cpu" else 32)
+    # Whatever can be refused is refused before what takes time.
+    runs.check_folder(asked.workdir)
+    if asked.dataset != "auto":
+        _check(asked, asked.dataset)
+    quick = _QUICK.value
+    reference = report.load_reference(
+        asked.dataset, data_dir=_DATA_DIR.value, quick=quick
+    )
+    dataset = reference.training_split
+    if dataset.warning:
+        print(f"warning: {dataset.warning}", file=sys.stderr)
+    plan = study.Plan(
+        asked.epochs, asked.steps, devices, at_once, _CHECKPOINT_EVERY.value
+    )
+    for program in sweep.programs(asked.runs):  # refused before the folder is touched
+        plan.steps_of(program.recipe, len(dataset.images))
+    _check(asked, dataset.name)
+    with runs.claim(asked.workdir):
+        _begin(asked, dataset, devices)
+        rows = _train(asked, plan, reference, held)
+        if len(rows) == len(asked.runs):
+            shared = {"recipe": _RECIPE.value, "dataset": dataset.name}
+            if _CONDITIONAL.value:
+                shared["conditional"] = True
+            study_report.publish(
+                asked.workdir, rows, asked.runs, asked.drawn, dataset, shared
+            )
+    return len(rows)
+
+
+def _devices() -> list[jax.Device]:
+    """Those that are there; on a CPU, simulated ones: one a core, or as named."""
+    with contextlib.suppress(RuntimeError):  # in use already: those that are there
+        if not os.environ.get("JAX_NUM_CPU_DEVICES"):
+            jax.config.update("jax_num_cpu_devices", _NUM_DEVICES.value or cores())
+    return parallel.choose_devices(_NUM_DEVICES.value)
+
+
+def _settings(asked: Asked, dataset: str) -> dict[str, Any]:
+    """What all GANs of a study share, by the names of the flags."""
+    return {
+        "recipe": _RECIPE.value,
+        "conditional": _CONDITIONAL.value,
+        "dataset": dataset,
+        "epochs": None if asked.steps else asked.epochs,
+        "steps": asked.steps,
+        "num_samples": _NUM_SAMPLES.value,
+        "seed": _SEED.value,
+        "quick": _QUICK.value,
+    }
+
+
+def _check(asked: Asked, dataset: str) -> None:
+    """Makes sure that the folder is new, or of a study that this one can go on with.
+
+    Raises:
+      UserError: it is not.
+    """
+    path = asked.workdir / "config.json"
+    if not path.exists():
+        return
+    try:
+        there = json.loads(path.read_text())["study"]
+        differing = differences(there, _settings(asked, dataset), but=())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"--workdir={asked.workdir} holds something else than a study: name"
+            " another folder"
+        ) from error
+    if differing and not _OVERWRITE.value:
+        raise UserError(
+            f"--workdir={asked.workdir} holds another study ({differing}): use another"
+            " --workdir, or --overwrite"
+        )
+    ledger.read(asked.workdir)
+
+
+def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> None:
+    """Makes the folder into that of this study, and says what will be trained."""
+    if _OVERWRITE.value:
+        for name in _OURS:
+            path = asked.workdir / name
+            with writing(path):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+    contents = {
+        "study": _settings(asked, dataset.name),
+        "command": shlex.join(sys.argv[1:]),
+        "warning": dataset.warning,
+        "source": dataset.source,
+        "versions": runs.versions(),
+        "devices": {"kind": devices[0].device_kind, "count": len(devices)},
+    }
+    text = json.dumps(contents, indent=2) + "\n"
+    write_text(asked.workdir / "config.json", text)
+    with writing(asked.workdir / "samples"):
+        (asked.workdir / "samples").mkdir(exist_ok=True)
+    print(
+        f"{len(asked.runs)} GANs on {dataset.name} ({dataset.source}),"
+        f" {len(devices)} {devices[0].device_kind}"
+    )
+
+
+def _train(
+    asked: Asked, plan: study.Plan, reference: report.Reference, held: signals.Signals
+) -> list[ledger.Row]:
+    """Trains and measures what is missing; the rows of all that is done, in order."""
+    dataset = reference.training_split
+    keys = [ledger.key(plan.config(run, dataset)) for run in asked.runs]
+    found = ledger.read(asked.workdir)
+    missing = [r for r, k in zip(asked.runs, keys, strict=True) if k not in found]
+    if len(missing) < len(asked.runs):
+        print(f"{len(asked.runs) - len(missing)} of them are done already", flush=True)
+    judge = populations.Judge(reference, _NUM_SAMPLES.value) if missing else None
+
+    def should_stop() -> bool:
+        held.defer()  # asked before each chunk: now there is something to save
+        return held.received is not None
+
+    for program in sweep.programs(missing):
+        waves = study.train(
+            program, dataset, plan, asked.workdir, should_stop=should_stop
+        )
+        for wave in waves:
+            for i, run in enumerate(wave.runs):
+                measures, images = judge(wave.gan, many.pick(wave.states, i))
+                config = plan.config(run, dataset)
+                row = ledger.row(run, config, wave.seconds, measures)
+                found[ledger.key(config)] = row
+                if images is not None:
+                    name = f"{study_report.name_of(row)}.png"
+                    with whole_file(asked.workdir / "samples" / name) as file:
+                        plots.save_grid(file, images[:100])
+                print(study_report.line(row), flush=True)
+            ledger.write(asked.workdir, list(found.values()))
+        if held.received is not None:
+            break
+    return [found[key] for key in keys if key in found]
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,156 @@
+"""The table, the figure and results.json of a study."""
+
+import datetime
+import json
+import pathlib
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+
+from experiments import tables
+from gan_jax import claims, data, ledger, plots, runs, sweep
+from gan_jax.evaluation import populations
+from gan_jax.files import whole_file, write_text
+
+_HEADER = ("loss", "settings", "GANs", "FCD", "best", "25 %", "50 %", "75 %", "lost")
+
+
+def publish(
+    folder: pathlib.Path,
+    rows: Sequence[ledger.Row],
+    members: Sequence[sweep.Run],
+    drawn: Mapping[str, sweep.Range],
+    dataset: data.Dataset,
+    shared: Mapping[str, Any],
+) -> None:
+    """Prints the table, writes results.json and study.png.
+
+    Args:
+      folder: of the study.
+      rows: of all its GANs.
+      members: what the sweep made of each.
+      drawn: numbers that each GAN drew.
+      dataset: that they were trained on.
+      shared: other flags of `experiments.train` that all have in common.
+    """
+    groups: dict[Any, list[ledger.Row]] = {}
+    for row, run in zip(rows, members, strict=True):
+        groups.setdefault(run.group(), []).append(row)
+    summaries = {group: populations.summarise(r) for group, r in groups.items()}
+    print(tables.as_text(_HEADER, [_cells(g, s) for g, s in summaries.items()]))
+    losses = list(dict.fromkeys(row["loss"] for row in rows))
+    best = {
+        loss: populations.best([r for r in rows if r["loss"] == loss])
+        for loss in losses
+    }
+    for loss, row in best.items():
+        if row is not None:
+            print(f"best {loss}: FCD {row['fcd']:.1f}; alone: {_command(row, shared)}")
+    document = {
+        "command": shlex.join(["python", "-m", "experiments.study", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "dataset": dataset.name,
+        "device": jax.devices()[0].device_kind,
+        "versions": runs.versions(),
+        "groups": [
+            {"loss": group[0], "settings": dict(group[1:]), **summary}
+            for group, summary in summaries.items()
+        ],
+        "gans": [{k: v for k, v in row.items() if k != "flags"} for row in rows],
+    }
+    if dataset.warning:
+        document["warning"] = dataset.warning
+    document = jax.tree.map(claims.plain, document)
+    write_text(folder / "results.json", json.dumps(document, indent=1) + "\n")
+    with whole_file(folder / "study.png") as file:
+        plots.save(file, _figure(groups, drawn))
+    print(f"{folder / ledger.TABLE}  {folder / 'results.json'}  {folder / 'study.png'}")
+    if dataset.warning:
+        print(f"warning: {dataset.warning}")
+
+
+def line(row: ledger.Row) -> str:
+    """A GAN that is done, in one line."""
+    fcd = "no FCD" if row["fcd"] is None else f"FCD {row['fcd']:.1f}"
+    lost = "  collapsed" if row["collapsed"] else ""
+    return f"{name_of(row, ' ')}  {fcd}{lost}"
+
+
+def name_of(row: ledger.Row, between: str = "_") -> str:
+    """What a GAN is called: loss, what was swept, seed."""
+    named = {**row["swept"], "seed": row["seed"]}
+    return between.join([row["loss"], *(f"{k}={_short(v)}" for k, v in named.items())])
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _cells(group: tuple[Any, ...], summary: dict[str, Any]) -> list[str]:
+    def cell(value: float | None) -> str:
+        return "" if value is None else f"{value:.1f}"
+
+    loss, *settings = group
+    spread = "" if summary["std"] is None else f" ± {summary['std']:.1f}"
+    return [
+        loss,
+        " ".join(f"{name}={_short(value)}" for name, value in settings),
+        str(summary["gans"]),
+        cell(summary["mean"]) + spread,
+        cell(summary["best"]),
+        *map(cell, summary["quantiles"]),
+        f"{summary['collapsed']:.0%}",
+    ]
+
+
+def _command(row: ledger.Row, shared: Mapping[str, Any]) -> str:
+    """What trains the same GAN alone."""
+    swept = {**row["swept"], "seed": row["seed"], "steps": row["steps"]}
+    flags = {"loss": row["loss"], **shared, **swept}
+    words = [f"--{name}={value}" for name, value in flags.items()]
+    return shlex.join(["python", "-m", "experiments.train", *words])
+
+
+def _figure(
+    groups: Mapping[tuple[Any, ...], Sequence[ledger.Row]],
+    drawn: Mapping[str, sweep.Range],
+) -> Any:
+    """Distributions, the best of k, and the FCD against what was drawn."""
+    from matplotlib.ticker import MaxNLocator  # slow to import
+
+    titles = ("each GAN", "best of k GANs, on average", *drawn)
+    columns = 2 if len(titles) == 4 else min(len(titles), 3)
+    figure, (each, best, *others) = plots.subplots(titles, columns=columns)
+    labels = [_label(group) for group in groups]
+    for place, (label, rows) in enumerate(zip(labels, groups.values(), strict=True)):
+        known = [row for row in rows if row["fcd"] is not None]
+        if not known:
+            continue
+        color, fcd = f"C{place % 10}", [row["fcd"] for row in known]
+        box = {"showfliers": False, "widths": 0.6, "manage_ticks": False}
+        each.boxplot(fcd, positions=[place], **box, medianprops={"color": color})
+        expected = populations.expected_best(fcd)
+        best.plot(range(1, len(expected) + 1), expected, ".-", color=color, label=label)
+        for row in known:
+            marker = "x" if row["collapsed"] else "."
+            # Beside one another, in an order that says nothing.
+            shift = 0.4 * ((row["seed"] * 0.618034) % 1 - 0.5)
+            each.plot(place + shift, row["fcd"], marker, color=color, alpha=0.7)
+            for name, axes in zip(drawn, others, strict=True):
+                axes.plot(row["swept"][name], row["fcd"], marker, color=color)
+    each.set_xticks(range(len(labels)), labels, rotation=20, ha="right")
+    best.set(xlabel="k")
+    best.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for interval, axes in zip(drawn.values(), others, strict=True):
+        axes.set_xscale("log" if interval.log else "linear")
+    for axes in (each, best, *others):
+        axes.set(ylabel="FCD", ylim=(0, None))
+    return figure
+
+
+def _label(group: tuple[Any, ...]) -> str:
+    loss, *settings = group
+    return " ".join([loss, *(f"{name}={_short(value)}" for name, value in settings)])

@@ -1,0 +1,92 @@
+"""What a study has found: a line for each GAN that is done, and the same as a table.
+
+runs.jsonl   settings and measures
+runs.csv     the same, for a spreadsheet
+"""
+
+import csv
+import io
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from gan_jax import runs
+from gan_jax.errors import UserError
+from gan_jax.files import write_text
+from gan_jax.sweep import Run
+
+LINES = "runs.jsonl"
+TABLE = "runs.csv"
+_MEASURES = ("fcd", "fcd_train", "classes", "variety", "collapsed")
+_NEEDED = {"flags", "loss", "seed", "swept", "steps", "seconds", *_MEASURES}
+
+Row = dict[str, Any]
+
+
+def row(
+    run: Run, config: runs.Config, seconds: float | None, measures: dict[str, Any]
+) -> Row:
+    """A GAN that is done.
+
+    Args:
+      run: what the sweep made of it.
+      config: the same GAN as `experiments.train` trains it alone.
+      seconds: its share of the time of training, or None.
+      measures: of `populations.Judge`.
+    """
+    return {
+        "loss": run.recipe.loss,
+        "swept": run.swept,
+        "seed": run.seed,
+        "steps": config.steps,
+        "seconds": seconds,
+        **measures,
+        "flags": config.flags(),
+    }
+
+
+def key(config: runs.Config) -> str:
+    """What makes a GAN the same as another."""
+    return json.dumps(config.flags(), sort_keys=True)
+
+
+def read(folder: pathlib.Path) -> dict[str, Row]:
+    """The GANs that are done, by their `key`.
+
+    Raises:
+      UserError: a line is damaged.
+    """
+    path = folder / LINES
+    found: dict[str, Row] = {}
+    try:
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            row = json.loads(line)
+            if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+                raise ValueError("a line without settings or measures")
+            found[json.dumps(row["flags"], sort_keys=True)] = row
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is damaged ({' '.join(str(error).split())[:100]}): delete the bad"
+            " line, or start again with --overwrite"
+        ) from error
+    return found
+
+
+def write(folder: pathlib.Path, rows: Sequence[Row]) -> None:
+    """Writes both files, each whole or not at all.
+
+    Raises:
+      UserError: the disk does not take them.
+    """
+    lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
+    write_text(folder / LINES, "".join(lines))
+    swept = list(dict.fromkeys(name for row in rows for name in row["swept"]))
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["loss", *swept, "seed", "steps", "seconds", *_MEASURES])
+    for row in rows:
+        settings = [row["swept"].get(name) for name in swept]
+        measures = [row[name] for name in ("seed", "steps", "seconds", *_MEASURES)]
+        table.writerow([row["loss"], *settings, *measures])
+    write_text(folder / TABLE, text.getvalue())

@@ -1,0 +1,165 @@
+"""Data sets in .npy files: rows are read when asked for, mistakes are named."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from gan_jax.data import npy
+from gan_jax.errors import UserError
+from gan_jax.recorder import hundred_real
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (120, 28, 28, 1), dtype=np.uint8)
+LABELS = np.arange(120) % 10
+
+
+def save(folder, images=IMAGES, labels=LABELS):
+    np.save(folder / "images.npy", images)
+    if labels is not None:
+        np.save(folder / "labels.npy", labels)
+    return folder
+
+
+def test_rows_are_indexed_like_the_array_that_was_saved(tmp_path):
+    rows = npy.Rows(save(tmp_path) / "images.npy")
+    assert (rows.shape, rows.dtype, len(rows)) == (IMAGES.shape, IMAGES.dtype, 120)
+    some = np.array([[3, 119, -1], [0, 3, -120]])
+    for index in (7, -2, slice(100), slice(5, 50, 7), slice(None, None, -1), some):
+        np.testing.assert_array_equal(rows[index], IMAGES[index])
+    np.testing.assert_array_equal(np.asarray(rows), IMAGES)
+    for index in (120, -121, np.array([0, 120])):
+        with pytest.raises(IndexError):
+            rows[index]
+
+
+def test_rows_of_numbers_of_several_bytes_are_found_as_well(tmp_path):
+    numbers = np.random.default_rng(0).normal(size=(20, 3))
+    np.save(tmp_path / "a.npy", numbers)
+    some = np.array([19, 0, 7])
+    np.testing.assert_array_equal(npy.Rows(tmp_path / "a.npy")[some], numbers[some])
+
+
+def test_several_threads_read_rows_at_once(tmp_path):
+    rows, wrong = npy.Rows(save(tmp_path) / "images.npy"), []
+
+    def read(seed):
+        index = np.random.default_rng(seed).integers(0, 120, 2000)
+        if not np.array_equal(rows[index], IMAGES[index]):
+            wrong.append(seed)
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_folder_is_a_data_set_that_pictures_can_be_drawn_of(tmp_path):
+    dataset = npy.from_npy(save(tmp_path))
+    assert dataset.labels.dtype == np.int32
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+    grid = hundred_real(dataset)
+    np.testing.assert_array_equal(LABELS[:100], np.arange(100) % 10)
+    np.testing.assert_array_equal(grid, IMAGES[:100])
+    few = npy.from_npy(tmp_path, num_examples=30)
+    assert (len(few.images), len(few.labels)) == (30, 30)
+
+
+def test_a_folder_without_labels_has_none_and_pictures_all_the_same(tmp_path):
+    dataset = npy.from_npy(save(tmp_path, labels=None))
+    assert dataset.labels is None
+    np.testing.assert_array_equal(hundred_real(dataset), IMAGES[:100])
+
+
+def test_the_name_of_a_data_set_tells_it_from_others(tmp_path):
+    other, labels = IMAGES.copy(), LABELS.copy()
+    other[70, 3, 3] ^= 1
+    labels[5] = 0
+    sets = [(IMAGES, LABELS), (other, LABELS), (IMAGES, labels), (IMAGES, None)]
+    sets += [(IMAGES[:119], LABELS[:119]), (IMAGES, LABELS)]
+    names = []
+    for i, (some, its) in enumerate(sets):
+        (tmp_path / str(i)).mkdir()
+        names.append(npy.from_npy(save(tmp_path / str(i), some, its)).name)
+    assert names[0] == names[-1]
+    assert len(set(names)) == len(names) - 1
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_an_error_and_no_signal(
+    tmp_path,
+):
+    """A memory map would end the process with SIGBUS."""
+    path = save(tmp_path) / "images.npy"
+    rows = npy.Rows(path)
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - 784 - 1)
+    np.testing.assert_array_equal(rows[117], IMAGES[117])
+    for row in (118, 119):
+        with pytest.raises(UserError, match=rf"images.npy ends before row {row}, and"):
+            rows[row]
+
+
+def test_a_disk_that_fails_is_named(tmp_path, monkeypatch):
+    rows = npy.Rows(save(tmp_path) / "images.npy")
+
+    def fail(*arguments):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(npy.os, "pread", fail)
+    with pytest.raises(UserError, match=r"cannot read .*images.npy \(Input/output"):
+        rows[3]
+
+
+_NAME = "images.npy"
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+MISTAKES = {
+    "no folder": (None, r"cannot read .*images.npy \(No such file"),
+    "empty": (lambda f: (f / _NAME).write_bytes(b""), "is damaged, or no file"),
+    "cut": (lambda f: cut(f / _NAME), "is damaged, or no file of numpy.save"),
+    "text": (lambda f: (f / _NAME).write_text("1 2 3"), "is damaged"),
+    "objects": (
+        lambda f: np.save(f / _NAME, np.array([None]), allow_pickle=True),
+        "is damaged",
+    ),
+    "several": (
+        lambda f: np.savez(f / "a.npz", IMAGES) or (f / "a.npz").rename(f / _NAME),
+        "is not one array in C order",
+    ),
+    "Fortran order": (
+        lambda f: save(f, np.asfortranarray(IMAGES)),
+        "is not one array in C order.*ascontiguousarray",
+    ),
+    "floats": (
+        lambda f: save(f, IMAGES.astype(np.float32)),
+        r"holds float32 \[120, 28, 28, 1\]: .* uint8 \[N, 28, 28, 1\]",
+    ),
+    "large": (
+        lambda f: save(f, np.zeros((120, 32, 32, 3), np.uint8)),
+        r"holds uint8 \[120, 32, 32, 3\]: .*28, 28, 1",
+    ),
+    "no channel": (lambda f: save(f, IMAGES[..., 0]), r"holds uint8 \[120, 28, 28\]"),
+    "fewer labels": (lambda f: save(f, labels=LABELS[:9]), "each of the 120 images"),
+    "real labels": (lambda f: save(f, labels=LABELS / 2), "holds float64.*an integer"),
+    "eleven classes": (lambda f: save(f, labels=LABELS + 1), "from 1 to 10: 0 to 9"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_says_what_to_do(mistake, tmp_path):
+    make, message = MISTAKES[mistake]
+    if make:
+        make(save(tmp_path))
+    with pytest.raises(UserError, match=message) as raised:
+        npy.from_npy(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_more_examples_than_there_are_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"--num_examples=121 is more than .* has: 120"):
+        npy.from_npy(save(tmp_path), num_examples=121)

@@ -1,0 +1,196 @@
+"""How many devices there are, and what follows: batch, learning rates, processes."""
+
+import dataclasses
+import json
+import math
+import socket
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from experiments import cli, plan
+from gan_jax import checkpoints, recipes
+from gan_jax.errors import UserError
+from tests.experiments.running import end, start
+from tests.experiments.test_processes import FLAGS, start_two, succeed
+from tests.experiments.test_signals import numbers
+
+
+def planned(*arguments, **known):
+    """The plan of `experiments.train` with these flags."""
+    with flagsaver.flagsaver():
+        flags.FLAGS.unparse_flags()
+        cli.parse(["train", *arguments])
+        return plan.plan(**known)
+
+
+# Batch and learning rates
+
+
+def test_the_batch_is_the_same_on_any_number_of_devices():
+    for devices in (None, 1, 8):
+        assert planned("--batch_size=64", num_devices=devices).recipe.batch_size == 64
+        assert planned(num_devices=devices).recipe == planned().recipe
+
+
+def test_a_batch_per_device_grows_with_the_devices_and_shortens_the_epoch():
+    made = [
+        planned("--batch_size_per_device=16", "--epochs=2", num_devices=devices)
+        for devices in (1, 4)
+    ]
+    assert [m.recipe.batch_size for m in made] == [16, 64]
+    assert [m.steps for m in made] == [2 * (60_000 // 16), 2 * (60_000 // 64)]
+    assert planned("--batch_size_per_device=16", "--num_devices=4") == made[1]._replace(
+        steps=60_000 // 64, num_devices=4
+    )
+
+
+@pytest.mark.parametrize(("rule", "power"), [("none", 0), ("sqrt", 0.5), ("linear", 1)])
+def test_learning_rates_are_scaled_by_a_power_of_the_batch(rule, power):
+    flags = (f"--lr_scaling={rule}", "--loss=hinge", "--discriminator_lr=3e-4")
+    base = recipes.recipe("hinge", "tuned", discriminator_lr=3e-4)
+    assert (base.batch_size, base.generator_lr) == (32, 2e-3)
+    for devices in (1, 2, 8):
+        made = planned(*flags, "--batch_size_per_device=16", num_devices=devices).recipe
+        factor = (16 * devices / 32) ** power
+        assert math.isclose(made.generator_lr, 2e-3 * factor)
+        assert math.isclose(made.discriminator_lr, 3e-4 * factor)
+        kept = {"batch_size": 32, "generator_lr": 2e-3, "discriminator_lr": 3e-4}
+        assert dataclasses.replace(made, **kept) == base
+    whole = planned(*flags, "--batch_size=128").recipe
+    assert math.isclose(whole.generator_lr, 2e-3 * 4**power)
+
+
+def test_without_a_larger_batch_no_rule_changes_a_bit():
+    for rule in ("none", "sqrt", "linear"):
+        assert planned(f"--lr_scaling={rule}").recipe == planned().recipe
+
+
+def test_two_batch_sizes_are_a_contradiction():
+    with pytest.raises(
+        UserError,
+        match=r"--batch_size=64, of all devices together, contradicts"
+        r" --batch_size_per_device=8: leave one out",
+    ):
+        planned("--batch_size=64", "--batch_size_per_device=8")
+    with pytest.raises(UserError, match="--batch_size_per_device=0 must be at least 1"):
+        planned("--batch_size_per_device=0")
+
+
+def test_a_batch_per_device_that_is_too_large_for_all_of_them_is_refused():
+    few = ("--batch_size_per_device=30000", "--loss=hinge")
+    assert planned(*few, num_devices=2).steps == 1
+    with pytest.raises(
+        UserError, match="1 x 90000 examples and the data set has 60000"
+    ):
+        planned(*few, num_devices=3)
+
+
+# Processes
+
+
+def digest(folder):
+    return checkpoints.digest(numbers(folder))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A run of two processes that were told who they are, with images on devices."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    succeed(start_two(folder, "--steps=6"))
+    assert numbers(folder).step == 6
+    return folder
+
+
+def free_port_of_a_job():
+    """JAX takes port 61440 + job modulo 4096."""
+    for port in range(61440, 65536):
+        with socket.socket() as one:
+            try:
+                one.bind(("localhost", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("all ports are taken")
+
+
+def test_under_slurm_distributed_needs_no_argument(two, tmp_path, monkeypatch):
+    """Two tasks of a job, by nothing but the variables that srun sets."""
+    folder = tmp_path / "run"
+    job = {
+        "SLURM_JOB_ID": str(free_port_of_a_job() - 61440),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+    }
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    tasks = []
+    for number, place in enumerate((folder, tmp_path / "not_here")):
+        monkeypatch.setenv("SLURM_PROCID", str(number))
+        monkeypatch.setenv("SLURM_LOCALID", str(number))
+        tasks.append(start(place, *FLAGS, "--steps=6", "--distributed", devices=2))
+    succeed(tasks)
+    assert json.loads((folder / "config.json").read_text())["num_devices"] == 4
+    assert not (tmp_path / "not_here").exists()
+    assert digest(folder) == digest(two)
+
+
+def test_two_processes_with_images_on_their_hosts_end_in_the_same_bytes(two, tmp_path):
+    succeed(start_two(tmp_path / "run", "--steps=6", "--images_on=host"))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["images_on"] == "host"
+    assert digest(tmp_path / "run") == digest(two)
+
+
+# Images of the user's own
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A folder of seventy images without labels."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    np.save(folder / "images.npy", rng.integers(0, 256, (70, 28, 28, 1), np.uint8))
+    return folder
+
+
+def test_ones_own_images_train_on_either_side_and_are_known_again(own, tmp_path):
+    flags = ("--dataset=npy", f"--data_dir={own}", "--epochs=2", *FLAGS)
+    results = [
+        end(start(tmp_path / place, *flags, f"--images_on={place}"))
+        for place in ("device", "host")
+    ]
+    assert [result[0] for result in results] == [0, 0], results
+    assert numbers(tmp_path / "host").step == 2 * (70 // 8)
+    assert digest(tmp_path / "host") == digest(tmp_path / "device")
+    with open(own / "images.npy", "r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"!")
+    status, _, _, stderr = end(start(tmp_path / "host", *flags, "--epochs=3"))
+    assert status == 2
+    assert "holds another run (--dataset=npy-" in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+def test_ones_own_images_without_labels_are_not_for_a_conditional_gan(own, tmp_path):
+    flags = ("--dataset=npy", f"--data_dir={own}", *FLAGS, "--conditional")
+    status, _, _, stderr = end(start(tmp_path / "run", *flags))
+    assert (status, len(stderr.splitlines())) == (2, 1)
+    assert "--conditional needs labels" in stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_ones_own_images_lack_is_asked_for():
+    with pytest.raises(UserError, match="--dataset=npy needs --data_dir"):
+        planned("--dataset=npy")
+    some = ("--dataset=npy", "--data_dir=somewhere")
+    with pytest.raises(UserError, match="--dataset=npy has none: leave it out"):
+        planned(*some, "--evaluate_every=10")
+    large = (*some, "--batch_size=90000", "--recipe=published")
+    assert planned(*large, "--epochs=3", num_examples=200_000).steps == 6
+    with pytest.raises(
+        UserError, match="1 x 90000 examples and the data set has 80000"
+    ):
+        planned(*large, num_examples=80_000)

@@ -1,0 +1,139 @@
+"""Studies as a user runs them: what they leave, and that they go on."""
+
+import csv
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import checkpoints
+from tests.experiments.running import end, wait_until
+
+QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
+SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
+
+
+@pytest.fixture(scope="module")
+def begin(evaluation_cache):
+    """Starts a study; its output is text, by pipes."""
+
+    def begin(folder, *flags):
+        environment = {
+            **os.environ,
+            "GAN_JAX_CACHE_DIR": str(evaluation_cache),
+            "JAX_NUM_CPU_DEVICES": "2",
+            "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        }
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "experiments.study"),
+                f"--workdir={folder}",
+                *flags,
+            ],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return begin
+
+
+@pytest.fixture(scope="module")
+def study(begin, tmp_path_factory):
+    """A study of three GANs, and started again for four."""
+    folder = tmp_path_factory.mktemp("study") / "mine"
+    outputs = []
+    for last in (2, 3):
+        status, _, stdout, stderr = end(begin(folder, *QUICK, f"{SEEDS}{last}"))
+        assert status == 0, stderr
+        lines = (folder / "runs.jsonl").read_text()
+        outputs.append((stdout, lines))
+    return folder, outputs
+
+
+def test_each_gan_has_a_line_a_row_and_samples(study):
+    folder, _ = study
+    lines = [json.loads(line) for line in (folder / "runs.jsonl").open()]
+    rows = list(csv.DictReader((folder / "runs.csv").open()))
+    assert [line["seed"] for line in lines] == [0, 1, 2, 3]
+    rates = [line["swept"]["generator_lr"] for line in lines]
+    assert len({*rates}) == 4
+    for line, row in zip(lines, rows, strict=True):
+        assert line["steps"] == 3
+        assert np.isfinite(line["fcd"])
+        assert float(row["fcd"]) == line["fcd"]
+        assert float(row["generator_lr"]) == line["swept"]["generator_lr"]
+        assert line["flags"]["generator_lr"] == line["swept"]["generator_lr"]
+        assert line["flags"]["batch_size"] == 8
+    assert len(list((folder / "samples").glob("*.png"))) == 4
+    assert not (folder / "wave").exists()
+
+
+def test_the_table_and_the_results_have_the_distribution(study):
+    folder, outputs = study
+    results = json.loads((folder / "results.json").read_text())
+    fcd = [gan["fcd"] for gan in results["gans"]]
+    [group] = results["groups"]
+    assert group["gans"] == 4
+    assert group["mean"] == pytest.approx(np.mean(fcd))
+    assert group["std"] == pytest.approx(np.std(fcd, ddof=1))
+    assert results["dataset"] == "garments"
+    table = outputs[-1][0]
+    assert f"{np.mean(fcd):.1f} ± {np.std(fcd, ddof=1):.1f}" in table
+    assert re.search(r"nonsaturating +batch_size=8 +4 ", table)
+
+
+def test_a_figure_is_drawn(study):
+    image = np.asarray(Image.open(study[0] / "study.png").convert("L"))
+    assert image.std() > 10
+
+
+def test_a_larger_sweep_trains_only_what_is_new(study):
+    (first, few), (second, more) = study[1]
+    assert "3 of them are done already" in second
+    assert second.count("compiled in") == first.count("compiled in") == 1
+    assert more.startswith(few)
+
+
+def test_the_best_one_is_named_with_the_command_that_trains_it_alone(study):
+    folder, outputs = study
+    lines = [json.loads(line) for line in (folder / "runs.jsonl").open()]
+    best = min(lines, key=lambda line: line["fcd_train"])
+    said = outputs[-1][0].partition("alone: ")[2].splitlines()[0]
+    words = shlex.split(said)
+    assert words[:3] == ["python", "-m", "experiments.train"]
+    assert f"--generator_lr={best['swept']['generator_lr']}" in words
+    assert {"--batch_size=8", f"--seed={best['seed']}", "--steps=3"} <= {*words}
+    assert f"FCD {best['fcd']:.1f}" in outputs[-1][0]
+
+
+@pytest.mark.exhaustive
+def test_a_study_that_is_asked_to_end_saves_and_goes_on(begin, tmp_path):
+    folder = tmp_path / "study"
+    flags = (*QUICK, "--sweep=batch_size:8,seed:0..1", "--steps=1500")
+    process = begin(folder, *flags, "--checkpoint_every=50", "--overwrite")
+    saved = folder / "wave"
+    wait_until(lambda: checkpoints.newest(saved) is not None, process)
+    process.send_signal(signal.SIGTERM)
+    status, _, _, stderr = end(process)
+    assert status == 143, stderr
+    last = stderr.splitlines()[-1]
+    assert last.startswith("study: SIGTERM: 0 of 2 GANs are done; to go on: ")
+    assert "--overwrite" not in last
+    step = checkpoints.newest(saved)
+    assert 50 <= step < 1500
+    process = begin(folder, *flags, "--checkpoint_every=50")
+    wait_until(lambda: (checkpoints.newest(saved) or 0) > step, process)
+    process.send_signal(signal.SIGINT)
+    status, _, stdout, stderr = end(process)
+    assert status == 130, stderr
+    assert f"going on with a wave at step {step}" in stdout

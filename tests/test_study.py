@@ -1,0 +1,179 @@
+"""Studies: each GAN is the one that is trained alone, and a broken-off wave goes on."""
+
+import dataclasses
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import checkpoints, data, loop, many, recipes, study, sweep, training
+from gan_jax.errors import UserError
+
+STEPS = 5
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return data.load("garments", garments_size=64)
+
+
+def plan(num_devices=2, at_once=1, every=2):
+    devices = jax.devices()[:num_devices]
+    return study.Plan(1, STEPS, devices, at_once, every)
+
+
+def program(text, loss="nonsaturating"):
+    axes = sweep.parse(f"batch_size:8,{text}")
+    [only] = sweep.programs(sweep.expand([loss], "published", axes))
+    return only
+
+
+RATES = program("generator_lr:1e-4..1e-2:log,seed:0..2")
+
+
+def finish(waves):
+    """Everything that waves end with, run by run, on the host."""
+    return [
+        (run, jax.device_get(jax.random.key_data(state.key)), jax.device_get(params))
+        for wave in waves
+        for i, run in enumerate(wave.runs)
+        for state in [many.pick(wave.states, i)]
+        for params in [(state.generator.params, state.generator.batch_stats)]
+    ]
+
+
+def assert_same_bytes(found, expected):
+    assert [run for run, *_ in found] == [run for run, *_ in expected]
+    for (_, *a), (_, *b) in zip(found, expected, strict=True):
+        assert checkpoints.digest(a) == checkpoints.digest(b)
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    """Three GANs on two devices: a wave of two, and one that is filled up."""
+    folder = tmp_path_factory.mktemp("whole")
+    said = []
+    waves = study.train(RATES, dataset, plan(), folder, say=said.append)
+    found = finish(waves)
+    assert len(said) == 1  # compiled once, for both waves
+    assert not (folder / study.WAVE).exists()
+    return found
+
+
+def test_a_gan_is_the_one_that_train_makes_of_its_flags(dataset, tmp_path):
+    """In float32 and after one step of Adam: later, rounding has grown."""
+    first = dataclasses.replace(plan(), steps=1)
+    found = finish(study.train(RATES, dataset, first, tmp_path))
+    run, _, (params, _) = found[-1]
+    config = first.config(run, dataset)
+    folder = tmp_path / f"{run.seed}"
+    folder.mkdir()
+    alone = loop.train(config, dataset, folder, devices=jax.devices()[:1])
+    assert config.recipe.generator_lr == run.recipe.generator_lr
+    moved, expected = (
+        np.asarray(p["Dense_0"]["kernel"]) for p in (params, alone.generator.params)
+    )
+    step = run.recipe.generator_lr
+    # Adam's first step has the length of the learning rate wherever the gradient
+    # is not lost in rounding.
+    assert np.mean(np.abs(moved - expected) > 0.01 * step) < 1e-3
+
+
+def test_gans_of_one_sweep_end_in_different_places(whole):
+    kernels = [params["Dense_0"]["kernel"] for _, _, (params, _) in whole]
+    assert len({kernel.tobytes() for kernel in kernels}) == 3
+    assert len({run.recipe.generator_lr for run, *_ in whole}) == 3
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2])
+def test_a_wave_that_was_broken_off_ends_in_the_same_bytes(
+    whole, stop, dataset, tmp_path
+):
+    asked = iter([False] * stop + [True])
+    broken = study.train(
+        RATES, dataset, plan(), tmp_path, should_stop=lambda: next(asked)
+    )
+    assert list(broken) == []
+    assert (tmp_path / study.WAVE).exists() == (stop > 0)
+    said = []
+    found = finish(study.train(RATES, dataset, plan(), tmp_path, say=said.append))
+    assert any("going on" in line for line in said) == (stop > 0)
+    assert_same_bytes(found, whole)
+
+
+def test_seconds_are_not_told_of_a_wave_that_was_broken_off(dataset, tmp_path):
+    asked = iter([False, True])
+    list(study.train(RATES, dataset, plan(), tmp_path, should_stop=lambda: next(asked)))
+    waves = study.train(RATES, dataset, plan(), tmp_path)
+    first, second = (wave.seconds for wave in waves)
+    assert first is None
+    assert second > 0
+
+
+@pytest.mark.parametrize(
+    "other", ["runs", pytest.param("layout", marks=pytest.mark.exhaustive)]
+)
+def test_what_other_gans_have_saved_is_deleted_and_said(
+    whole, other, dataset, tmp_path
+):
+    asked = iter([False, True])
+    others = program("generator_lr:1e-4..1e-2:log,seed:3..5")
+    there = (others, plan()) if other == "runs" else (RATES, plan(at_once=2))
+    broken = study.train(
+        there[0], dataset, there[1], tmp_path, should_stop=lambda: next(asked)
+    )
+    assert list(broken) == []
+    said = []
+    found = finish(study.train(RATES, dataset, plan(), tmp_path, say=said.append))
+    assert any("of other GANs, or of other devices: deleted" in line for line in said)
+    assert_same_bytes(found, whole)
+
+
+def test_a_gan_that_goes_wrong_stops_no_other(dataset, tmp_path):
+    rates = program("generator_lr:1e30|1e-3")
+    asked = iter([False, False, True])
+    broken = study.train(
+        rates, dataset, plan(), tmp_path, should_stop=lambda: next(asked)
+    )
+    assert list(broken) == []  # a state with NaN is saved, and gone on with
+    wrong, right = finish(study.train(rates, dataset, plan(), tmp_path))
+    finite = [
+        all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+        for _, _, params in (wrong, right)
+    ]
+    assert finite == [False, True]
+
+
+@pytest.mark.exhaustive
+def test_more_side_by_side_or_more_devices_are_the_same_gans(whole, dataset, tmp_path):
+    """After one step; their bits depend on what the compiler makes of the program."""
+    first = dataclasses.replace(plan(), steps=1)
+    other = dataclasses.replace(plan(num_devices=1, at_once=4), steps=1)
+    one, two = (
+        finish(study.train(RATES, dataset, how, tmp_path)) for how in (first, other)
+    )
+    for (run, key, a), (same, same_key, b) in zip(one, two, strict=True):
+        assert run == same
+        np.testing.assert_array_equal(key, same_key)
+        step = run.recipe.generator_lr
+        off = [
+            np.abs(x - y) > 0.01 * step
+            for x, y in zip(*map(jax.tree.leaves, (a[0], b[0])), strict=True)
+        ]
+        assert np.mean(np.concatenate([o.ravel() for o in off])) < 1e-3
+
+
+def test_data_that_are_too_few_for_a_step_are_refused(tmp_path):
+    few = data.load("garments", garments_size=4)
+    with pytest.raises(UserError, match="--batch_size"):
+        list(study.train(RATES, few, plan(), tmp_path))
+    assert list(pathlib.Path(tmp_path).iterdir()) == []
+
+
+def test_epochs_are_counted_in_steps_of_each_recipe():
+    by_epochs = study.Plan(3, None, jax.devices()[:1], 1, 500)
+    recipe = recipes.recipe("wasserstein", batch_size=10, critic_steps=5)
+    assert by_epochs.steps_of(recipe, 120) == 3 * 2
+    assert plan().steps_of(recipe, 120) == STEPS
+    assert training.steps_per_epoch(recipes.make_gan(recipe), 120, 10) == 2
