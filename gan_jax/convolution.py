@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-# From here on, copying whole patches costs more than some products of zero use.
-_FEW_CHANNELS = 64
+# Above, copying whole patches costs more than some products of zero use.
+_FEW_CHANNELS = 8
 
 
 def conv2d(
@@ -35,8 +35,8 @@ def conv2d(
     size, _, _, features = kernel.shape
     out_h = (height + 2 * padding - size) // stride + 1
     out_w = (width + 2 * padding - size) // stride + 1
-    # A strided convolution is one of stride 1 on blocks of stride x stride pixels:
-    # the kernel is padded to whole blocks, the image to just what they cover.
+    # What whole blocks of stride x stride pixels cover, so that a block is a pixel of
+    # more channels and a strided convolution one of stride 1.
     taps = -(-size // stride)
     rows, cols = (out_h + taps - 1) * stride, (out_w + taps - 1) * stride
     pad_h, pad_w = rows - height - padding, cols - width - padding
@@ -45,17 +45,17 @@ def conv2d(
     x = jax.lax.pad(
         x, zero, [*edges, (padding, pad_h, 0), (padding, pad_w, 0), (0, 0, 0)]
     )
+    grow = taps * stride - size
+    kernel = jnp.pad(kernel, ((0, grow), (0, grow), (0, 0), (0, 0)))
+    if features >= channels and stride * stride * channels > _FEW_CHANNELS:
+        return _shift_down_multiply_shift_across(x, kernel, stride, out_h, out_w)
     if stride > 1:
         x = space_to_depth(x, stride)
-        grow = taps * stride - size
-        kernel = jnp.pad(kernel, ((0, grow), (0, grow), (0, 0), (0, 0)))
         kernel = space_to_depth(kernel.transpose(2, 3, 0, 1)[..., None], stride)
         kernel = kernel.transpose(2, 3, 4, 0, 1)
         kernel = kernel.reshape(taps, taps, stride * stride * channels, features)
     if features < channels:
         return _multiply_then_shift(x, kernel, out_h, out_w)
-    if x.shape[-1] > _FEW_CHANNELS:
-        return _shift_down_multiply_shift_across(x, kernel, out_h, out_w)
     return _shift_then_multiply(x, kernel, out_h, out_w)
 
 
@@ -76,18 +76,30 @@ def _shift_then_multiply(
 
 
 def _shift_down_multiply_shift_across(
-    x: jax.Array, kernel: jax.Array, out_h: int, out_w: int
+    x: jax.Array, kernel: jax.Array, stride: int, out_h: int, out_w: int
 ) -> jax.Array:
     """Gathers along the height, adds shifts along the width; many channels in.
 
-    Between the other two: patches half as large, for an eighth more products.
+    Between the other two: patches half as large, for an eighth more products. Blocks
+    of pixels are needed along the width alone, where they are a mere reshape.
     """
-    taps, _, channels, features = kernel.shape
+    size, _, channels, features = kernel.shape
+    taps = size // stride
+    *batch, rows, cols, _ = x.shape
+    x = x.reshape(*batch, rows, cols // stride, stride * channels)
+    last = (out_h - 1) * stride + 1
     columns = jnp.concatenate(
-        [x[..., i : i + out_h, :, :] for i in range(taps)], axis=-1
+        [x[..., i : i + last : stride, :, :] for i in range(size)], axis=-1
     )
-    kernel = kernel.transpose(0, 2, 1, 3).reshape(taps * channels, taps * features)
-    products = jnp.split(_product(columns, kernel), taps, axis=-1)
+    kernel = kernel.reshape(size, taps, stride * channels, features)
+    inputs, outputs = size * stride * channels, taps * features
+    if inputs > outputs:
+        kernel = kernel.transpose(1, 3, 0, 2).reshape(outputs, inputs)
+        products = _product_transposed(columns, kernel)
+    else:
+        kernel = kernel.transpose(0, 2, 1, 3).reshape(inputs, outputs)
+        products = _product(columns, kernel)
+    products = jnp.split(products, taps, axis=-1)
     return sum(products[j][..., j : j + out_w, :] for j in range(taps))
 
 
@@ -96,10 +108,10 @@ def _multiply_then_shift(
 ) -> jax.Array:
     """One product for all taps, then adds their shifts; few features out."""
     taps, _, channels, features = kernel.shape
-    kernel = kernel.transpose(2, 0, 1, 3).reshape(channels, taps * taps * features)
+    kernel = kernel.transpose(0, 1, 3, 2).reshape(taps * taps * features, channels)
     # `split`, because its transpose is one concatenation; slices would transpose
     # to a sum of padded arrays, twice the time of the whole backward pass.
-    products = jnp.split(_product(x, kernel), taps * taps, axis=-1)
+    products = jnp.split(_product_transposed(x, kernel), taps * taps, axis=-1)
     return sum(
         products[i * taps + j][..., i : i + out_h, j : j + out_w, :]
         for i in range(taps)
@@ -111,6 +123,18 @@ def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """``x @ kernel`` over the last axis, as one product of two matrices."""
     flat = x.reshape(-1, x.shape[-1]) @ kernel
     return flat.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _product_transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """``x @ kernel.T``: the same, whose weight gradient is dy^T x and not x^T dy.
+
+    On a CPU, XLA takes two thirds of the time for these long sums when the matrix on
+    the right is the wider one. The kernel must come from a reshape: XLA would undo a
+    transpose that it could see.
+    """
+    flat = x.reshape(-1, x.shape[-1])
+    flat = jax.lax.dot_general(flat, kernel, (((1,), (1,)), ((), ())))
+    return flat.reshape(*x.shape[:-1], kernel.shape[0])
 
 
 def space_to_depth(x: jax.Array, block: int) -> jax.Array:
@@ -134,6 +158,45 @@ def pixel_shuffle(x: jax.Array, block: int) -> jax.Array:
     return x.reshape(*batch, height * block, width * block, channels // block**2)
 
 
+def shuffled_conv2d(
+    x: jax.Array, kernel: jax.Array, *, block: int, padding: int
+) -> jax.Array:
+    """``conv2d(pixel_shuffle(x, block), kernel, padding=padding)`` of the same size.
+
+    With few features it is computed on blocks of pixels, which a pixel of ``x``
+    holds already: a kernel that is mostly zeros gives all pixels of a block at once,
+    and no array with few channels is made.
+
+    Args:
+      x: ``[..., height, width, block * block * channels]``.
+      kernel: ``[size, size, channels, features]``.
+      block: side of the blocks, as in `pixel_shuffle`.
+      padding: ``(size - 1) / 2``.
+
+    Returns:
+      ``[..., height * block, width * block, features]``.
+    """
+    size, _, channels, features = kernel.shape
+    if features >= channels:
+        return conv2d(pixel_shuffle(x, block), kernel, padding=padding)
+    before = -(-padding // block)  # blocks that the kernel reaches to, on both sides
+    taps = 2 * before + 1
+    # The kernel of pixel [a, b] of a block is the same, shifted by [a, b].
+    starts = [before * block - padding + a for a in range(block)]
+    ends = [taps * block - size - start for start in starts]
+    shifts = list(zip(starts, ends, strict=True))
+    shifted = [
+        jnp.pad(kernel, (down, across, (0, 0), (0, 0)))
+        for down in shifts
+        for across in shifts
+    ]
+    kernel = jnp.stack(shifted, axis=-2)
+    kernel = kernel.reshape(taps, block, taps, block, channels, block**2 * features)
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
+    kernel = kernel.reshape(taps, taps, block**2 * channels, block**2 * features)
+    return pixel_shuffle(conv2d(x, kernel, padding=before), block)
+
+
 class Conv(nn.Module):
     """A convolution layer; parameters named and shaped like `flax.linen.Conv`'s.
 
@@ -142,6 +205,7 @@ class Conv(nn.Module):
       kernel_size: side of the square kernel, in pixels.
       stride: step of the output grid, in pixels.
       padding: zeros added on each side, in pixels.
+      shuffle: side of the blocks of a `pixel_shuffle` that comes first.
       kernel_init: initialiser of the kernel; the bias starts at 0.
       dtype: type of the computation; None for that of input and parameters.
       param_dtype: type of the parameters.
@@ -151,6 +215,7 @@ class Conv(nn.Module):
     kernel_size: int
     stride: int = 1
     padding: int = 0
+    shuffle: int = 1
     kernel_init: Callable = nn.initializers.lecun_normal()
     dtype: jnp.dtype | None = None
     param_dtype: jnp.dtype = jnp.float32
@@ -158,11 +223,15 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """``[..., H, W, C]`` to ``[..., H', W', features]``."""
-        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        channels = x.shape[-1] // self.shuffle**2
+        shape = (self.kernel_size, self.kernel_size, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = self.param(
             "bias", nn.initializers.zeros, (self.features,), self.param_dtype
         )
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = conv2d(x, kernel, stride=self.stride, padding=self.padding)
+        if self.shuffle > 1:
+            y = shuffled_conv2d(x, kernel, block=self.shuffle, padding=self.padding)
+        else:
+            y = conv2d(x, kernel, stride=self.stride, padding=self.padding)
         return y + jnp.expand_dims(bias, range(y.ndim - 1))

@@ -69,8 +69,7 @@ class Generator(nn.Module):
         x = nn.relu(norm()(dense(7 * 7 * 64)(x)))
         x = pixel_shuffle(x.reshape(-1, 7, 7, 64), 2)
         x = nn.relu(norm()(conv(32, 3, padding=1)(x)))
-        x = pixel_shuffle(x, 2)
-        return conv(1, 3, padding=1)(x)
+        return conv(1, 3, padding=1, shuffle=2)(x)
 
 
 class Discriminator(nn.Module):

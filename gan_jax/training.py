@@ -207,6 +207,8 @@ def _mean_over_devices(gan: GAN, tree: Any) -> Any:
 
 def _norm(tree: Any) -> Array:
     """Euclidean norm of all the numbers in a pytree; no square is stored."""
+    # Else XLA would store those that it shares with Adam's.
+    tree = jax.lax.optimization_barrier(tree)
     return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
 
 
@@ -254,10 +256,10 @@ def discriminator_gradients(
         }
         if gan.penalty is not None:
 
-            def critic(x: Array, label: Array | None = None) -> Array:
-                label = None if label is None else label[None]
-                return _apply(gan.discriminator, player, params, x[None], label)[0][0]
+            def score_batch(x: Array, labels: Array | None = None) -> Array:
+                return _apply(gan.discriminator, player, params, x, labels)[0]
 
+            critic = penalties.BatchCritic(score_batch)
             keys = _local_keys(gan, penalty_key, batch)
             penalty = gan.penalty(critic, real, fake.astype(real.dtype), keys, labels)
             value = value + gan.penalty_weight * penalty

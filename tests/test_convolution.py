@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gan_jax.convolution import Conv, conv2d, pixel_shuffle, space_to_depth
+from gan_jax.convolution import (
+    Conv,
+    conv2d,
+    pixel_shuffle,
+    shuffled_conv2d,
+    space_to_depth,
+)
 
 # (channels, features), one for each code path; a stride of 3 counts for nine times the
 # channels.
@@ -186,6 +192,26 @@ def test_space_to_depth_and_pixel_shuffle_undo_each_other(batch, block):
     chex.assert_trees_all_equal(
         space_to_depth(pixel_shuffle(deeper, block), block), deeper
     )
+
+
+@pytest.mark.parametrize("features", [1, 2, 9])  # of 8 channels
+@pytest.mark.parametrize("block", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+def test_shuffled_convolution_is_lax_of_the_shuffled_image(size, block, features):
+    padding = size // 2
+    x, kernel = inputs((2, 4, 5), size, 8, features)
+    x = np.random.default_rng(1).normal(size=(*x.shape[:-1], block * block * 8))
+
+    def ours(x, kernel):
+        return shuffled_conv2d(x, kernel, block=block, padding=padding)
+
+    def theirs(x, kernel):
+        return lax_conv(pixel_shuffle(x, block), kernel, padding=padding)
+
+    with jax.enable_x64(True):
+        measured = value_and_gradients(ours, x, kernel)
+        expected = value_and_gradients(theirs, x, kernel)
+        chex.assert_trees_all_close(measured, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (2, 0)])
