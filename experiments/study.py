@@ -27,7 +27,7 @@ import jax
 from absl import flags
 
 from experiments import cli, study_report
-from experiments.peers.worker import cores
+from experiments.cli import cores
 from gan_jax import (
     data,
     ledger,
@@ -52,7 +52,7 @@ _LOSS = flags.DEFINE_list(
 _SWEEP = flags.DEFINE_string(
     "sweep",
     "seed:0..7",
-    "Which GANs of each loss: name:1|10 and seed:0..15 list values,"
+    "Which GANs of each loss, in quotes: name:1|10 and seed:0..15 list values,"
     " generator_lr:1e-4..1e-2:log:5 is a grid of five, all combined;"
     " generator_lr:1e-4..1e-2:log (or :linear) is drawn for each GAN. Names are the"
     " numbers of a recipe, as in experiments.train, and seed.",
@@ -84,7 +84,8 @@ _AT_ONCE = flags.DEFINE_integer(
     "at_once",
     None,
     "GANs that each device trains side by side; the others wait. Default: 1 on a CPU,"
-    " where more are no faster, and 32 elsewhere.",
+    " where more are no faster, and 32 elsewhere. The last ones are filled up with"
+    " copies, which take time and are thrown away.",
 )
 _CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 500, "Generator steps between checkpoints of those under way."
@@ -190,9 +191,14 @@ def _study(asked: Asked, held: signals.Signals) -> int:
         _begin(asked, dataset, devices)
         rows = _train(asked, plan, reference, held)
         if len(rows) == len(asked.runs):
-            shared = {"recipe": _RECIPE.value, "dataset": dataset.name}
-            if _CONDITIONAL.value:
-                shared["conditional"] = True
+            shared = {
+                "recipe": _RECIPE.value,
+                "dataset": dataset.name,
+                "data_dir": _DATA_DIR.value,
+                "conditional": True if _CONDITIONAL.value else None,
+                "num_examples": len(dataset.images) if quick else None,
+                "num_devices": 1,
+            }
             study_report.publish(
                 asked.workdir, rows, asked.runs, asked.drawn, dataset, shared
             )
@@ -243,7 +249,8 @@ def _check(asked: Asked, dataset: str) -> None:
             f"--workdir={asked.workdir} holds another study ({differing}): use another"
             " --workdir, or --overwrite"
         )
-    ledger.read(asked.workdir)
+    if not _OVERWRITE.value:
+        ledger.read(asked.workdir)
 
 
 def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> None:
@@ -281,18 +288,28 @@ def _train(
     dataset = reference.training_split
     keys = [ledger.key(plan.config(run, dataset)) for run in asked.runs]
     found = ledger.read(asked.workdir)
-    missing = [r for r, k in zip(asked.runs, keys, strict=True) if k not in found]
-    if len(missing) < len(asked.runs):
-        print(f"{len(asked.runs) - len(missing)} of them are done already", flush=True)
-    judge = populations.Judge(reference, _NUM_SAMPLES.value) if missing else None
+    if done := sum(key in found for key in keys):
+        print(f"{done} of them are done already", flush=True)
+    judge = None
+    if done < len(keys):
+        judge = populations.Judge(reference, _NUM_SAMPLES.value)
+
+    def is_missing(run: sweep.Run) -> bool:
+        return ledger.key(plan.config(run, dataset)) not in found
 
     def should_stop() -> bool:
         held.defer()  # asked before each chunk: now there is something to save
         return held.received is not None
 
-    for program in sweep.programs(missing):
+    for program in sweep.programs(asked.runs):
+        # Of all, also of those that are done: what is left goes on in the same program.
+        fitted = plan.fit(len(program.runs))
+        rest = [
+            r for r in program.runs if ledger.key(plan.config(r, dataset)) not in found
+        ]
+        program = program._replace(runs=rest)
         waves = study.train(
-            program, dataset, plan, asked.workdir, should_stop=should_stop
+            program, dataset, fitted, asked.workdir, should_stop=should_stop
         )
         for wave in waves:
             for i, run in enumerate(wave.runs):
@@ -301,7 +318,7 @@ def _train(
                 row = ledger.row(run, config, wave.seconds, measures)
                 found[ledger.key(config)] = row
                 if images is not None:
-                    name = f"{study_report.name_of(row)}.png"
+                    name = f"{study_report.file_name(row)}.png"
                     with whole_file(asked.workdir / "samples" / name) as file:
                         plots.save_grid(file, images[:100])
                 print(study_report.line(row), flush=True)

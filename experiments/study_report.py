@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import pathlib
 import shlex
 import sys
@@ -9,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from experiments import tables
 from gan_jax import claims, data, ledger, plots, runs, sweep
 from gan_jax.evaluation import populations
 from gan_jax.files import whole_file, write_text
 
+_LEGEND = 10  # groups, at most; more are named on an axis alone
 _HEADER = ("loss", "settings", "GANs", "FCD", "best", "25 %", "50 %", "75 %", "lost")
 
 
@@ -76,17 +79,19 @@ def line(row: ledger.Row) -> str:
     """A GAN that is done, in one line."""
     fcd = "no FCD" if row["fcd"] is None else f"FCD {row['fcd']:.1f}"
     lost = "  collapsed" if row["collapsed"] else ""
-    return f"{name_of(row, ' ')}  {fcd}{lost}"
-
-
-def name_of(row: ledger.Row, between: str = "_") -> str:
-    """What a GAN is called: loss, what was swept, seed."""
     named = {**row["swept"], "seed": row["seed"]}
-    return between.join([row["loss"], *(f"{k}={_short(v)}" for k, v in named.items())])
+    words = [row["loss"], *(f"{name}={_short(v)}" for name, v in named.items())]
+    return f"{' '.join(words)}  {fcd}{lost}"
+
+
+def file_name(row: ledger.Row) -> str:
+    """What no other GAN of a study is called."""
+    named = {**row["swept"], "seed": row["seed"]}
+    return "_".join([row["loss"], *(f"{name}={v}" for name, v in named.items())])
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _cells(group: tuple[Any, ...], summary: dict[str, Any]) -> list[str]:
@@ -109,8 +114,9 @@ def _cells(group: tuple[Any, ...], summary: dict[str, Any]) -> list[str]:
 def _command(row: ledger.Row, shared: Mapping[str, Any]) -> str:
     """What trains the same GAN alone."""
     swept = {**row["swept"], "seed": row["seed"], "steps": row["steps"]}
-    flags = {"loss": row["loss"], **shared, **swept}
-    words = [f"--{name}={value}" for name, value in flags.items()]
+    place = {"workdir": f"runs/{file_name(row)}"}
+    flags = {"loss": row["loss"], **shared, **swept, **place}
+    words = [f"--{name}={value}" for name, value in flags.items() if value is not None]
     return shlex.join(["python", "-m", "experiments.train", *words])
 
 
@@ -124,16 +130,19 @@ def _figure(
     titles = ("each GAN", "best of k GANs, on average", *drawn)
     columns = 2 if len(titles) == 4 else min(len(titles), 3)
     figure, (each, best, *others) = plots.subplots(titles, columns=columns)
-    labels = [_label(group) for group in groups]
-    for place, (label, rows) in enumerate(zip(labels, groups.values(), strict=True)):
+    labels = []
+    for place, (group, rows) in enumerate(groups.items()):
         known = [row for row in rows if row["fcd"] is not None]
-        if not known:
-            continue
         color, fcd = f"C{place % 10}", [row["fcd"] for row in known]
+        lost = len(rows) - len(known)
+        labels.append(_label(group) + (f" ({lost} without)" if lost else ""))
         box = {"showfliers": False, "widths": 0.6, "manage_ticks": False}
         each.boxplot(fcd, positions=[place], **box, medianprops={"color": color})
-        expected = populations.expected_best(fcd)
-        best.plot(range(1, len(expected) + 1), expected, ".-", color=color, label=label)
+        # One without a distance is worse than all others, here too.
+        expected = populations.expected_best(fcd + [math.inf] * lost)
+        k = np.arange(1, len(rows) + 1)[np.isfinite(expected)]
+        label = labels[-1] if len(groups) <= _LEGEND else None
+        best.plot(k, expected[k - 1], ".-", color=color, label=label)
         for row in known:
             marker = "x" if row["collapsed"] else "."
             # Beside one another, in an order that says nothing.
@@ -141,11 +150,17 @@ def _figure(
             each.plot(place + shift, row["fcd"], marker, color=color, alpha=0.7)
             for name, axes in zip(drawn, others, strict=True):
                 axes.plot(row["swept"][name], row["fcd"], marker, color=color)
-    each.set_xticks(range(len(labels)), labels, rotation=20, ha="right")
+    many = len(groups) > _LEGEND
+    turned = {"rotation": 90} if many else {"rotation": 20, "ha": "right"}
+    each.set_xticks(range(len(labels)), labels, **turned, fontsize="x-small")
+    if many:
+        figure.set_size_inches(figure.get_size_inches() * (len(groups) / _LEGEND, 1.5))
     best.set(xlabel="k")
     best.xaxis.set_major_locator(MaxNLocator(integer=True))
     for interval, axes in zip(drawn.values(), others, strict=True):
         axes.set_xscale("log" if interval.log else "linear")
+        axes.set(xlim=(interval.low, interval.high))
+        axes.tick_params(axis="x", which="both", labelsize="x-small", rotation=30)
     for axes in (each, best, *others):
         axes.set(ylabel="FCD", ylim=(0, None))
     return figure

@@ -170,7 +170,7 @@ def streamed(
     ) as blocks:
 
         def on_devices(block: tuple[np.ndarray, np.ndarray | None]) -> Any:
-            return parallel.spread(training.Examples(*block), devices)
+            return parallel.scatter(training.Examples(*block), devices)
 
         train_steps = parallel.compile_block_steps(
             gan,

@@ -1,10 +1,12 @@
-"""Data parallelism: the one place that knows about devices.
+"""Devices: the one place with ``pmap``. Mostly data parallelism.
 
-The state is never stacked: it goes in and comes out replicated (``in_axes=None``),
-each device takes its part of every global batch, and gradients, metrics and batch
-norm are averaged over the axis `AXIS`. ``pmap`` does not check that replicas agree;
-a test compares eight devices with one.
-The devices may belong to several processes (`gan_jax.processes`).
+The state of a GAN that several devices train is never stacked: it goes in and comes out
+replicated (``in_axes=None``), each device takes its part of every global batch, and
+gradients, metrics and batch norm are averaged over the axis `AXIS`. ``pmap`` does not
+check that replicas agree; a test compares eight devices with one. The devices may
+belong to several processes (`gan_jax.processes`).
+
+Devices that train GANs of their own (`over_devices`) know nothing of each other.
 """
 
 from collections.abc import Callable, Sequence
@@ -97,7 +99,7 @@ def place(
     return jax.tree.map(put, tree)
 
 
-def spread(tree: Any, devices: Sequence[jax.Device]) -> Any:
+def scatter(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """Puts its own part of something on each device of this process.
 
     Args:
@@ -252,7 +254,7 @@ def compile_block_steps(
     Args:
       gan: what to train; its ``axis_name`` must be `AXIS`.
       state: a state like those to come, replicated on the devices.
-      block: one like those to come, by `spread`: on each device, its examples of
+      block: one like those to come, by `scatter`: on each device, its examples of
         ``capacity`` steps, ``[capacity * critic_steps * local batch, ...]``.
       devices: where to run.
       batch_size: of the global batch.
@@ -290,7 +292,7 @@ def _map_train_steps(
     capacity: int,
     examples_axis: int | None,
 ) -> Any:
-    """`training.train_steps` on all devices: the one ``pmap``."""
+    """`training.train_steps` on all devices, which share each batch."""
     steps = partial(
         training.train_steps,
         gan,

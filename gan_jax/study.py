@@ -46,6 +46,12 @@ class Plan:
     at_once: int
     checkpoint_every: int
 
+    def fit(self, gans: int) -> "Plan":
+        """The same without devices and places that so few GANs would leave empty."""
+        devices = self.devices[:gans]
+        at_once = min(self.at_once, -(-gans // len(devices)))
+        return dataclasses.replace(self, devices=devices, at_once=at_once)
+
     def config(self, run: Run, dataset: Dataset) -> runs.Config:
         """The same GAN as `experiments.train` trains it alone."""
         steps = self.steps_of(run.recipe, len(dataset.images))

@@ -209,7 +209,12 @@ def expand(
             for name, share in _draws(intervals, chosen, draw_seed).items():
                 chosen[name] = intervals[name].at(share)
             seed = chosen.pop("seed")
-            recipe = recipes.recipe(loss, table, conditional=conditional, **chosen)
+            try:
+                recipe = recipes.recipe(loss, table, conditional=conditional, **chosen)
+            except UserError as error:
+                values = ", ".join(f"{name}:{value}" for name, value in chosen.items())
+                where = f"loss {loss} with {values}" if values else f"loss {loss}"
+                raise UserError(f"{where}: {error}") from error
             runs.append(Run(recipe, seed, chosen, tuple(intervals)))
     return runs
 

@@ -147,7 +147,7 @@ def test_a_run_that_is_over_is_left_as_it_is(small_networks, tmp_path, dataset):
 def test_each_device_is_sent_its_own_part_of_a_block_and_no_more():
     devices = jax.devices()[:4]
     block = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5)
-    placed = parallel.spread({"images": block}, devices)["images"]
+    placed = parallel.scatter({"images": block}, devices)["images"]
     assert placed.shape == (4, 6, 5)
     shards = {
         shard.device: np.asarray(shard.data) for shard in placed.addressable_shards

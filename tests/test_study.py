@@ -177,3 +177,12 @@ def test_epochs_are_counted_in_steps_of_each_recipe():
     assert by_epochs.steps_of(recipe, 120) == 3 * 2
     assert plan().steps_of(recipe, 120) == STEPS
     assert training.steps_per_epoch(recipes.make_gan(recipe), 120, 10) == 2
+
+
+def test_no_place_is_left_empty_that_can_be_left_out():
+    wide = plan(num_devices=4, at_once=32)
+    layouts = [
+        (len(fitted.devices), fitted.at_once)
+        for fitted in map(wide.fit, (1, 3, 4, 9, 1000))
+    ]
+    assert layouts == [(1, 1), (3, 1), (4, 1), (4, 3), (4, 32)]

@@ -137,7 +137,10 @@ def test_rows_of_a_table_have_the_listed_numbers_and_not_the_drawn_ones():
         ("seed:1,seed:2", "names seed twice"),
         ("sead:1", "unknown number of a sweep 'sead'; did you mean 'seed'"),
         ("clip:0.1", "contradicts --loss=hinge"),
-        ("penalty_weight:1", "without a penalty"),
+        (
+            "penalty_weight:1",
+            "hinge with penalty_weight:1.0: .* without a penalty",
+        ),
         ("penalty:r3", "unknown penalty 'r3'"),
         ("generator_lr:-1", "must be above 0"),
         ("seed:0..99999,generator_lr:1|2", "200000 GANs"),

@@ -207,7 +207,7 @@ STUDY = {
     "sweep": (["--sweep=generator_lr:1e-4..1e-2"], "drawn for each GAN"),
     "name": (["--sweep=learning_rate:1|2"], "unknown number of a sweep"),
     "recipe": (["--recipe=mine"], "unknown recipe 'mine'"),
-    "clip": (["--sweep=clip:0.1|1"], "--clip=0.1 contradicts"),
+    "clip": (["--sweep=clip:0.1|1"], "nonsaturating with clip:0.1: .* contradicts"),
     "data set": (["--dataset=garment"], "did you mean 'garments'"),
     "steps": (["--steps=0"], "--steps=0 must be at least 1"),
     "at once": (["--at_once=0"], "--at_once=0 must be at least 1"),

@@ -113,27 +113,52 @@ def test_the_best_one_is_named_with_the_command_that_trains_it_alone(study):
     assert words[:3] == ["python", "-m", "experiments.train"]
     assert f"--generator_lr={best['swept']['generator_lr']}" in words
     assert {"--batch_size=8", f"--seed={best['seed']}", "--steps=3"} <= {*words}
+    assert {"--num_examples=2000", "--num_devices=1"} <= {*words}
     assert f"FCD {best['fcd']:.1f}" in outputs[-1][0]
 
 
 @pytest.mark.exhaustive
 def test_a_study_that_is_asked_to_end_saves_and_goes_on(begin, tmp_path):
     folder = tmp_path / "study"
-    flags = (*QUICK, "--sweep=batch_size:8,seed:0..1", "--steps=1500")
+    rates = "generator_lr:1e-3|1e-4"  # the second is alone left: in the same program
+    flags = (*QUICK, f"--sweep=batch_size:8,{rates},seed:0..1", "--steps=600")
     process = begin(folder, *flags, "--checkpoint_every=50", "--overwrite")
     saved = folder / "wave"
-    wait_until(lambda: checkpoints.newest(saved) is not None, process)
+    done = folder / "runs.jsonl"
+
+    def second_wave_has_saved():  # the first ends with a checkpoint of step 550
+        return done.exists() and 0 < (checkpoints.newest(saved) or 0) < 400
+
+    wait_until(second_wave_has_saved, process, 300)
     process.send_signal(signal.SIGTERM)
     status, _, _, stderr = end(process)
     assert status == 143, stderr
     last = stderr.splitlines()[-1]
-    assert last.startswith("study: SIGTERM: 0 of 2 GANs are done; to go on: ")
+    assert last.startswith("study: SIGTERM: 2 of 4 GANs are done; to go on: ")
     assert "--overwrite" not in last
     step = checkpoints.newest(saved)
-    assert 50 <= step < 1500
+    assert 50 <= step < 600
     process = begin(folder, *flags, "--checkpoint_every=50")
     wait_until(lambda: (checkpoints.newest(saved) or 0) > step, process)
     process.send_signal(signal.SIGINT)
     status, _, stdout, stderr = end(process)
     assert status == 130, stderr
     assert f"going on with a wave at step {step}" in stdout
+
+
+@pytest.mark.exhaustive
+def test_the_command_that_trains_the_best_one_alone_can_be_run(study, tmp_path):
+    said = study[1][-1][0].partition("alone: ")[2].splitlines()[0]
+    words = [sys.executable, *shlex.split(said)[1:]]
+    where = {**os.environ, "PYTHONPATH": os.getcwd(), "JAX_NUM_CPU_DEVICES": "2"}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=where, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    [folder] = (tmp_path / "runs").iterdir()
+    config = json.loads((folder / "config.json").read_text())["flags"]
+    line = json.loads((study[0] / "runs.jsonl").read_text().splitlines()[0])
+    same = {"generator_lr", "seed", "num_examples"}
+    assert {k: v for k, v in config.items() if k not in same} == {
+        k: v for k, v in line["flags"].items() if k not in same
+    }
