@@ -87,14 +87,17 @@ def _by_batch(results: Sequence[dict[str, Any]], y: str) -> Labelled:
 
 def _by_devices(results: Sequence[dict[str, Any]]) -> Labelled:
     for result in results:
-        for program in report.variants(result, of_gans=False):
+        programs = report.variants(result, of_gans=False)
+        for program in programs if len(programs) > 1 else []:
             label = ("gan_jax", *report.cell(result))
             yield label, (program["num_devices"], program["ms_a_step"])
 
 
 def _by_gans(results: Sequence[dict[str, Any]], y: str) -> Labelled:
     for result in results:
-        for program in report.variants(result, of_gans=True):
+        programs = report.variants(result, of_gans=True)
+        varied = len({program["gans"] for program in programs}) > 1
+        for program in programs if varied else []:
             devices = f"devices: {program['num_devices']}"
             label = ("gan_jax", *report.cell(result), devices)
             yield label, (program["gans"], program[y])
@@ -103,16 +106,17 @@ def _by_gans(results: Sequence[dict[str, Any]], y: str) -> Labelled:
 def _lines(points: Labelled) -> Lines:
     """Points by label; single ones only where there is no line.
 
-    Of a label, only the parts are kept that differ between lines.
+    Of a label, only the parts are kept that differ between lines. Of what was measured
+    more than once, the first is kept.
     """
-    by_label: dict[tuple[str, ...], list[Point]] = {}
-    for label, point in points:
-        by_label.setdefault(label, []).append(point)
+    by_label: dict[tuple[str, ...], dict[float, dict[str, float]]] = {}
+    for label, (x, y) in points:
+        by_label.setdefault(label, {}).setdefault(x, y)
     lines = {label: of for label, of in by_label.items() if len(of) > 1} or by_label
     differs = [len(set(column)) > 1 for column in zip(*lines, strict=True)]
     return {
         ", ".join(itertools.compress(label, differs)) or label[0]: sorted(
-            of, key=lambda point: point[0]
+            of.items(), key=lambda point: point[0]
         )
         for label, of in lines.items()
     }

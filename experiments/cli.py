@@ -169,6 +169,13 @@ def end(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def configure_jax() -> None:
     """Keeps compiled programs for the next run, unless JAX's own settings say where.
 

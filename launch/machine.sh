@@ -41,12 +41,16 @@ execute() {
   esac
   for flag in "$@"; do
     # There has to be a folder to fetch, whatever becomes of the run.
-    case "$flag" in --workdir=*) mkdir -p "${flag#*=}" ;; esac
+    case "$flag" in
+      --workdir=*) mkdir -p "${flag#*=}" ;;
+      --output=*) mkdir -p "$(dirname "${flag#*=}")" ;;
+    esac
   done
   if [[ "${SKYPILOT_NUM_NODES:-1}" -gt 1 && "$device" != tpu ]]; then
     set -- "$@" --coordinator="$(head -n 1 <<<"$SKYPILOT_NODE_IPS"):8476" \
       --num_processes="$SKYPILOT_NUM_NODES" --process_id="$SKYPILOT_NODE_RANK"
   fi
+  stop # gcloud starts a command again whose connection was lost: two would train here
   printf '%s' "$$" >launch.pid
   exec "$python" -m "experiments.$program" "$@"
 }

@@ -4,7 +4,8 @@
 #
 # However it ends, Ctrl-C included, the run is asked to save, the results are fetched
 # and the machine is deleted. Results that cannot be fetched keep their machine, and
-# one line says how to fetch them and how to delete it.
+# one line says how to fetch them and how to delete it. A connection that died is given
+# up after a minute, so that it never keeps a machine paid for.
 
 # shellcheck source=launch/options.sh
 source "$root/launch/options.sh"
@@ -15,6 +16,12 @@ workdir=
 phase=set-up
 child=
 mirror=
+interrupted=false
+kept='until you delete it' # for how long results that were not fetched stay there
+look=                      # how to see what is left; an engine says it
+
+# Options of every ssh. One word each: gcloud hands on words.
+alive=(-oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4)
 
 rent() {
   local status=0
@@ -22,9 +29,9 @@ rent() {
   choose_workdir
   run mkdir -p "$workdir"
   trap 'finish $?' EXIT # what nobody expects deletes the machine, too
-  trap 'finish 129' HUP
-  trap 'finish 130' INT
-  trap 'finish 143' TERM
+  trap 'interrupted=true; finish 129' HUP
+  trap 'interrupted=true; finish 130' INT
+  trap 'interrupted=true; finish 143' TERM
   trap '' PIPE # Ctrl-C ends what the output is piped into as well, such as tee
   "$dry_run" || say "renting $name; if this terminal dies, delete it: $(printed delete)"
   create || finish $?
@@ -40,10 +47,14 @@ rent() {
 # The run folder has the same path there as here, and nothing else is fetched. A folder
 # of its own, where none is named, so that two runs never mix.
 choose_workdir() {
-  local given
-  grep -qwE '"workdir"|plan|theory' "$root/experiments/$program.py" ||
-    fail "experiments.$program has no --workdir, so that nothing could be fetched"
+  local given source=$root/experiments/$program.py
   given=$(flag workdir)
+  if ! grep -qwE '"workdir"|plan|theory' "$source"; then
+    given=$(flag output)
+    [[ "$given" == --output=?* ]] || fail "experiments.$program has no --workdir: name a\
+ file of its own with --output=runs/NAME/FILE, whose folder is fetched"
+    given=--workdir=$(dirname "${given#*=}")
+  fi
   case "$given" in
     '')
       workdir=runs/$name
@@ -55,8 +66,12 @@ choose_workdir() {
       ;;
     *) fail 'write --workdir=FOLDER, with two dashes and in one word' ;;
   esac
-  [[ "$workdir" =~ ^[A-Za-z0-9._/-]+$ && "/$workdir/" != *//* && "/$workdir/" != */../* ]] ||
+  [[ "$workdir" =~ ^[A-Za-z0-9._/-]+$ && ! "/$workdir/" =~ /\.{0,2}/ ]] ||
     fail "--workdir=$workdir has to be a plain path below this folder, such as runs/mine"
+  # Without a default folder it reads a run, and one that is not here is not there.
+  if grep -qE '"workdir", (\[\]|None)' "$source" && [[ -z "$(ls -A "$workdir" 2>/dev/null)" ]]; then
+    fail "experiments.$program reads a run, and $workdir holds none: --workdir=runs/mine"
+  fi
 }
 
 # Runs a command so that signals are heard while it runs.
@@ -88,7 +103,9 @@ keep_fetching() {
     printf '# while it runs, every %s s: %s\n' "$seconds" "$(printed fetch)"
     return
   fi
+  set -m # a process group of its own, which can be ended as a whole
   (
+    set +m
     trap 'kill "$!" 2>/dev/null; exit' TERM
     while :; do
       sleep "$seconds" &
@@ -97,6 +114,20 @@ keep_fetching() {
     done
   ) </dev/null >/dev/null 2>&1 &
   mirror=$!
+  set +m
+}
+
+# A fetch in hand may end, unless that takes too long or a signal comes.
+end_fetching() {
+  local tenth
+  [[ -n "$mirror" ]] || return 0
+  kill "$mirror" 2>/dev/null || :
+  for ((tenth = 0; tenth < 10 * ${GAN_JAX_PATIENCE_SECONDS:-120}; tenth++)); do
+    kill -0 "$mirror" 2>/dev/null || return 0
+    sleep 0.1 || break
+  done
+  kill -KILL -- "-$mirror" 2>/dev/null || :
+  wait "$mirror" 2>/dev/null || :
 }
 
 finish() {
@@ -109,16 +140,13 @@ finish() {
       exec >/dev/null 2>&1
   fi
   [[ -z "$child" ]] || kill "$child" 2>/dev/null || :
-  if [[ -n "$mirror" ]]; then
-    kill "$mirror" 2>/dev/null || :
-    wait "$mirror" 2>/dev/null || :
-  fi
+  end_fetching
   if [[ "$phase" == run ]]; then
     [[ "$status" -eq 0 ]] || stop || :
     if ! fetch; then
       [[ "$status" -ne 0 ]] || status=1
-      say "could not fetch the results; $name keeps them, and costs money until you\
- delete it; fetch: $(printed fetch); delete: $(printed delete)"
+      say "could not fetch the results; $name keeps them $kept, and costs money until\
+ then; fetch: $(printed fetch); delete: $(printed delete)"
       exit "$status"
     fi
     "$dry_run" ||
@@ -128,7 +156,7 @@ finish() {
   fi
   if ! delete; then
     [[ "$status" -ne 0 ]] || status=1
-    say "could not delete $name, which may cost money: $(printed delete)"
+    say "could not delete $name, which may cost money${look:+ ($look)}: $(printed delete)"
   fi
   exit "$status"
 }

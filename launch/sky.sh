@@ -7,6 +7,9 @@ source "$root/launch/rented.sh"
 gpus=L4:1
 infra=
 task=()
+kept="for an hour, or longer after 'sky autostop --cancel $name'"
+look="'sky status' shows it; 'sky api status' what is still creating it, and 'sky api\
+ cancel ID' ends that first"
 
 prepare() {
   local device=gpu
@@ -34,8 +37,8 @@ create() {
 }
 
 upload() {
-  attend ssh "$name" "mkdir -p sky_workdir/$workdir" &&
-    attend rsync -az "$workdir/" "$name:sky_workdir/$workdir/"
+  attend ssh "${alive[@]}" "$name" "mkdir -p sky_workdir/$workdir" &&
+    attend rsync -az --timeout=60 -e "ssh ${alive[*]}" "$workdir/" "$name:sky_workdir/$workdir/"
 }
 
 start() {
@@ -44,13 +47,22 @@ start() {
 }
 
 stop() {
-  run ssh "$name" 'cd sky_workdir && bash launch/machine.sh stop'
+  run ssh "${alive[@]}" "$name" 'cd sky_workdir && bash launch/machine.sh stop'
 }
 
 fetch() {
-  run rsync -az "$name:sky_workdir/$workdir/" "$workdir/"
+  run rsync -az --timeout=60 -e "ssh ${alive[*]}" "$name:sky_workdir/$workdir/" "$workdir/"
 }
 
+# Ctrl-C ends the client of `sky launch`, and not the server's work on it. A cluster that
+# is not on record by then is "not found", which counts as deleted, and still comes.
 delete() {
-  run sky down --yes "$name"
+  local said status=0
+  if "$dry_run" || ! "$interrupted" || [[ "$phase" == run ]]; then
+    run sky down --yes "$name"
+    return
+  fi
+  said=$(sky down --yes "$name" 2>&1) || status=$?
+  printf '%s\n' "$said"
+  [[ "$status" -eq 0 && "$said" != *'not found'* ]]
 }

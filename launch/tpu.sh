@@ -10,6 +10,8 @@ version=
 project=
 where=()
 everywhere=()
+ssh=(gcloud compute tpus tpu-vm ssh "${alive[@]/#/--ssh-flag=}")
+scp=(gcloud compute tpus tpu-vm scp "${alive[@]/#/--scp-flag=}" --recurse)
 
 prepare() {
   local chips option
@@ -28,7 +30,21 @@ prepare() {
   everywhere=(--worker all "${where[@]}")
   # Up to v3-8, v4-8 (cores) and v6e-8 (chips) it is one machine, above it several.
   chips=${type##*-}
-  [[ "10#$chips" -le 8 ]] || distribute
+  if [[ "10#$chips" -gt 8 ]]; then
+    distribute
+    "$dry_run" || require_agent
+  fi
+  look="gcloud compute tpus tpu-vm list $(quoted "${where[@]}") shows what is there"
+}
+
+# To reach several machines gcloud wants its key in an ssh-agent. It says so when they
+# are there and paid for.
+require_agent() {
+  local key=$HOME/.ssh/google_compute_engine print
+  print=$(ssh-keygen -lf "$key" 2>/dev/null | cut -d ' ' -f 2) || print=
+  [[ -n "$print" && "$(ssh-add -l 2>/dev/null)" == *"$print"* ]] ||
+    fail "--type=$type is several machines, for which ssh-agent has to hold the key of\
+ gcloud: eval \"\$(ssh-agent)\"; ssh-add $key (where there is none: ssh-keygen -t rsa -f $key)"
 }
 
 runtime() {
@@ -44,36 +60,42 @@ create() {
   local options=(--accelerator-type "$type" --version "$version")
   "$spot" && options+=(--spot)
   attend gcloud compute tpus tpu-vm create "$name" "${options[@]}" "${where[@]}" &&
-    attend gcloud compute tpus tpu-vm ssh "$name" "${everywhere[@]}" \
+    attend "${ssh[@]}" "$name" "${everywhere[@]}" \
       --command "mkdir -p gan_jax/$workdir" &&
-    attend gcloud compute tpus tpu-vm scp --recurse "${everywhere[@]}" \
+    attend "${scp[@]}" "${everywhere[@]}" \
       "$root"/{launch.sh,launch,pyproject.toml,constraints.txt,README.md,LICENSE} \
       "$root"/{gan_jax,experiments} "$name:gan_jax/" &&
-    attend gcloud compute tpus tpu-vm ssh "$name" "${everywhere[@]}" \
+    attend "${ssh[@]}" "$name" "${everywhere[@]}" \
       --command 'cd gan_jax && bash launch/machine.sh setup tpu'
 }
 
 upload() {
-  attend gcloud compute tpus tpu-vm scp --recurse "${where[@]}" \
+  attend "${scp[@]}" "${where[@]}" \
     "$workdir" "$name:gan_jax/$(dirname "$workdir")/"
 }
 
 start() {
-  attend gcloud compute tpus tpu-vm ssh "$name" "${everywhere[@]}" \
+  attend "${ssh[@]}" "$name" "${everywhere[@]}" \
     --command "cd gan_jax && bash launch/machine.sh run tpu $(quoted "$program" "${flags[@]}")"
 }
 
 # One of several that is asked ends them all.
 stop() {
-  run gcloud compute tpus tpu-vm ssh "$name" "${where[@]}" \
+  run "${ssh[@]}" "$name" "${where[@]}" \
     --command 'cd gan_jax && bash launch/machine.sh stop'
 }
 
 fetch() {
-  run gcloud compute tpus tpu-vm scp --recurse "${where[@]}" \
+  run "${scp[@]}" "${where[@]}" \
     "$name:gan_jax/$workdir" "$(dirname "$workdir")/"
 }
 
+# What could not be created, as where none is free, cannot be deleted either.
 delete() {
-  run gcloud compute tpus tpu-vm delete "$name" "${where[@]}"
+  local left
+  run gcloud compute tpus tpu-vm delete "$name" "${where[@]}" && return
+  [[ "$phase" == set-up ]] && ! "$interrupted" &&
+    left=$(gcloud compute tpus tpu-vm list "${where[@]}" --format 'value(name)') &&
+    [[ "$left" != *"$name"* ]] &&
+    say "there is no $name: nothing to delete, and nothing to pay"
 }

@@ -78,9 +78,13 @@ def engines(tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ["sky", "gcloud", "ssh", "rsync", "sbatch", "srun", "scontrol"]:
-        (folder / name).write_text(FAKE)
-        (folder / name).chmod(0o755)
+        fake(folder / name, FAKE)
     return folder
+
+
+def fake(file, text):
+    file.write_text(text)
+    file.chmod(0o755)
 
 
 def environment(root, **changes):
@@ -128,7 +132,7 @@ def steps(root):
     names = {
         r"sky launch|tpu-vm create": "create",
         r"machine.sh setup|tpu-vm ssh.*mkdir|scp .*launch.sh|^ssh.*mkdir": "set up",
-        r"rsync -az runs|scp .* NAME:gan_jax/runs/$": "upload",
+        r"rsync -az .* runs/\S+ \S+:|scp .* NAME:gan_jax/runs/$": "upload",
         r"sky exec|machine.sh run": "run",
         r"machine.sh stop": "stop",
         r"rsync|scp": "fetch",
@@ -248,8 +252,9 @@ def test_results_that_cannot_be_fetched_keep_their_machine(root, engines, engine
     assert steps(root) == LIFE[engine][:-1]
     last = plain(result.stderr, root).splitlines()[-1]
     fetch, delete = re.search(r"fetch: (.+); delete: (.+)$", last).groups()
-    assert fetch == calls(root)[-1]
+    assert " ".join(shlex.split(fetch)) == calls(root)[-1]
     assert delete.startswith(("sky down --yes NAME", "gcloud compute tpus tpu-vm del"))
+    assert ("for an hour" in last) == (engine == "sky")
 
 
 @rented
@@ -260,6 +265,109 @@ def test_a_machine_that_cannot_be_deleted_is_named(root, engines, engine):
     last = plain(result.stderr, root).splitlines()[-1]
     assert "could not delete NAME" in last
     assert last.endswith(calls(root)[-1])
+
+
+@rented
+def test_every_connection_that_dies_is_given_up(root, engines, engine):
+    folder = root.parent / "here" / "runs" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()
+    launch(root, *RENTED[engine], "--workdir=runs/mine", FAIL=RUN[engine])
+    connections = [c for c in calls(root) if re.search(r"^ssh|^rsync|-vm (ssh|scp)", c)]
+    assert {"upload", "stop", "fetch"} < set(steps(root))
+    assert len(connections) >= 4
+    for call in connections:
+        assert "-oServerAliveInterval=15" in call
+        assert "-oServerAliveCountMax=4" in call
+        assert "--timeout=60" in call or not call.startswith("rsync")
+
+
+@rented
+def test_a_fetch_that_hangs_does_not_keep_the_machine(root, engines, engine):
+    """The first fetch never ends; it is ended, and the last one takes its place."""
+    name = {"sky": "rsync", "tpu": "gcloud"}[engine]
+    once = f"""
+fetch='{FETCH[engine]}'
+if [[ "$call" =~ $fetch && ! -e "$CALLS.hung" ]]; then
+  printf '%s' "$$" >"$CALLS.hung"
+  exec sleep 60
+fi
+exit 0
+"""
+    fake(engines / name, FAKE.replace("exit 0\n", once))
+    changes = {"GAN_JAX_FETCH_SECONDS": "0.05", "GAN_JAX_PATIENCE_SECONDS": "1"}
+    process = begin(root, engine, HANG=RUN[engine], **changes)
+    hung = root.parent / "calls.hung"
+    wait_until(lambda: hung.exists() and hung.read_text())
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert steps(root)[-2:] == ["fetch", "delete"]
+    if not shutil.which("ps"):
+        pytest.skip("no ps, which tells what has ended")
+    asked = ["ps", "-o", "stat=", "-p", hung.read_text()]
+    state = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    assert state[:1] in ("", "Z")  # ended
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ("", "there is no NAME: nothing to delete, and nothing to pay"),
+        ("projects/p/locations/z/nodes/$3", "could not delete NAME"),
+    ],
+)
+def test_a_tpu_that_could_not_be_created_is_no_alarm(root, engines, listed, said):
+    """None is free: create and delete fail together."""
+    there = "name=$(grep -o 'gan-jax-[0-9-]*' \"$CALLS\" | head -n 1)\n"
+    answer = (
+        f'[[ "$call" == *" list "* ]] && printf "%s" "{listed.replace("$3", "$name")}"'
+    )
+    fake(engines / "gcloud", FAKE.replace("exit 0\n", f"{there}{answer}\nexit 0\n"))
+    result = launch(root, *RENTED["tpu"], FAIL="tpu-vm (create|delete)", STATUS="3")
+    assert result.returncode == 3
+    assert said in plain(result.stderr, root).splitlines()[-1]
+    assert ("could not delete" in result.stderr) == bool(listed)
+
+
+@pytest.mark.parametrize(("stopped", "warned"), [(True, True), (False, False)])
+def test_a_cluster_that_may_still_come_is_told(root, engines, stopped, warned):
+    """SkyPilot goes on with a launch whose client was stopped; `sky down` of what is
+    not on record yet succeeds."""
+    missing = '[[ "$call" == "sky down"* ]] && echo "Cluster(s) not found (tip: ...)."'
+    fake(engines / "sky", FAKE.replace("exit 0\n", f"{missing}\nexit 0\n"))
+    if stopped:
+        process = begin(root, "sky", HANG="sky launch")
+        wait_until(lambda: steps(root)[-1:] == ["create"])
+        process.terminate()
+        output = process.communicate(timeout=10)[0]
+        assert process.returncode == 143
+    else:
+        output = launch(root, "sky", FAIL="sky launch").stderr
+    assert ("could not delete" in output.splitlines()[-1]) == warned
+    assert ("sky api cancel" in output) == warned
+    assert steps(root) == ["create", "delete"]
+
+
+def test_a_pod_needs_the_key_in_an_agent(root, engines):
+    pod = ["tpu", "--zone=z", "--type=v6e-16"]
+    fake(engines / "ssh-keygen", "#!/bin/bash\necho 3072 SHA256:mine me\n")
+    fake(engines / "ssh-add", "#!/bin/bash\necho 3072 SHA256:other me\n")
+    result = launch(root, *pod)
+    assert result.returncode == 2
+    assert "ssh-agent has to hold the key" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert calls(root) == []
+    fake(engines / "ssh-add", "#!/bin/bash\necho 3072 SHA256:mine me\n")
+    assert launch(root, *pod).returncode == 0
+
+
+def test_the_folder_of_output_is_fetched_where_there_is_no_workdir(root, engines):
+    output = "--output=runs/bench/l4.json"
+    result = launch(root, "sky", "--program=benchmark", "--peers=", output)
+    assert result.returncode == 0, result.stderr
+    assert calls(root)[-2].endswith("NAME:sky_workdir/runs/bench/ runs/bench/")
+    assert "--workdir=runs" not in "".join(calls(root))
 
 
 @rented
@@ -370,12 +478,18 @@ def test_a_run_that_is_here_already_is_taken_along(root, engines, engine):
         (["sky", "--program=../x"], "--program=../x is no program"),
         (["sky", "--program=cli"], "--program=cli is no program"),
         (["sky", "--program=benchmark"], "experiments.benchmark has no --workdir"),
+        (["sky", "--program=benchmark", "--output=x.json"], "below this folder"),
+        (["sky", "--program=evaluate"], "experiments.evaluate reads a run"),
+        (["sky", "--program=sample", "--workdir=runs/none"], "runs/none holds none"),
         (["sky", "--program=evaluate", "--nodes=2"], "runs on one machine"),
         (["slurm", "--program=evaluate", "--nodes=2"], "runs on one machine"),
         (["tpu", "--zone=z", "--type=v6e-16", "--program=evaluate"], "runs on one"),
         (["sky", "--workdir=/data"], "below this folder"),
         (["sky", "--workdir=runs/../.."], "below this folder"),
         (["sky", "--workdir=my runs"], "below this folder"),
+        (["sky", "--workdir=."], "below this folder"),
+        (["sky", "--workdir=./"], "below this folder"),
+        (["sky", "--workdir=runs/./mine"], "below this folder"),
         (["sky", "--workdir="], "below this folder"),
         (["tpu", "--zone=z", "--workdir", "runs/mine"], "in one word"),
         (["setup", "cpu"], "unknown 'cpu'"),
@@ -558,6 +672,22 @@ def test_a_run_on_a_machine_is_asked_to_save_and_waited_for(machine):
     assert (machine / "saved").exists()
     assert stop.wait(timeout=10) == 0
     assert subprocess.run(["bash", script, "stop"]).returncode == 0  # nothing to stop
+
+
+def test_a_second_run_waits_until_the_first_has_saved(machine):
+    """gcloud starts the command again when its connection is lost."""
+    (machine / ".venv" / "bin" / "python").write_text(
+        "#!/bin/bash\n[[ ! -e started ]] || { ls saved >second; exit; }\n"
+        "trap 'sleep 0.3; touch saved; exit 143' TERM\n"
+        "touch started\nwhile :; do sleep 0.05; done\n"
+    )
+    command = ["bash", machine / "launch" / "machine.sh", "run", "tpu", "train"]
+    first = subprocess.Popen(command)
+    wait_until((machine / "started").exists)
+    second = subprocess.Popen(command)
+    assert first.wait(timeout=10) == 143
+    assert second.wait(timeout=10) == 0
+    assert (machine / "second").read_text() == "saved\n"
 
 
 @pytest.mark.parametrize(("driver", "plugin"), [("580.1", "gpu"), ("550.54", "cuda12")])

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from experiments import cli
-from experiments.peers.worker import cores, random_images
+from experiments.peers.worker import random_images
 from gan_jax import many, parallel, recipes, training
 from gan_jax.recipes import Recipe
 from gan_jax.training import Examples
@@ -59,7 +59,7 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
         "compilation_cache": cache if spec["compilation_cache"] else "off",
         "platform": devices[0].platform,
         "device": devices[0].device_kind,
-        "threads": cores(),
+        "threads": cli.cores(),
         "matmul_precision": str(precision or "default"),
         "device_memory": device_memory,
     }

@@ -1,10 +1,10 @@
 """What a training step must cost on this machine: the floor of the roofline.
 
-A step cannot take less time than its matrix products take at the rate of large ones,
-nor than reading and writing the weights and the optimisers' state takes at the rate of
-large copies. Both rates are measured, in a process of its own that takes turns with the
-programs, and not read off a data sheet. Activations are not counted as bytes: nothing
-says that they must leave the caches. So the floor is low, and a share of it honest.
+It has two terms: a step's matrix products at the rate of large ones, and its weights
+and optimiser state, read and written, at the rate of large copies. Both rates are
+measured, in a process of its own that takes turns with the programs, and not read off a
+data sheet. Activations are not counted as bytes: nothing says that they must leave the
+caches. Where caches hold weights and state as well, the second term is no bound.
 (Williams, Waterman & Patterson 2009, https://doi.org/10.1145/1498765.1498785.)
 """
 
@@ -66,9 +66,23 @@ def step_bytes(recipe: "Recipe") -> float:
     return 2.0 * (critic + size((state.generator, state.ema)))
 
 
-def floor_seconds(work: dict[str, float], rates: dict[str, float]) -> float:
-    """The least time of a step, from ``flops`` and ``bytes`` and a second's of each."""
-    return max(work[name] / rates[name] for name in ("flops", "bytes"))
+def floor_terms(
+    work: dict[str, float], rates: dict[str, float], devices: int = 1, gans: int = 1
+) -> dict[str, float]:
+    """Seconds of a step of one GAN, of ``flops`` and of ``bytes``.
+
+    Args:
+      work: of each in a step of one GAN.
+      rates: of each in a second, on one device.
+      devices: that share the work. One GAN is split by its batch, and each device moves
+        all of its weights; of several GANs, each device has some.
+      gans: how many are trained at once.
+    """
+    movers = devices if gans > 1 else 1
+    return {
+        "flops": work["flops"] / rates["flops"] / devices,
+        "bytes": work["bytes"] / rates["bytes"] / movers,
+    }
 
 
 def start(
@@ -83,37 +97,53 @@ def start(
       3e-4 in TF32.
     """
     import jax
-    import jax.numpy as jnp
 
     from gan_jax.recipes import Recipe
 
     recipe = Recipe(**spec["recipe"])
-    dtype = jnp.dtype(recipe.precision)
-    device = jax.devices()[0]
-    side, numbers = _SIZES.get(device.platform, _SIZES["gpu"])
     phases.end("import")
-    square = jax.random.normal(jax.random.key(0), (side, side)) / side**0.5
-    square = square.astype(dtype)  # with noise in it: zeros are faster on a GPU
-    error = _product_error(square[:512, :512])
+    rates = rate_meter(recipe.precision)
+    phases.end("initialise")
+    rates()
+    phases.end("first step")
+    return lambda _: rates(), {
+        "work": {"flops": step_flops(recipe), "bytes": step_bytes(recipe)},
+        "product_error": _product_error(_noise(512, recipe.precision)),
+        "platform": jax.devices()[0].platform,
+        "device_memory": lambda: None,
+    }
+
+
+def rate_meter(precision: str) -> Callable[[], dict[str, float]]:
+    """What measures ``flops`` and ``bytes`` a second on the first device.
+
+    Args:
+      precision: type of the matrices.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    side, numbers = _SIZES.get(jax.devices()[0].platform, _SIZES["gpu"])
+    square = _noise(side, precision)
     product = jax.jit(jnp.matmul)
     add = jax.jit(lambda x: x + 1, donate_argnums=0)
 
-    def rates(_: int = 1) -> dict[str, float]:
+    def rates() -> dict[str, float]:
         line = jnp.zeros(numbers)  # for as long as it is needed
         return {
             "flops": 2.0 * side**3 / _seconds(partial(product, square), square),
             "bytes": 2.0 * line.nbytes / _seconds(add, line),
         }
 
-    phases.end("initialise")
-    rates()
-    phases.end("first step")
-    return rates, {
-        "work": {"flops": step_flops(recipe), "bytes": step_bytes(recipe)},
-        "product_error": error,
-        "platform": device.platform,
-        "device_memory": lambda: None,
-    }
+    return rates
+
+
+def _noise(side: int, precision: str) -> Any:
+    """A square matrix, not of zeros, which are faster on a GPU."""
+    import jax
+
+    square = jax.random.normal(jax.random.key(0), (side, side)) / side**0.5
+    return square.astype(precision)
 
 
 def _seconds(call: Callable[[Any], Any], x: Any) -> float:

@@ -8,12 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.peers import worker
+from experiments.peers import machine, worker
 from gan_jax import penalties, recipes, training
 
-_LARGE = 2048  # rows and columns of the product; four of them are 64 MB to stream
 _CALLS = 4  # of a piece, in its turn
-_PASSES = 32  # over those 64 MB, in place: new memory would be slower
 Piece = tuple[Callable[..., Any], tuple[Any, ...], int]  # function, arguments, times
 
 
@@ -94,19 +92,18 @@ def profile(loss: str, batch: int, rounds: int) -> dict[str, Any]:
       The two measured rates, and of each piece how often a step has it, its median
       milliseconds and its floor in a step, GFLOP and MB.
     """
-    gan = recipes.make_gan(recipes.recipe(loss))
-    pieces = pieces_of_a_step(gan, batch)
-    square = jnp.ones((_LARGE, _LARGE))
-    calibration = {
-        "product": (jnp.matmul, (square, square), 1),
-        "stream": (_stream, (jnp.ones((4, _LARGE, _LARGE)),), 1),
-    }
+    recipe = recipes.recipe(loss)
+    pieces = pieces_of_a_step(recipes.make_gan(recipe), batch)
     programs = {
         name: (jax.jit(function).lower(*inputs).compile(), inputs)
-        for name, (function, inputs, _) in (calibration | pieces).items()
+        for name, (function, inputs, _) in pieces.items()
     }
+    measure_rates = machine.rate_meter(recipe.precision)
+    rates: list[dict[str, float]] = []
     times: dict[str, list[float]] = {name: [] for name in programs}
     for turn in range(rounds + 1):
+        if turn:
+            rates.append(measure_rates())
         for name, (program, inputs) in programs.items():
             started = time.perf_counter()
             for _ in range(_CALLS):  # one after the other, as in training
@@ -114,8 +111,8 @@ def profile(loss: str, batch: int, rounds: int) -> dict[str, Any]:
             if turn:  # the first warms up
                 times[name].append((time.perf_counter() - started) / _CALLS)
     median = {name: statistics.median(values) for name, values in times.items()}
-    flops_per_s = 2 * _LARGE**3 / median["product"]
-    bytes_per_s = _PASSES * 2 * 16 * _LARGE**2 / median["stream"]
+    flops_per_s = statistics.median(rate["flops"] for rate in rates)
+    bytes_per_s = statistics.median(rate["bytes"] for rate in rates)
     measured = {}
     for name, (_, inputs, count) in pieces.items():
         flops = programs[name][0].cost_analysis()["flops"]
@@ -133,12 +130,8 @@ def profile(loss: str, batch: int, rounds: int) -> dict[str, Any]:
     rest = {"times": 1, "ms": whole["ms"] - together["ms"]}
     measured["rest"] = dict.fromkeys(whole, 0.0) | rest
     measured["whole step"] = together | {"times": 1, "ms": whole["ms"]}
-    rates = {"gflop_per_s": flops_per_s / 1e9, "gb_per_s": bytes_per_s / 1e9}
-    return {"loss": loss, **rates, "pieces": measured}
-
-
-def _stream(x: jax.Array) -> jax.Array:
-    return jax.lax.fori_loop(0, _PASSES, lambda _, x: x + 1, x)
+    giga = {"gflop_per_s": flops_per_s / 1e9, "gb_per_s": bytes_per_s / 1e9}
+    return {"loss": loss, **giga, "pieces": measured}
 
 
 def _optimiser_bytes(player: training.Player, gradients: Any) -> int:

@@ -1,8 +1,8 @@
 """Programs that take turns: measured side by side, so that both see the same noise.
 
 Each program runs in a process of its own (`experiments.peers.worker`) and waits while
-another works. In every round each takes the same number of steps; a ratio is of two
-programs within one round, and the spread is over rounds.
+another works. In every round each takes the same number of steps, and another one is
+the first; a ratio is of two programs within one round, and the spread is over rounds.
 """
 
 import dataclasses
@@ -120,23 +120,32 @@ def _refusal(program: Program, setting: Setting, platform: str | None) -> str | 
 def _take_turns(
     setting: Setting, scale: Worker, running: dict[str, tuple[Program, Worker]]
 ) -> Iterator[Round]:
-    """The rates of the machine and milliseconds a step, round by round."""
+    """The rates of the machine and milliseconds a step, round by round.
+
+    The rates are measured first. Whose turn comes then moves on by one every round.
+    """
+    order = list(running)
     for _, process in running.values():
         process.run(min(setting.steps, 10))  # caches and clocks warm up
     for _ in range(setting.rounds):
         rates = scale.rates()
-        times = {k: process.run(setting.steps) for k, (_, process) in running.items()}
-        yield rates, times
+        yield rates, {key: running[key][1].run(setting.steps) for key in order}
+        order.append(order.pop(0))
 
 
 def _machine(scale: Worker, rates: Sequence[dict[str, float]]) -> Result:
-    """The work of a step of one GAN, the rates, and the least time; ends the worker."""
+    """The work of a step of one GAN, the rates, and the floor; ends the worker.
+
+    ``floor_ms`` is the larger of ``flops_ms`` and ``bytes_ms`` in each round.
+    """
     scale.finish()
     work = scale.report["work"]
+    terms = [machine.floor_terms(work, r) for r in rates]
     return {
         "work": work,
         "rates": {name: spread([rate[name] for rate in rates]) for name in work},
-        "floor_ms": spread([1e3 * machine.floor_seconds(work, r) for r in rates]),
+        **{f"{name}_ms": spread([1e3 * term[name] for term in terms]) for name in work},
+        "floor_ms": spread([1e3 * max(term.values()) for term in terms]),
         "product_error": scale.report["product_error"],
     }
 
@@ -152,8 +161,8 @@ def _summary(
 
     Ratios are of times a step and GAN, within a round: ``gan_jax_ratio``, that of
     gan_jax's first program by this one's; ``over_gan_jax``, the other way round;
-    ``roofline_share``, the floor's (of `machine`) by this one's. Where the number of
-    devices is not the first's, ``overhead_ms`` is the difference.
+    ``roofline_share``, the floor's (of `machine`) by this one's. Of as many GANs as the
+    first's on another number of devices, ``overhead_ms`` is the difference of a step.
     """
     program, process = running[key]
     first = running["gan_jax"][0]
@@ -164,7 +173,8 @@ def _summary(
     ours = [its["gan_jax"] / first.gans for _, its in rounds]
     # Simulated devices share the cores, on which the rates are measured.
     devices = 1 if process.report["platform"] == "cpu" else program.num_devices
-    floors = [1e3 * machine.floor_seconds(work, r) / devices for r, _ in rounds]
+    terms = [machine.floor_terms(work, r, devices, program.gans) for r, _ in rounds]
+    floors = [1e3 * max(term.values()) for term in terms]
     images = setting.batch_size * setting.recipe().critic_steps
     median = statistics.median(times)
     summary = {
@@ -181,9 +191,10 @@ def _summary(
         "gan_jax_ratio": spread(_ratios(ours, a_gan)),
         "over_gan_jax": spread(_ratios(a_gan, ours)),
     }
-    if program.num_devices != first.num_devices:
-        pairs = zip(a_gan, ours, strict=True)
-        summary["overhead_ms"] = spread([its - mine for its, mine in pairs])
+    if program.num_devices != first.num_devices and program.gans == first.gans:
+        summary["overhead_ms"] = spread(
+            [its[key] - its["gan_jax"] for _, its in rounds]
+        )
     return summary
 
 

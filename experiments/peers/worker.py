@@ -62,13 +62,6 @@ def random_images(num_examples: int) -> np.ndarray:
     return rng.integers(0, 256, (num_examples, 28, 28, 1), dtype=np.uint8)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def peak_memory() -> int:
     """The most resident memory of this process so far, in bytes."""
     status = pathlib.Path("/proc/self/status")

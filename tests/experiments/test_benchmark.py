@@ -175,6 +175,51 @@ def test_spread_is_of_the_rounds():
     }
 
 
+class Played:
+    """In place of a `child.Worker`: says when its turn is, and takes given times."""
+
+    def __init__(self, name, turns_taken, ms=1.0):
+        self.name, self.turns_taken, self.ms = name, turns_taken, ms
+        self.report = {"start": {"import": 1.0}, "platform": "cpu"}
+
+    def run(self, steps):
+        self.turns_taken.append(self.name)
+        return self.ms
+
+    def rates(self):
+        self.turns_taken.append("rates")
+        return {"flops": 1.0, "bytes": 1.0}
+
+    def finish(self):
+        return 1, None
+
+
+def test_every_program_is_the_first_in_its_turn():
+    said = []
+    running = {name: (Program(name), Played(name, said)) for name in ("a", "b", "c")}
+    setting = Setting(rounds=4)
+    rounds = list(turns._take_turns(setting, Played("machine", said), running))
+    assert "".join(said).split("rates") == ["abc", "abc", "bca", "cab", "abc"]
+    assert all(times == {"a": 1.0, "b": 1.0, "c": 1.0} for _, times in rounds)
+
+
+def test_overhead_is_of_a_step_and_of_as_many_gans():
+    setting = Setting(num_devices=(1, 2), gans=(8, 16), peers=(), rounds=2)
+    ms = {(1, 8): 800.0, (1, 16): 1600.0, (2, 8): 880.0, (2, 16): 1700.0}
+    running = {
+        p.key(setting): (p, Played("", [], ms[p.num_devices, p.gans]))
+        for p in programs(setting)
+    }
+    rounds = list(turns._take_turns(setting, Played("", []), running))
+    work = {"flops": 1.0, "bytes": 1.0}
+    overheads = {
+        key: turns._summary(key, running, rounds, work, setting).get("overhead_ms")
+        for key in running
+    }
+    assert overheads.pop("gan_jax_2_devices")["median"] == 80
+    assert set(overheads.values()) == {None}
+
+
 def test_a_failed_program_says_why():
     with pytest.raises(child.WorkerError, match="KeyError"):
         child.Worker({"program": "gan_jax"})  # incomplete

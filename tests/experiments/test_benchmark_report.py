@@ -35,6 +35,8 @@ def result(programs, batch=64, precision="float32", unavailable=()):
         "machine": {
             "work": {"flops": 6.4e9, "bytes": 79e6},
             "rates": {"flops": spread([4e14]), "bytes": spread([4e12])},
+            "flops_ms": spread([0.016]),
+            "bytes_ms": spread([0.02]),
             "floor_ms": spread([0.02]),
             "product_error": 3e-4,
         },
@@ -101,6 +103,13 @@ def test_gans_at_once_are_compared_with_as_many_one_by_one():
     assert row["/ gan_jax"].startswith("0.75")
 
 
+def test_the_floor_has_both_of_its_terms():
+    *_, (header, rows), _ = benchmark_report.all_tables(document(result(PEERS)))
+    row = dict(zip(header, rows[0], strict=True))
+    assert row["products ms"] == "0.0160"
+    assert row["weights ms"] == row["floor ms"] == "0.0200"
+
+
 def test_notes_say_what_was_left_out_and_how_products_round():
     left_out = result(PEERS, unavailable=[("graphed", "CUDA graphs need a GPU")])
     text = benchmark_report.as_markdown(document(left_out))
@@ -138,3 +147,19 @@ def test_lines_are_labelled_by_what_differs():
     results = [result(GANS), result(GANS, precision="bfloat16")]
     _, lines = benchmark_figure.panels(results)[benchmark_figure.RELATIVE]
     assert list(lines) == ["float32", "bfloat16"]
+
+
+def test_of_what_several_files_have_measured_one_point_is_drawn():
+    """As of batch 64 in the documented commands for a GPU, which --read merges."""
+    again = {"gan_jax": program(11.0), "gan_jax_8_gans": program(60.0, gans=8)}
+    results = [result(PEERS), result(PEERS, batch=256), result(again)]
+    drawn = benchmark_figure.panels(results)
+    assert set(drawn) == {
+        *("ms a step", "share of the roofline"),
+        *(benchmark_figure.RELATIVE, benchmark_figure.MANY),
+    }
+    lines = drawn["ms a step"][1]["gan_jax"]
+    assert [(x, y["median"]) for x, y in lines] == [(64, 10.0), (256, 10.0)]
+    for title in (benchmark_figure.RELATIVE, benchmark_figure.MANY):
+        (points,) = drawn[title][1].values()
+        assert [x for x, _ in points] == [1, 8]

@@ -84,7 +84,15 @@ def test_a_step_of_wgan_gp_is_6_4_gflop_and_moves_weights_and_moments_twice():
     assert machine.step_bytes(recipe) == 2 * 4 * numbers
 
 
-def test_the_floor_is_the_larger_of_two_times():
-    rates = {"flops": 100.0, "bytes": 10.0}
-    assert machine.floor_seconds({"flops": 50, "bytes": 1}, rates) == 0.5
-    assert machine.floor_seconds({"flops": 1, "bytes": 20}, rates) == 2
+@pytest.mark.parametrize(
+    ("shared", "expected"),
+    [
+        ({}, {"flops": 8, "bytes": 4}),
+        # Each of the devices moves all of its copy of the weights.
+        ({"devices": 4}, {"flops": 2, "bytes": 4}),
+        ({"devices": 4, "gans": 8}, {"flops": 2, "bytes": 1}),
+    ],
+)
+def test_devices_share_the_bytes_of_the_floor_where_they_share_gans(shared, expected):
+    work, rates = {"flops": 800.0, "bytes": 40.0}, {"flops": 100.0, "bytes": 10.0}
+    assert machine.floor_terms(work, rates, **shared) == expected

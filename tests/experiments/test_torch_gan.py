@@ -76,11 +76,14 @@ def as_nchw(images):
 
 @functools.cache
 def initial_state(conditional=False):
-    """One state and batch for all losses: the networks are the same."""
+    """One state and batch for all losses: the networks are the same.
+
+    The batch is one that keeps its distance from ReLU's kink: see the test of it.
+    """
     recipe = recipes.recipe("wasserstein_gp", conditional=conditional)
     gan = recipes.make_gan(recipe)
     state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
-    keys = jax.random.split(jax.random.key(1), 3)
+    keys = jax.random.split(jax.random.key(15), 3)
     z = jax.random.normal(keys[0], (BATCH, gan.latent_size))
     real = jax.random.uniform(keys[1], (BATCH, 28, 28, 1), minval=-1)
     return state, z, real, jax.random.split(keys[2], BATCH)
@@ -133,6 +136,22 @@ def test_generators_agree():
     np.testing.assert_allclose(
         trainer.generator.layers[1].running_mean, running, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_rounding_changes_the_sign_of_no_relu_of_the_batch(conditional):
+    """It would change a gradient by all that the unit gives; float32 errs by 2e-6."""
+    _, trainer, (_, z_), _, _ = setup("nonsaturating", conditional)
+    distances = []
+    for module in trainer.generator.modules():
+        if isinstance(module, torch.nn.ReLU):
+            module.register_forward_pre_hook(
+                lambda _, inputs: distances.append(inputs[0].abs().min().item())
+            )
+    labels = (torch.from_numpy(LABELS).long(),) if conditional else ()
+    trainer.generator.double()(z_.double(), *labels)
+    assert len(distances) == 3
+    assert min(distances) > 5e-6
 
 
 @pytest.mark.parametrize(
