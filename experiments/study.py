@@ -304,12 +304,9 @@ def _train(
     for program in sweep.programs(asked.runs):
         # Of all, also of those that are done: what is left goes on in the same program.
         fitted = plan.fit(len(program.runs))
-        rest = [
-            r for r in program.runs if ledger.key(plan.config(r, dataset)) not in found
-        ]
-        program = program._replace(runs=rest)
+        rest = program._replace(runs=list(filter(is_missing, program.runs)))
         waves = study.train(
-            program, dataset, fitted, asked.workdir, should_stop=should_stop
+            rest, dataset, fitted, asked.workdir, should_stop=should_stop
         )
         for wave in waves:
             for i, run in enumerate(wave.runs):

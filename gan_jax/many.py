@@ -152,9 +152,9 @@ def compile_train_steps(
 def _without_axis(
     function: Callable[..., Any], in_axes: tuple[int | None, ...]
 ) -> Callable[..., Any]:
-    """``vmap`` over an axis of length 1, which XLA on CPU takes half as long again for.
+    """What ``vmap`` over an axis of length 1 computes; on a CPU in 3/4 of the time.
 
-    Its products would have a batch axis, and miss the fast kernels.
+    With a batch axis, XLA's products there miss the fast kernels.
     """
 
     def call(*args: Any) -> Any:

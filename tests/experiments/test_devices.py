@@ -158,6 +158,7 @@ def own(tmp_path_factory):
     return folder
 
 
+@pytest.mark.exhaustive
 def test_ones_own_images_train_on_either_side_and_are_known_again(own, tmp_path):
     flags = ("--dataset=npy", f"--data_dir={own}", "--epochs=2", *FLAGS)
     results = [

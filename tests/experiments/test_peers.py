@@ -70,9 +70,9 @@ def test_the_floors_products_are_those_of_the_traced_step(loss):
     real = jax.ShapeDtypeStruct(shape, "float32")
     traced = jax.jit(partial(training.train_step, gan)).trace(state, real).jaxpr.jaxpr
     used, _ = dce_jaxpr(traced, [True] * len(traced.outvars))
-    # Strided convolutions multiply a column of padding as well, R1 and R2 score again
-    # what the loss has scored; nothing that is needed may be missing.
-    most = 1.2 if loss == "relativistic" else 1.06
+    # Convolutions multiply a column of padding as well, that on blocks of pixels zeros,
+    # R1 and R2 score again what the loss has scored; nothing needed may be missing.
+    most = 1.2 if loss == "relativistic" else 1.09
     assert 1 <= product_flops(used) / machine.step_flops(recipe) < most
 
 
