@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, tables, theory
-from gan_jax import claims, fitting, many, networks, plots, recipes, training
+from gan_jax import claims, fitting, networks, plots, recipes, training
 from gan_jax.data import mixtures
 from gan_jax.errors import UserError
 from gan_jax.evaluation.modes import measure_each
@@ -139,7 +139,8 @@ def _train(
         z = jax.random.normal(key, (_SAMPLES, gan.latent_size))
         return training.generate(gan, state, z)
 
-    start = many.initialise(gan, keys, (2,))
+    initialise = partial(training.init_state, gan, example_shape=(2,))
+    start = jax.jit(jax.vmap(initialise))(keys)
     drawn = {}
     for name, mixture in _DATA.items():
         states, drawn[name] = start, []
