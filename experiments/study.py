@@ -18,7 +18,6 @@ import json
 import os
 import pathlib
 import shlex
-import shutil
 import signal
 import sys
 from typing import Any, NamedTuple
@@ -27,7 +26,6 @@ import jax
 from absl import flags
 
 from experiments import cli, study_report
-from experiments.cli import cores
 from gan_jax import (
     data,
     ledger,
@@ -44,7 +42,7 @@ from gan_jax import (
 from gan_jax.checkpoints import differences
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import populations, report
-from gan_jax.files import whole_file, write_text, writing
+from gan_jax.files import remove, whole_file, write_text, writing
 
 _LOSS = flags.DEFINE_list(
     "loss", ["nonsaturating", "wasserstein_gp"], "Losses, with commas between."
@@ -209,7 +207,7 @@ def _devices() -> list[jax.Device]:
     """Those that are there; on a CPU, simulated ones: one a core, or as named."""
     with contextlib.suppress(RuntimeError):  # in use already: those that are there
         if not os.environ.get("JAX_NUM_CPU_DEVICES"):
-            jax.config.update("jax_num_cpu_devices", _NUM_DEVICES.value or cores())
+            jax.config.update("jax_num_cpu_devices", _NUM_DEVICES.value or cli.cores())
     return parallel.choose_devices(_NUM_DEVICES.value)
 
 
@@ -259,10 +257,7 @@ def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> No
         for name in _OURS:
             path = asked.workdir / name
             with writing(path):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
+                remove(path)
     contents = {
         "study": _settings(asked, dataset.name),
         "command": shlex.join(sys.argv[1:]),

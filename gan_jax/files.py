@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import re
+import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -51,6 +52,14 @@ def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, a folder with all that it holds, or a link; or nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_abandoned(folder: pathlib.Path) -> None:

@@ -18,7 +18,6 @@ import os
 import pathlib
 import platform
 import shlex
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ import jax
 
 from gan_jax import __version__, checkpoints, recipes
 from gan_jax.errors import UserError
-from gan_jax.files import PART, remove_abandoned, write_text
+from gan_jax.files import PART, remove, remove_abandoned, write_text
 from gan_jax.recipes import Recipe
 
 _LOCK = ".lock"
@@ -298,8 +297,4 @@ def _delete_run(folder: pathlib.Path) -> None:
     events = [path.name for path in folder.glob("events.out.*")]
     # The settings stay until others replace them: what breaks off can be repeated.
     for name in (*events, *_OURS):
-        path = folder / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(folder / name)

@@ -21,11 +21,11 @@ import numpy as np
 from gan_jax import checkpoints, many, parallel, recipes, runs, training
 from gan_jax.data import Dataset
 from gan_jax.files import write_text, writing
+from gan_jax.recorder import Schedule
 from gan_jax.sweep import Program, Run
 from gan_jax.training import GANState
 
 WAVE = "wave"
-_LONGEST = 50  # steps between two stops: a signal is not to wait for more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +145,8 @@ class _Trainer:
         )
         examples = training.Examples(dataset.images, dataset.labels)
         self._examples = parallel.replicate(examples, plan.devices)
+        every = plan.checkpoint_every  # nothing else is written meanwhile
+        self._schedule = Schedule(every, every, every)
         self._train_steps: Callable[..., Any] | None = None
 
     def _make(self, settings: many.Settings) -> training.GAN:
@@ -179,7 +181,8 @@ class _Trainer:
                     order = many.orders(
                         states, epoch, num_examples=self._size, devices=devices
                     )
-                stop = self._next_stop(step)
+                end = min((epoch + 1) * self._per_epoch, self._total)
+                stop = self._schedule.next_stop(step, end)
                 states, _ = self._train_steps(
                     states, settings, self._examples, order, stop - step
                 )
@@ -218,14 +221,10 @@ class _Trainer:
             self._examples,
             self._plan.devices,
             batch_size=self._batch_size,
-            capacity=min(_LONGEST, self._plan.checkpoint_every, self._per_epoch),
+            capacity=min(self._schedule.longest, self._per_epoch),
         )
         self._say(f"compiled in {time.perf_counter() - started:.1f} s")
         return compiled
-
-    def _next_stop(self, step: int) -> int:
-        periods = (_LONGEST, self._plan.checkpoint_every, self._per_epoch)
-        return min(self._total, *((step // p + 1) * p for p in periods))
 
 
 class _Saved(contextlib.AbstractContextManager):
