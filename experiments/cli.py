@@ -5,6 +5,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,7 +15,18 @@ from absl import app, flags, logging
 
 from gan_jax.errors import UserError, check_name
 from gan_jax.files import cache_folder
-from gan_jax.signals import Interrupted
+from gan_jax.signals import Signals
+
+
+def _program() -> str:
+    return pathlib.Path(sys.argv[0]).stem
+
+
+def _say(line: str) -> None:
+    print(f"{_program()}: {line}", file=sys.stderr, flush=True)
+
+
+signals = Signals(_say)  # SIGTERM and Ctrl-C, while `guarded` runs a program
 
 
 def run(main: Callable[[], None]) -> None:
@@ -49,14 +61,11 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.FATAL)
     sys.unraisablehook = _silent_about_orbax
     try:
-        configure_jax()
-        main()
+        with signals:
+            configure_jax()
+            main()
     except UserError as error:
         _fail(str(error))
-    except Interrupted as error:
-        end(f"{error}: ended; there was nothing new to save", error.status)
-    except KeyboardInterrupt:
-        end("SIGINT: ended", 130)
     except BrokenPipeError:  # whoever read our output has gone, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -66,6 +75,7 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
             " space, mend the permission, or name another folder"
         )
     except Exception as error:
+        _require_devices()
         if not jax.distributed.is_initialized():
             raise
         # The others wait for this process, and at its end JAX would wait for them.
@@ -81,6 +91,16 @@ def _silent_about_orbax(unraisable: Any) -> None:
     """Where one of its reads or writes fails, the others find its event loop closed."""
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)
+
+
+def _require_devices() -> None:
+    """Ends the process where JAX cannot start: whatever has failed, this is why."""
+    from gan_jax import parallel
+
+    try:
+        parallel.find_devices()
+    except UserError as error:
+        _fail(str(error))
 
 
 def require_seed(flag: flags.FlagHolder) -> None:
@@ -152,11 +172,16 @@ def _fail(message: str) -> NoReturn:
     end(message, 2)
 
 
+def stopped(done: str, program: str) -> NoReturn:
+    """Ends the process as a signal has asked: what is done, and how to go on."""
+    number = signals.received or signal.SIGTERM  # of another process
+    name = signal.Signals(number).name
+    end(f"{name}: {done}; to go on: {same_command(program)}", 128 + number)
+
+
 def end(message: str, status: int) -> NoReturn:
     """Ends the process with one line on stderr."""
-    program = pathlib.Path(sys.argv[0]).stem
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
-    print(f"{program}: {line}", file=sys.stderr, flush=True)
+    _say("".join(c if c.isprintable() else "?" for c in " ".join(message.split())))
     import jax
 
     if jax.distributed.is_initialized():

@@ -9,7 +9,6 @@ asked to end by SIGTERM or Ctrl-C, it saves and says how to go on (docs/reliabil
 
 import dataclasses
 import pathlib
-import signal
 import statistics
 import sys
 
@@ -18,7 +17,7 @@ from absl import flags
 
 from experiments import cli, plan
 from experiments.plan import Plan
-from gan_jax import data, loop, parallel, processes, recorder, runs, signals
+from gan_jax import data, loop, parallel, processes, recorder, runs
 from gan_jax.errors import UserError
 from gan_jax.metrics_log import read_metrics
 
@@ -27,31 +26,20 @@ flags.adopt_module_key_flags(plan)
 
 def main() -> None:
     """Trains, or goes on, until it is done or a signal asks to end."""
-    with signals.Signals(lambda line: print(f"train: {line}", file=sys.stderr)) as held:
-        asked = plan.plan()
-        if asked.processes is not None:
-            processes.connect(*asked.processes)
-        devices = parallel.choose_devices(asked.num_devices)
-        # The user's own images are opened, not read: an epoch is as long as they are.
-        own = asked.load() if asked.dataset == plan.NPY else None
-        asked = plan.plan(len(devices), len(own.images) if own else None)
-        step = _train(asked, own, devices, held)
+    asked = plan.plan()
+    if asked.processes is not None:
+        processes.connect(*asked.processes)
+    devices = parallel.choose_devices(asked.num_devices)
+    # The user's own images are opened, not read: an epoch is as long as they are.
+    own = asked.load() if asked.dataset == plan.NPY else None
+    asked = plan.plan(len(devices), len(own.images) if own else None)
+    step = _train(asked, own, devices)
     if step < asked.steps:
-        number = held.received or signal.SIGTERM  # of another process
         done = f"saved at step {step}" if step else "ended before the first step"
-        cli.end(
-            f"{signal.Signals(number).name}: {done} of {asked.steps}; to go on:"
-            f" {cli.same_command('train')}",
-            128 + number,
-        )
+        cli.stopped(f"{done} of {asked.steps}", "train")
 
 
-def _train(
-    asked: Plan,
-    own: data.Dataset | None,
-    devices: list[jax.Device],
-    held: signals.Signals,
-) -> int:
+def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> int:
     """Checks what the flags name, and trains up to the step that it returns."""
     parallel.local_batch_size(asked.recipe.batch_size, len(devices))
     # Whatever can be refused is refused before what takes time: a download, perhaps.
@@ -69,14 +57,14 @@ def _train(
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
     if not processes.is_first():
-        return _run(asked, dataset, devices, held, None)
+        return _run(asked, dataset, devices, None)
     _check(asked, dataset.name)
     evaluate = None
     if asked.schedule.evaluate_every:
         evaluate = _monitor(asked, dataset.name)
     with runs.claim(asked.workdir):
         _begin(asked, dataset, devices)
-        step = _run(asked, dataset, devices, held, evaluate)
+        step = _run(asked, dataset, devices, evaluate)
     if step == asked.steps:
         _summarise(asked.workdir, dataset)
     return step
@@ -103,7 +91,8 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
     kind = "conditional " if recipe.conditional else ""
     print(
         f"{kind}{recipe.loss} on {dataset.name} ({dataset.source}), {asked.steps}"
-        f" steps of {recipe.batch_size} on {len(devices)} {devices[0].device_kind}"
+        f" steps of {recipe.batch_size} on {len(devices)} {devices[0].device_kind}",
+        flush=True,
     )
 
 
@@ -111,13 +100,8 @@ def _run(
     asked: Plan,
     dataset: data.Dataset,
     devices: list[jax.Device],
-    held: signals.Signals,
     evaluate: recorder.Evaluate | None,
 ) -> int:
-    def should_stop() -> bool:
-        held.defer()  # asked before each chunk: now there will be something to save
-        return held.received is not None
-
     state = loop.train(
         asked.config(dataset.name),
         dataset,
@@ -126,7 +110,7 @@ def _run(
         evaluate=evaluate,
         devices=devices,
         images_on=asked.images_on,
-        should_stop=should_stop,
+        should_stop=cli.signals.should_stop,
     )
     return int(parallel.local(state.step))
 

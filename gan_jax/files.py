@@ -14,6 +14,7 @@ import numpy as np
 from gan_jax.errors import UserError
 
 PART = ".part"  # ends the names of files that are not whole yet
+_parts: set[pathlib.Path] = set()  # those of this process
 
 
 @contextlib.contextmanager
@@ -41,6 +42,7 @@ def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
       UserError: it cannot be written.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    _parts.add(part)
     with writing(path):
         try:
             with part.open("wb") as file:
@@ -52,6 +54,15 @@ def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+        finally:
+            _parts.discard(part)
+
+
+def discard_parts() -> None:
+    """Removes what this process has half written: it is about to end."""
+    for part in tuple(_parts):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def remove(path: pathlib.Path) -> None:

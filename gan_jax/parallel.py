@@ -23,6 +23,24 @@ from gan_jax.errors import UserError
 AXIS = "devices"
 
 
+def find_devices() -> list[jax.Device]:
+    """All devices, of all processes.
+
+    Raises:
+      UserError: JAX cannot start where `JAX_PLATFORMS` says that it should.
+    """
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # for cuda, JAX asserts one
+        platforms = jax.config.jax_platforms
+        named = f"JAX_PLATFORMS={platforms}" if platforms else "what is there"
+        why = f" ({str(error).partition('(set')[0].strip()})" if str(error) else ""
+        raise UserError(
+            f"JAX cannot start on {named}{why}: install the JAX that supports it and"
+            " its driver, or unset JAX_PLATFORMS and use the devices that are there"
+        ) from error
+
+
 def choose_devices(num_devices: int | None) -> list[jax.Device]:
     """The first ``num_devices`` devices (None: all, of all processes).
 
@@ -30,10 +48,7 @@ def choose_devices(num_devices: int | None) -> list[jax.Device]:
       UserError: there are fewer, or none of the kind that was asked for; or a part of
         the devices of several processes.
     """
-    try:
-        devices = jax.devices()
-    except RuntimeError as error:  # JAX_PLATFORMS names what is not there
-        raise UserError(f"JAX finds no device: {error}") from error
+    devices = find_devices()
     if num_devices is None:
         return devices
     if not 1 <= num_devices <= len(devices):
