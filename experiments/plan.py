@@ -254,9 +254,9 @@ def plan(num_devices: int | None = None, num_examples: int | None = None) -> Pla
     if _WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
     default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
-    per_epoch = 1
+    gan, per_epoch = recipes.make_gan(recipe), 1
+    training.check_batch(gan, recipe.batch_size)
     if num_examples is not None:
-        gan = recipes.make_gan(recipe)
         per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
     steps = _STEPS.value or _EPOCHS.value * per_epoch
     if steps >= 2**31:

@@ -18,7 +18,6 @@ import json
 import os
 import pathlib
 import shlex
-import signal
 import sys
 from typing import Any, NamedTuple
 
@@ -34,7 +33,6 @@ from gan_jax import (
     plots,
     recipes,
     runs,
-    signals,
     study,
     sweep,
     training,
@@ -112,16 +110,10 @@ class Asked(NamedTuple):
 
 def main() -> None:
     """Trains, or goes on, until all GANs are measured or a signal asks to end."""
-    with signals.Signals(lambda line: print(f"study: {line}", file=sys.stderr)) as held:
-        asked = _asked()
-        done = _study(asked, held)
+    asked = _asked()
+    done = _study(asked)
     if done < len(asked.runs):
-        number = held.received or signal.SIGTERM
-        cli.end(
-            f"{signal.Signals(number).name}: {done} of {len(asked.runs)} GANs are done;"
-            f" to go on: {cli.same_command('study')}",
-            128 + number,
-        )
+        cli.stopped(f"{done} of {len(asked.runs)} GANs are done", "study")
 
 
 def _asked() -> Asked:
@@ -153,6 +145,7 @@ def _asked() -> Asked:
     )
     for program in sweep.programs(members):
         gan, size = recipes.make_gan(program.recipe), data.SIZES["train"]
+        training.check_batch(gan, program.recipe.batch_size)
         training.steps_per_epoch(gan, size, program.recipe.batch_size)
     return Asked(
         runs=members,
@@ -164,7 +157,7 @@ def _asked() -> Asked:
     )
 
 
-def _study(asked: Asked, held: signals.Signals) -> int:
+def _study(asked: Asked) -> int:
     """Trains and measures what is not done; says how many are."""
     devices = _devices()
     at_once = _AT_ONCE.value or (1 if devices[0].platform == "cpu" else 32)
@@ -187,7 +180,7 @@ def _study(asked: Asked, held: signals.Signals) -> int:
     _check(asked, dataset.name)
     with runs.claim(asked.workdir):
         _begin(asked, dataset, devices)
-        rows = _train(asked, plan, reference, held)
+        rows = _train(asked, plan, reference)
         if len(rows) == len(asked.runs):
             shared = {
                 "recipe": _RECIPE.value,
@@ -277,7 +270,7 @@ def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> No
 
 
 def _train(
-    asked: Asked, plan: study.Plan, reference: report.Reference, held: signals.Signals
+    asked: Asked, plan: study.Plan, reference: report.Reference
 ) -> list[ledger.Row]:
     """Trains and measures what is missing; the rows of all that is done, in order."""
     dataset = reference.training_split
@@ -292,16 +285,12 @@ def _train(
     def is_missing(run: sweep.Run) -> bool:
         return ledger.key(plan.config(run, dataset)) not in found
 
-    def should_stop() -> bool:
-        held.defer()  # asked before each chunk: now there is something to save
-        return held.received is not None
-
     for program in sweep.programs(asked.runs):
         # Of all, also of those that are done: what is left goes on in the same program.
         fitted = plan.fit(len(program.runs))
         rest = program._replace(runs=list(filter(is_missing, program.runs)))
         waves = study.train(
-            rest, dataset, fitted, asked.workdir, should_stop=should_stop
+            rest, dataset, fitted, asked.workdir, should_stop=cli.signals.should_stop
         )
         for wave in waves:
             for i, run in enumerate(wave.runs):
@@ -315,7 +304,7 @@ def _train(
                         plots.save_grid(file, images[:100])
                 print(study_report.line(row), flush=True)
             ledger.write(asked.workdir, list(found.values()))
-        if held.received is not None:
+        if cli.signals.received is not None:
             break
     return [found[key] for key in keys if key in found]
 

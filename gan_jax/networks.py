@@ -8,14 +8,18 @@ argument: the generator sees them one-hot beside z, and the discriminator's logi
 https://arxiv.org/abs/1802.05637): one row of the last layer for each class.
 """
 
+import contextlib
+import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.convolution import Conv, pixel_shuffle
+from gan_jax.errors import UserError
 
 Array = jax.Array
 
@@ -187,3 +191,39 @@ def _one_hot(labels: Array | None, num_classes: int, dtype: jnp.dtype) -> Array:
     if labels is None:
         raise ValueError(f"a network of num_classes={num_classes} needs labels")
     return jax.nn.one_hot(labels, num_classes, dtype=dtype)
+
+
+def refuse_lone_numbers() -> contextlib.AbstractContextManager[None]:
+    """Inside of it, a layer of batch norm refuses a mean over a single number.
+
+    It would give zero, whatever its input. So does a batch of one image behind a Dense
+    layer; behind a convolution, the mean is over the pixels as well.
+
+    Raises:
+      UserError: when such a layer is applied or initialised in training.
+    """
+    return nn.intercept_methods(_refuse_lone_number)
+
+
+def _refuse_lone_number(
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    context: nn.module.InterceptorContext,
+) -> Any:
+    layer = context.module
+    if isinstance(layer, nn.BatchNorm) and context.method_name == "__call__":
+        asked = [*args[1:2], kwargs.get("use_running_average")][0]
+        running = layer.use_running_average if asked is None else asked
+        axes = [layer.axis] if isinstance(layer.axis, int) else layer.axis
+        shape = args[0].shape
+        numbers = math.prod(shape) // math.prod(shape[axis] for axis in axes)
+        if layer.axis_name is not None:
+            numbers *= jax.lax.axis_size(layer.axis_name)
+        if numbers == 1 and not running:
+            raise UserError(
+                f"batch norm over a single number ({'/'.join(layer.path)}) gives zero"
+                " whatever its input, and nothing is learnt: use a --batch_size of 2 or"
+                " more, or a network without batch norm"
+            )
+    return call(*args, **kwargs)

@@ -17,7 +17,7 @@ import optax
 from flax import linen as nn
 from flax import struct
 
-from gan_jax import penalties
+from gan_jax import networks, penalties
 from gan_jax.errors import UserError
 from gan_jax.losses import GANLoss
 
@@ -164,6 +164,28 @@ def generate(gan: GAN, state: GANState, z: Array, labels: Array | None = None) -
     return gan.generator.apply(variables, z, *_context(labels), train=False)
 
 
+def check_batch(gan: GAN, batch_size: int) -> None:
+    """Refuses, before anything is compiled, a batch that the generator cannot take.
+
+    Args:
+      gan: what to train, without a device axis.
+      batch_size: of the global batch.
+
+    Raises:
+      UserError: batch norm is over a single number.
+    """
+    if batch_size > 1:  # then no mean is over one
+        return
+
+    def initialise() -> Any:
+        z = jnp.zeros((1, gan.latent_size))
+        labels = _context(None if gan.num_classes is None else jnp.zeros(1, jnp.int32))
+        return gan.generator.init(jax.random.key(0), z, *labels, train=True)
+
+    with networks.refuse_lone_numbers():
+        jax.eval_shape(initialise)
+
+
 def _context(labels: Array | None) -> tuple[Array, ...]:
     """What a network takes beside its input: an unconditional one knows no labels."""
     return () if labels is None else (labels,)
@@ -172,14 +194,19 @@ def _context(labels: Array | None) -> tuple[Array, ...]:
 def _apply(
     network: nn.Module, player: Player, params: Any, x: Array, labels: Array | None
 ) -> tuple[Array, Any]:
-    """Applies a network in training: ``(output, new batch_stats)``."""
+    """Applies a network in training: ``(output, new batch_stats)``.
+
+    Raises:
+      UserError: batch norm is over a single number.
+    """
     inputs = (x, *_context(labels))
     if not player.batch_stats:
         return network.apply({"params": params}, *inputs, train=True), {}
     variables = {"params": params, "batch_stats": player.batch_stats}
-    output, updated = network.apply(
-        variables, *inputs, train=True, mutable="batch_stats"
-    )
+    with networks.refuse_lone_numbers():
+        output, updated = network.apply(
+            variables, *inputs, train=True, mutable="batch_stats"
+        )
     return output, updated["batch_stats"]
 
 
