@@ -5,11 +5,16 @@ import os
 import pathlib
 
 import jax
+import jaxlib.version
 import pytest
 
-# Half of the suite's time is compilation: let LLVM optimise less, here and in the
-# processes that tests start. CI runs the numerical tests with XLA's own level as well.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+# Most of the suite's time is compilation: let XLA optimise as little as it can, here
+# and in the processes that tests start. CI runs the numerical tests compiled as users'
+# programs are as well.
+_QUICKLY = "--xla_backend_optimization_level=0"
+if jaxlib.version.__version_info__ < (0, 11):  # later ones do not know the flag
+    _QUICKLY += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", _QUICKLY)
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -38,3 +43,11 @@ def evaluation_cache(tmp_path_factory):
     """Where quick evaluations keep their classifier: one for all the workers."""
     base = tmp_path_factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    """Networks that compile in no time, in place of the reference ones."""
+    from tests import small
+
+    small.install(monkeypatch.setattr)

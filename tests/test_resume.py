@@ -3,13 +3,10 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
-from gan_jax import checkpoints, loop, networks, parallel, plots, recipes, runs
-from gan_jax.convolution import pixel_shuffle
+from gan_jax import checkpoints, loop, parallel, recipes, runs
 from gan_jax.data import Dataset
 from gan_jax.losses import LOSSES
 from gan_jax.metrics_log import read_metrics
@@ -18,39 +15,8 @@ STEPS = 9
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
 
 
-class SmallGenerator(nn.Module):
-    """Of the reference generator's kind, with batch norm; it compiles in no time."""
-
-    num_classes: int | None = None
-    axis_name: str | None = None
-    dtype: jnp.dtype | None = None
-
-    @nn.compact
-    def __call__(self, z, labels=None, *, train):
-        if self.num_classes:
-            z = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes)], axis=-1)
-        norm = nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)
-        return pixel_shuffle(norm(nn.Dense(784)(z)).reshape(-1, 7, 7, 16), 4)
-
-
-class SmallDiscriminator(nn.Module):
-    """Of the reference discriminator's kind: projection where conditional."""
-
-    num_classes: int | None = None
-    dtype: jnp.dtype | None = None
-
-    @nn.compact
-    def __call__(self, x, labels=None, *, train=True):
-        flat = x.reshape(len(x), -1)
-        return networks.MLPDiscriminator((8,), self.num_classes)(flat, labels)
-
-
 @pytest.fixture
-def small_networks(monkeypatch):
-    monkeypatch.setattr(networks, "Generator", SmallGenerator)
-    monkeypatch.setattr(networks, "Discriminator", SmallDiscriminator)
-    # The slowest part of so short a run, and not compared.
-    monkeypatch.setattr(plots, "save_curves", lambda file, lines: None)
+def small_networks(small_networks, monkeypatch):
     # One program for the sittings of a test. (Processes that are really killed compile
     # or load it anew: tests/experiments/test_torture.py.)
     compile_train_steps, compiled = parallel.compile_train_steps, {}

@@ -7,20 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import checkpoints, loop, networks, parallel, plots, recipes, runs
+from gan_jax import checkpoints, loop, parallel, recipes, runs
 from gan_jax.data import Dataset, npy, stream
 from gan_jax.errors import UserError
-from tests.test_resume import SmallDiscriminator, SmallGenerator, everything
+from tests.test_resume import everything
 
 SIZE, STEPS = 50, 9
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
-
-
-@pytest.fixture
-def small_networks(monkeypatch):
-    monkeypatch.setattr(networks, "Generator", SmallGenerator)
-    monkeypatch.setattr(networks, "Discriminator", SmallDiscriminator)
-    monkeypatch.setattr(plots, "save_curves", lambda file, lines: None)
 
 
 @pytest.fixture(scope="module")

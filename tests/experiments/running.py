@@ -1,42 +1,131 @@
-"""Training processes to be watched, asked to end, or killed."""
+"""Training processes to be watched, asked to end, or killed.
 
+They are forked from a server that has imported what they need, and train small networks
+on a few images: what is tested is the process. Nothing here ends a process that is
+only slow.
+"""
+
+import atexit
+import functools
+import json
 import os
+import pathlib
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import jax
+import numpy as np
+import pytest
 
-# The real images are read in less time than garments are drawn in.
-DATASET = "fashion_mnist" if os.environ.get("GAN_JAX_DATA_DIR") else "garments"
+from gan_jax import checkpoints, sampling
+from tests import small
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
-def start(folder, *flags, devices=1):
-    """Starts `experiments.train`; its output is text, by pipes."""
-    environment = {
-        **os.environ,
-        "JAX_NUM_CPU_DEVICES": str(devices),
-        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
-    }
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "experiments.train", f"--workdir={folder}"),
-            *(f"--dataset={DATASET}", *flags),
-        ],
-        env=environment,
+class Process:
+    """What was started: a module's main program, in a process of its own."""
+
+    def __init__(self, argv, *, small=True, hang=None, cwd=ROOT, **environment):
+        self._folder = pathlib.Path(tempfile.mkdtemp(dir=_folder()))
+        for name in ("stdout", "stderr"):
+            (self._folder / name).touch()
+        self._status = None
+        cache = jax.config.jax_compilation_cache_dir
+        env = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache, **environment}
+        output = [str(self._folder / name) for name in ("stdout", "stderr")]
+        self.pid = _ask(
+            {
+                "argv": [*map(str, argv)],
+                "env": env,
+                "cwd": str(cwd),
+                "output": output,
+                "small": small,
+                "hang": hang,
+            }
+        )
+
+    def send_signal(self, number):
+        """Sends a signal; the process is one that nobody has waited for."""
+        os.kill(self.pid, number)
+
+    def poll(self):
+        """The exit status, minus the number of a signal, or None while it runs."""
+        if self._status is None:
+            self._status = _ask({"poll": self.pid})
+        return self._status
+
+    def end(self):
+        """Waits for the end, however long it takes: status, stdout, stderr."""
+        if self._status is None:
+            self._status = _ask({"wait": self.pid})
+        return self._status, self.said("stdout"), self.said("stderr")
+
+    def said(self, where):
+        """What it has written until now to stdout or stderr."""
+        return (self._folder / where).read_text()
+
+
+@functools.cache
+def _server():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.experiments.server"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
+        cwd=ROOT,
+        # Started by whoever is to be interrupted, and not with them.
+        start_new_session=True,
     )
+    atexit.register(process.kill)
+    return process
 
 
-def wait_until(happened, process, patience=120):
+def _ask(request):
+    server = _server()
+    server.stdin.write(json.dumps(request) + "\n")
+    server.stdin.flush()
+    return json.loads(server.stdout.readline())
+
+
+@functools.cache
+def _folder():
+    folder = tempfile.mkdtemp(prefix="gan_jax_tests_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return pathlib.Path(folder)
+
+
+@functools.cache
+def images():
+    """A folder of 200 images and labels, for ``--dataset=npy``."""
+    folder = _folder() / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    np.save(folder / "images.npy", rng.integers(0, 256, (200, 28, 28, 1), np.uint8))
+    np.save(folder / "labels.npy", np.arange(200, dtype=np.int32) % 10)
+    return folder
+
+
+def data_flags():
+    """Flags that name these images."""
+    return ("--dataset=npy", f"--data_dir={images()}")
+
+
+def start(folder, *flags, devices=1, hang=None):
+    """Starts `experiments.train` on small networks, and images of noise."""
+    argv = ["experiments.train", f"--workdir={folder}", *data_flags(), *flags]
+    return Process(argv, hang=hang, JAX_NUM_CPU_DEVICES=str(devices))
+
+
+def wait_until(happened, process):
     """Waits while a process runs; fails where it ends before."""
-    started = time.monotonic()
     while not happened():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() - started < patience
+        if process.poll() is not None and not happened():
+            raise AssertionError(process.end())
         time.sleep(0.005)
 
 
@@ -47,14 +136,20 @@ def listens(process):
     return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
+def numbers(folder):
+    """The newest state of such a run, on the host."""
+    with pytest.MonkeyPatch.context() as patch:
+        small.install(patch.setattr)
+        state = sampling.restore(folder)[1]
+    return jax.device_get(state.replace(key=jax.random.key_data(state.key)))
+
+
+def digest(folder):
+    """Of the bytes of the newest state."""
+    return checkpoints.digest(numbers(folder))
+
+
 def lines_in(folder):
     """How many lines metrics.jsonl has."""
     log = folder / "metrics.jsonl"
     return log.read_bytes().count(b"\n") if log.exists() else 0
-
-
-def end(process, patience=120):
-    """Waits for the end: status, seconds that it took, stdout, stderr."""
-    started = time.monotonic()
-    stdout, stderr = process.communicate(timeout=patience)
-    return process.returncode, time.monotonic() - started, stdout, stderr

@@ -11,11 +11,10 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import cli, plan
-from gan_jax import checkpoints, recipes
+from gan_jax import recipes
 from gan_jax.errors import UserError
-from tests.experiments.running import end, start
+from tests.experiments.running import digest, numbers, start
 from tests.experiments.test_processes import FLAGS, start_two, succeed
-from tests.experiments.test_signals import numbers
 
 
 def planned(*arguments, **known):
@@ -91,10 +90,6 @@ def test_a_batch_per_device_that_is_too_large_for_all_of_them_is_refused():
 # Processes
 
 
-def digest(folder):
-    return checkpoints.digest(numbers(folder))
-
-
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """A run of two processes that were told who they are, with images on devices."""
@@ -162,7 +157,7 @@ def own(tmp_path_factory):
 def test_ones_own_images_train_on_either_side_and_are_known_again(own, tmp_path):
     flags = ("--dataset=npy", f"--data_dir={own}", "--epochs=2", *FLAGS)
     results = [
-        end(start(tmp_path / place, *flags, f"--images_on={place}"))
+        start(tmp_path / place, *flags, f"--images_on={place}").end()
         for place in ("device", "host")
     ]
     assert [result[0] for result in results] == [0, 0], results
@@ -171,7 +166,7 @@ def test_ones_own_images_train_on_either_side_and_are_known_again(own, tmp_path)
     with open(own / "images.npy", "r+b") as file:
         file.seek(-1, 2)
         file.write(b"!")
-    status, _, _, stderr = end(start(tmp_path / "host", *flags, "--epochs=3"))
+    status, _, stderr = start(tmp_path / "host", *flags, "--epochs=3").end()
     assert status == 2
     assert "holds another run (--dataset=npy-" in stderr
     assert len(stderr.splitlines()) == 1
@@ -179,7 +174,7 @@ def test_ones_own_images_train_on_either_side_and_are_known_again(own, tmp_path)
 
 def test_ones_own_images_without_labels_are_not_for_a_conditional_gan(own, tmp_path):
     flags = ("--dataset=npy", f"--data_dir={own}", *FLAGS, "--conditional")
-    status, _, _, stderr = end(start(tmp_path / "run", *flags))
+    status, _, stderr = start(tmp_path / "run", *flags).end()
     assert (status, len(stderr.splitlines())) == (2, 1)
     assert "--conditional needs labels" in stderr
     assert not (tmp_path / "run").exists()

@@ -1,11 +1,8 @@
 """Two processes of two devices each: one run, of which the first has the folder."""
 
-import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import jax
@@ -15,8 +12,15 @@ import pytest
 from gan_jax import checkpoints
 from gan_jax.metrics_log import read_metrics
 from tests.experiments import process_worker
-from tests.experiments.running import end, lines_in, listens, start, wait_until
-from tests.experiments.test_signals import numbers
+from tests.experiments.running import (
+    Process,
+    digest,
+    lines_in,
+    listens,
+    numbers,
+    start,
+    wait_until,
+)
 
 STEPS = 40
 FLAGS = ("--batch_size=8", "--log_every=2", "--checkpoint_every=4")
@@ -44,22 +48,20 @@ def start_two(folder, *flags, others=None):
 
 def succeed(processes):
     for process in processes:
-        status, _, _, stderr = end(process)
+        status, _, stderr = process.end()
         assert status == 0, stderr
 
 
 def test_two_processes_agree_with_one_of_four_devices_in_float64(tmp_path):
     address = free_address()
     path = tmp_path / "two.npz"
-    command = [sys.executable, "-m", "tests.experiments.process_worker"]
-    two = [
-        subprocess.Popen(
-            [*command, address, str(number), str(path)],
-            env={**os.environ, "JAX_NUM_CPU_DEVICES": "2"},
-        )
-        for number in range(2)
-    ]
-    assert [process.wait() for process in two] == [0, 0]
+    module = "tests.experiments.process_worker"
+    succeed(
+        [
+            Process([module, address, number, path], JAX_NUM_CPU_DEVICES="2")
+            for number in range(2)
+        ]
+    )
     with np.load(path) as found:
         for loss in process_worker.LOSSES:
             one = _on_four_devices(loss)
@@ -82,33 +84,30 @@ def _on_four_devices(loss):
 def killed(tmp_path_factory):
     """A run whose second process was killed, and how the first ended."""
     folder = tmp_path_factory.mktemp("killed") / "run"
-    first, second = start_two(folder, "--steps=100000")
+    first, second = start_two(folder, "--steps=2000000000")
     wait_until(lambda: checkpoints.newest(folder), first)
     second.send_signal(signal.SIGKILL)
-    result = end(first)
-    second.communicate()
-    return folder, result
+    return folder, first.end()
 
 
 @pytest.fixture(scope="module")
 def asked(killed, tmp_path_factory):
     """A run that goes further than the killed one, until a signal to the second."""
     folder = tmp_path_factory.mktemp("asked") / "run"
-    two = start_two(folder, "--steps=100000")
+    two = start_two(folder, "--steps=2000000000")
     further = checkpoints.newest(killed[0]) // 2 + 2  # lines, of two steps each
     wait_until(lambda: lines_in(folder) >= further, two[0])
     two[1].send_signal(signal.SIGTERM)
-    return folder, [end(process) for process in two]
+    return folder, [process.end() for process in two]
 
 
 def test_a_signal_to_one_of_them_ends_both_at_the_same_step(asked):
     folder, results = asked
     newest = checkpoints.newest(folder)
-    for status, seconds, _, stderr in results:
+    for status, _, stderr in results:
         assert status == 143, stderr
-        assert seconds < 10
         last = [line for line in stderr.splitlines() if line.startswith("train:")][-1]
-        assert f"SIGTERM: saved at step {newest} of 100000" in last
+        assert f"SIGTERM: saved at step {newest} of 2000000000" in last
 
 
 def test_the_first_alone_writes(asked):
@@ -119,10 +118,9 @@ def test_the_first_alone_writes(asked):
     assert numbers(folder).step == checkpoints.newest(folder) == steps[-1]
 
 
-def test_when_one_dies_the_other_says_so_within_a_minute(killed):
-    _, (status, seconds, _, stderr) = killed
+def test_when_one_dies_the_other_says_so_and_ends(killed):
+    _, (status, _, stderr) = killed
     assert status != 0
-    assert seconds < 60
     assert stderr.splitlines()[-1] == (
         "process 0 of this run has ended early: it was killed, or another was killed or"
         " never came; start all of them again to go on from the last checkpoint"
@@ -137,8 +135,7 @@ def test_two_processes_go_on_to_the_bytes_of_a_run_of_which_none_was_killed(
     end_step = checkpoints.newest(asked[0])
     assert 0 < checkpoints.newest(folder) < end_step
     succeed(start_two(folder, f"--steps={end_step}"))
-    digests = [checkpoints.digest(numbers(place)) for place in (folder, asked[0])]
-    assert digests[0] == digests[1]
+    assert digest(folder) == digest(asked[0])
     logs = [read_metrics(place) for place in (folder, asked[0])]
     for mine, other in zip(*logs, strict=True):
         assert mine["d_loss"] == other["d_loss"]
@@ -155,53 +152,17 @@ def test_one_process_of_four_devices_goes_on_as_well(killed, tmp_path):
     assert numbers(folder).step == STEPS
 
 
-TALK = """
-import sys
-import jax, jax.numpy as jnp, numpy as np
-from experiments import cli
-from gan_jax import processes
-number = int(sys.argv[2])
-
-def main():
-    processes.connect(sys.argv[1], 2, number)
-    mine = {
-        "odd": np.array([-0.0, 1e-40, 1.5], np.float32) * (1 - number),
-        "none": np.array(number == 0),
-        "key": jax.random.key(7 + number),
-        "step": jnp.int32(3 + number),
-    }
-    sent = processes.from_first(mine)
-    print(np.asarray(sent["odd"]).tobytes().hex(), np.signbit(sent["odd"])[0])
-    print(bool(sent["none"]), jax.random.key_data(sent["key"]), int(sent["step"]))
-    print(processes.Agreement(jax.devices()).ask(True), flush=True)
-    if number == 0:
-        raise KeyError("nobody expects this")
-    processes.from_first(mine)
-
-cli.guarded(main, [])
-"""
-
-
 def test_what_the_first_sends_keeps_its_bits_and_no_error_leaves_the_other_waiting():
     address = free_address()
-    two = [
-        subprocess.Popen(
-            [sys.executable, "-c", TALK, address, str(number)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    results = [end(process) for process in two]
-    for status, seconds, stdout, stderr in results:
+    two = [Process(["tests.experiments.talking", address, n]) for n in range(2)]
+    results = [process.end() for process in two]
+    for status, stdout, stderr in results:
         assert status != 0
-        assert seconds < 60
         assert stderr.splitlines()[-1].startswith("process "), stderr
         lines = [line for line in stdout.splitlines() if "Gloo" not in line]
         odd = np.array([-0.0, 1e-40, 1.5], np.float32)
         assert lines == [f"{odd.tobytes().hex()} True", "True [0 7] 3", "False"]
-    assert "nobody expects this" in results[0][3]
+    assert "nobody expects this" in results[0][2]
 
 
 def test_a_process_that_waits_for_the_others_can_be_ended(tmp_path):
@@ -213,9 +174,8 @@ def test_a_process_that_waits_for_the_others_can_be_ended(tmp_path):
     wait_until(lambda: listens(process), process)
     time.sleep(1)  # to be inside of JAX
     process.send_signal(signal.SIGTERM)
-    status, seconds, _, stderr = end(process)
+    status, _, stderr = process.end()
     assert status == 143
-    assert seconds < 10
     assert "train: SIGTERM: ended; there was nothing new to save" in stderr
 
 
@@ -223,14 +183,12 @@ def test_a_process_that_waits_for_the_others_can_be_ended(tmp_path):
 def test_when_the_first_dies_the_other_says_so_too(killed, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(killed[0], folder)
-    first, second = start_two(folder, "--steps=100000")
+    first, second = start_two(folder, "--steps=2000000000")
     before = checkpoints.newest(folder)
     wait_until(lambda: checkpoints.newest(folder) > before, first)
     first.send_signal(signal.SIGKILL)
-    status, seconds, _, stderr = end(second)
-    first.communicate()
+    status, _, stderr = second.end()
     assert status != 0
-    assert seconds < 60
     assert stderr.splitlines()[-1].startswith("process 1 of this run has ended early")
 
 
@@ -245,8 +203,7 @@ def test_processes_with_other_flags_are_refused(tmp_path):
         )
         for number in range(2)
     ]
-    results = [end(process) for process in two]
+    results = [process.end() for process in two]
     assert results[1][0] == 2
-    assert "train: process 1 has other flags than process 0" in results[1][3]
+    assert "train: process 1 has other flags than process 0" in results[1][2]
     assert results[0][0] != 0
-    assert results[0][1] < 60

@@ -1,0 +1,30 @@
+"""A program that a signal finds in a place from which an exception would not come back.
+
+python -m tests.experiments.endless compiled|swallowed [deferred]
+"""
+
+import sys
+import time
+
+import jax
+
+from experiments import cli
+
+
+def main():
+    """Works for ever: in a compiled loop, or in code that swallows every exception."""
+    _, place, *deferred = sys.argv
+    if deferred:  # as a run that has something to save
+        cli.signals.should_stop()
+    print("begun", flush=True)
+    if place == "compiled":
+        jax.jit(lambda x: jax.lax.while_loop(lambda x: x >= 0, lambda x: x, x))(0.0)
+    while True:
+        try:
+            time.sleep(1)
+        except BaseException:  # as in a callback of JAX, or in a destructor
+            continue
+
+
+if __name__ == "__main__":
+    cli.guarded(main, [])
