@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -35,15 +36,24 @@ def run(main: Callable[[], None]) -> None:
     A `UserError`, like a flag that cannot be parsed, is one line on stderr and exit
     status 2.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     app.run(lambda argv: guarded(main, argv), flags_parser=parse)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Parses the flags; ends the process where one cannot be."""
+    """Parses the flags; ends the process where one cannot be, or after --help."""
     try:
-        rest = flags.FLAGS(argv, known_only=False)
+        try:
+            rest = flags.FLAGS(argv, known_only=False)
+        except SystemExit:  # --help was printed, and absl would say 1
+            sys.stdout.flush()
+            sys.exit(0)
     except flags.Error as error:
         _fail(str(error))
+    except BrokenPipeError:
+        _nobody_reads(0)
     if len(rest) > 1:
         _fail(f"unexpected argument {rest[1]!r}: flags look like --name=value")
     return rest
@@ -63,13 +73,16 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     try:
         with signals:
             configure_jax()
-            main()
+            try:
+                main()
+            finally:
+                sys.stdout.flush()
     except UserError as error:
         _fail(str(error))
-    except BrokenPipeError:  # whoever read our output has gone, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except BrokenPipeError:
+        _nobody_reads(1)
     except OSError as error:
+        _require_folder()
         _fail(
             f"{error.filename or 'the system'}: {error.strerror or error}: free the"
             " space, mend the permission, or name another folder"
@@ -87,6 +100,12 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
         os._exit(1)
 
 
+def _nobody_reads(status: int) -> NoReturn:
+    """Ends the process whose output's reader has gone, as in `| head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
 def _silent_about_orbax(unraisable: Any) -> None:
     """Where one of its reads or writes fails, the others find its event loop closed."""
     if str(unraisable.exc_value) != "Event loop is closed":
@@ -101,6 +120,14 @@ def _require_devices() -> None:
         parallel.find_devices()
     except UserError as error:
         _fail(str(error))
+
+
+def _require_folder() -> None:
+    """Ends the process where the folder that it was called in is no more."""
+    try:
+        os.getcwd()
+    except OSError:
+        _fail("the current folder was deleted: go to another one")
 
 
 def require_seed(flag: flags.FlagHolder) -> None:
@@ -204,10 +231,12 @@ def cores() -> int:
 def configure_jax() -> None:
     """Keeps compiled programs for the next run, unless JAX's own settings say where.
 
-    All of them: of a hundred small ones, none takes long and together they do.
+    All of them: of a hundred small ones, none takes long and together they do. Where
+    the folder cannot be read or written, they are compiled again, and nothing is said.
     """
     import jax
 
+    warnings.filterwarnings("ignore", "Error (read|writ)ing persistent compilation")
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):

@@ -31,12 +31,12 @@ def find_devices() -> list[jax.Device]:
     """
     try:
         return jax.devices()
-    except (RuntimeError, AssertionError) as error:  # for cuda, JAX asserts one
+    except Exception as error:  # of several kinds: for cuda, JAX asserts a device
         platforms = jax.config.jax_platforms
         named = f"JAX_PLATFORMS={platforms}" if platforms else "what is there"
-        why = f" ({str(error).partition('(set')[0].strip()})" if str(error) else ""
+        why = str(error).partition("(set")[0].strip() or type(error).__name__
         raise UserError(
-            f"JAX cannot start on {named}{why}: install the JAX that supports it and"
+            f"JAX cannot start on {named} ({why}): install the JAX that supports it and"
             " its driver, or unset JAX_PLATFORMS and use the devices that are there"
         ) from error
 

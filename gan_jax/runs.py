@@ -99,6 +99,7 @@ def read_config(folder: pathlib.Path) -> Config:
     Raises:
       UserError: there is no run in the folder, or its config.json is damaged.
     """
+    check_letters(folder)
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(
@@ -209,12 +210,28 @@ def _holder(lock: pathlib.Path) -> str:
         return "another process"
 
 
+def check_letters(folder: pathlib.Path) -> None:
+    """Refuses a name that checkpoints cannot be written under, in such a locale.
+
+    Raises:
+      UserError: it has other letters than ASCII and the locale, as C, knows none.
+    """
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"--workdir={folder} has letters that are not in this locale: set"
+            " PYTHONUTF8=1, or name a folder in plain ASCII"
+        ) from error
+
+
 def check_place(folder: pathlib.Path) -> None:
     """Makes sure that the folder may be written to, or made; writes nothing itself.
 
     Raises:
       UserError: it is a file, or it cannot be written to.
     """
+    check_letters(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--workdir={folder} is a file: name a folder")
     nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())

@@ -174,16 +174,14 @@ def check_batch(gan: GAN, batch_size: int) -> None:
     Raises:
       UserError: batch norm is over a single number.
     """
-    if batch_size > 1:  # then no mean is over one
-        return
-
     def initialise() -> Any:
         z = jnp.zeros((1, gan.latent_size))
         labels = _context(None if gan.num_classes is None else jnp.zeros(1, jnp.int32))
         return gan.generator.init(jax.random.key(0), z, *labels, train=True)
 
-    with networks.refuse_lone_numbers():
-        jax.eval_shape(initialise)
+    if batch_size == 1:
+        with networks.refuse_lone_numbers(batch_size):
+            jax.eval_shape(initialise)
 
 
 def _context(labels: Array | None) -> tuple[Array, ...]:
@@ -203,7 +201,7 @@ def _apply(
     if not player.batch_stats:
         return network.apply({"params": params}, *inputs, train=True), {}
     variables = {"params": params, "batch_stats": player.batch_stats}
-    with networks.refuse_lone_numbers():
+    with networks.refuse_lone_numbers(x.shape[0]):
         output, updated = network.apply(
             variables, *inputs, train=True, mutable="batch_stats"
         )

@@ -1,6 +1,6 @@
-"""The convolution against XLA's own, and the reshapes against their index formulas."""
+"""The convolution and the reshapes against their definitions, and XLA's own."""
 
-import itertools
+import math
 
 import chex
 import jax
@@ -16,6 +16,7 @@ from gan_jax.convolution import (
     shuffled_conv2d,
     space_to_depth,
 )
+from tests.rounding import assert_same_algebra, assert_sums
 
 # (channels, features), one for each code path; a stride of 3 counts for nine times the
 # channels.
@@ -41,38 +42,82 @@ def lax_conv(x, kernel, *, stride=1, padding=0):
     )
 
 
-def inputs(image, size, channels, features, seed=0):
-    """Images and a kernel in NumPy's float64."""
+def inputs(image, size, channels, features, seed=0, dtype=np.float32):
+    """Images and a kernel."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(*image, channels))
-    return x, rng.normal(size=(size, size, channels, features)) / size
+    x = rng.normal(size=(*image, channels)).astype(dtype)
+    return x, (rng.normal(size=(size, size, channels, features)) / size).astype(dtype)
+
+
+def weights(y):
+    """What an output is multiplied with, to get a number that has gradients."""
+    return np.cos(np.arange(y.size, dtype=np.float64)).reshape(y.shape).astype(y.dtype)
 
 
 def value_and_gradients(conv, x, kernel, **how):
-    """The output, and both gradients of its product with a fixed array."""
+    """The output, and both gradients of its product with its `weights`."""
 
     @jax.jit
     def run(x, kernel):
         y, pull = jax.vjp(lambda x, k: conv(x, k, **how), x, kernel)
-        return y, *pull(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+        return y, *pull(weights(y))
 
     return run(x, kernel)
+
+
+def by_definition(x, kernel, *, stride=1, padding=0):
+    """The same by NumPy, and the same of the absolute values of every product.
+
+    out[h, w] = sum over i, j of in[s h + i - p, s w + j - p] k[i, j].
+    """
+    x, kernel = np.float64(x), np.float64(kernel)
+    size = kernel.shape[0]
+    sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+
+    def run(x, kernel, g):
+        padded = np.pad(x, sides)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (1, 2))
+        windows = windows[
+            :, ::stride, ::stride
+        ]  # images, rows, columns, channels, i, j
+        y = np.einsum("nhwcij,ijcf->nhwf", windows, kernel)
+        g = g(y)
+        dx = np.zeros_like(padded)
+        for i, j in np.ndindex(size, size):
+            rows = slice(i, i + stride * (y.shape[1] - 1) + 1, stride)
+            columns = slice(j, j + stride * (y.shape[2] - 1) + 1, stride)
+            dx[:, rows, columns] += g @ kernel[i, j].T
+        inside = slice(padding, -padding or None)
+        dkernel = np.einsum("nhwcij,nhwf->ijcf", windows, g)
+        return y, dx[:, inside, inside], dkernel
+
+    exact = run(x, kernel, weights)
+    bounds = run(np.abs(x), np.abs(kernel), lambda y: np.abs(weights(y)))
+    return exact, bounds
+
+
+def assert_is_convolution(found, x, kernel, **how):
+    """Output and gradients have the values of the definition, but for rounding."""
+    exact, bounds = by_definition(x, kernel, **how)
+    size, _, channels, features = kernel.shape
+    pixels = math.prod(exact[0].shape[:3])
+    terms = (size**2 * channels, size**2 * features, pixels)
+    for parts in zip(found, exact, bounds, terms, strict=True):
+        assert parts[0].dtype == x.dtype
+        assert_sums(*parts)
 
 
 @pytest.mark.parametrize("size", range(1, 6))
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1, 2])
-def test_value_and_gradients_are_those_of_lax_in_float64(size, stride, padding):
+def test_value_and_gradients_are_those_of_the_definition(size, stride, padding):
     # Each size, stride and pair of size and stride meets every code path.
     channels = PATHS[(size + stride + padding) % 3]
-    x, kernel = inputs((2, 6, 9), size, *channels)
+    x, kernel = inputs((2, 6, 9), size, *channels, dtype=np.float64)
     how = {"stride": stride, "padding": padding}
     with jax.enable_x64(True):
-        ours = value_and_gradients(conv2d, x, kernel, **how)
-        theirs = value_and_gradients(lax_conv, x, kernel, **how)
-        chex.assert_trees_all_equal_shapes_and_dtypes(ours, theirs)
-        for a, b in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+        found = value_and_gradients(conv2d, x, kernel, **how)
+    assert_is_convolution(found, x, kernel, **how)
 
 
 @pytest.mark.parametrize(
@@ -82,35 +127,22 @@ def test_layers_of_the_reference_networks_are_those_of_lax_in_float32(
     height, size, stride, padding, channels, features
 ):
     x, kernel = inputs((2, height, height), size, channels, features)
-    x, kernel = jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32)
     how = {"stride": stride, "padding": padding}
-    ours = value_and_gradients(conv2d, x, kernel, **how)
-    theirs = value_and_gradients(lax_conv, x, kernel, **how)
-    for a, b in zip(ours, theirs, strict=True):
-        assert a.dtype == jnp.float32
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * jnp.abs(b).max())
-
-
-def test_a_convolution_is_a_sum_over_its_taps():
-    # out[h, w] = sum over i, j of in[s h + i - p, s w + j - p] k[i, j], s = 2, p = 1.
-    x, kernel = inputs((7, 6), 4, 2, 3)
-    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    expected = np.zeros((3, 3, 3))
-    for h, w, i, j in itertools.product(range(3), range(3), range(4), range(4)):
-        expected[h, w] += padded[2 * h + i, 2 * w + j] @ kernel[i, j]
-    with jax.enable_x64(True):
-        measured = conv2d(jnp.asarray(x), jnp.asarray(kernel), stride=2, padding=1)
-    np.testing.assert_allclose(measured, expected, rtol=1e-12)
+    for conv in (conv2d, lax_conv):
+        assert_is_convolution(
+            value_and_gradients(conv, x, kernel, **how), x, kernel, **how
+        )
 
 
 @pytest.mark.parametrize("batch", [(), (2, 3)])
 @pytest.mark.parametrize("channels", PATHS)
 def test_any_number_of_batch_axes_is_a_loop_over_images(batch, channels):
-    x, kernel = map(jnp.float32, inputs((*batch, 5, 6), 3, *channels))
+    x, kernel = inputs((*batch, 5, 6), 3, *channels)
     measured = conv2d(x, kernel, stride=2, padding=1)
-    flat = lax_conv(x.reshape(-1, *x.shape[-3:]), kernel, stride=2, padding=1)
-    expected = flat.reshape(*batch, *flat.shape[1:])
-    chex.assert_trees_all_close(measured, expected, rtol=1e-5, atol=1e-5)
+    flat = x.reshape(-1, *x.shape[-3:])
+    exact, bounds = by_definition(flat, kernel, stride=2, padding=1)
+    assert measured.shape == (*batch, *exact[0].shape[1:])
+    assert_sums(measured.reshape(exact[0].shape), exact[0], bounds[0], 9 * channels[0])
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -118,40 +150,37 @@ def test_any_number_of_batch_axes_is_a_loop_over_images(batch, channels):
 def test_vmap_over_kernels_is_a_loop(stride, channels):
     x, _ = inputs((4, 2, 6, 7), 3, *channels)  # four seeds, two images each
     kernels = np.stack([inputs((1, 1), 3, *channels, seed)[1] for seed in range(4)])
-    x, kernels = jnp.float32(x), jnp.float32(kernels)
+    how = {"stride": stride, "padding": 1}
 
-    def run(conv):
-        return lambda x, k: value_and_gradients(conv, x, k, stride=stride, padding=1)
+    def run(x, kernel):
+        return value_and_gradients(conv2d, x, kernel, **how)
 
-    together = jax.vmap(run(conv2d))(x, kernels)
-    alone = [run(lax_conv)(*pair) for pair in zip(x, kernels, strict=True)]
-    stacked = jax.tree.map(lambda *a: jnp.stack(a), *alone)
-    chex.assert_trees_all_close(together, stacked, rtol=1e-5, atol=2e-5)
+    together = jax.vmap(run)(x, kernels)
+    for i in range(4):
+        assert_is_convolution([t[i] for t in together], x[i], kernels[i], **how)
 
 
 @pytest.mark.parametrize("channels", PATHS)
 def test_scan_gives_what_calls_outside_of_it_give(channels):
-    x, kernel = map(jnp.float32, inputs((3, 2, 6, 7), 4, *channels))
+    x, kernel = inputs((3, 2, 6, 7), 4, *channels)
+    how = {"stride": 2, "padding": 1}
 
     def step(total, x):
-        y, dx, dk = value_and_gradients(conv2d, x, kernel, stride=2, padding=1)
-        return total + dk, (y, dx)
+        found = value_and_gradients(conv2d, x, kernel, **how)
+        return total + found[2], found
 
     total, inside = jax.lax.scan(step, jnp.zeros_like(kernel), x)
-    outside = [
-        value_and_gradients(lax_conv, xi, kernel, stride=2, padding=1) for xi in x
-    ]
-    for i, (y, dx, _) in enumerate(outside):
-        chex.assert_trees_all_close(inside[0][i], y, rtol=1e-5, atol=1e-5)
-        chex.assert_trees_all_close(inside[1][i], dx, rtol=1e-5, atol=1e-5)
-    expected = sum(dk for _, _, dk in outside)
-    chex.assert_trees_all_close(total, expected, rtol=1e-5, atol=2e-5)
+    for i in range(3):
+        assert_is_convolution([t[i] for t in inside], x[i], kernel, **how)
+    sums = [by_definition(xi, kernel, **how) for xi in x]
+    exact, bounds = (sum(s[which][2] for s in sums) for which in (0, 1))
+    assert_sums(total, exact, bounds, 3 * 2 * 3 * 3)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("channels", PATHS)
 def test_second_derivative_of_a_gradient_norm_is_that_of_lax(stride, channels):
-    x, kernel = inputs((2, 5, 6), 3, *channels)
+    x, kernel = inputs((2, 5, 6), 3, *channels, dtype=np.float64)
 
     def second(conv):
         def squared_gradient_norm(x, kernel):
@@ -160,12 +189,14 @@ def test_second_derivative_of_a_gradient_norm_is_that_of_lax(stride, channels):
 
             return jnp.sum(jax.grad(critic)(x) ** 2)
 
-        return jax.jit(jax.grad(squared_gradient_norm, argnums=(0, 1)))
+        return jax.grad(squared_gradient_norm, argnums=(0, 1))
 
     with jax.enable_x64(True):
-        ours, theirs = second(conv2d)(x, kernel), second(lax_conv)(x, kernel)
+        ours, theirs = jax.jit(lambda *a: [second(c)(*a) for c in (conv2d, lax_conv)])(
+            x, kernel
+        )
         assert all(jnp.abs(g).max() > 0.1 for g in theirs)
-        chex.assert_trees_all_close(ours, theirs, rtol=1e-11, atol=1e-11)
+        assert_same_algebra(ours, theirs)
 
 
 @pytest.mark.parametrize("batch", [(), (2,), (2, 1)])
@@ -197,21 +228,16 @@ def test_space_to_depth_and_pixel_shuffle_undo_each_other(batch, block):
 @pytest.mark.parametrize("features", [1, 2, 9])  # of 8 channels
 @pytest.mark.parametrize("block", [1, 2, 3])
 @pytest.mark.parametrize("size", [1, 3, 5, 7])
-def test_shuffled_convolution_is_lax_of_the_shuffled_image(size, block, features):
+def test_shuffled_convolution_is_that_of_the_shuffled_image(size, block, features):
     padding = size // 2
-    x, kernel = inputs((2, 4, 5), size, 8, features)
-    x = np.random.default_rng(1).normal(size=(*x.shape[:-1], block * block * 8))
-
-    def ours(x, kernel):
-        return shuffled_conv2d(x, kernel, block=block, padding=padding)
-
-    def theirs(x, kernel):
-        return lax_conv(pixel_shuffle(x, block), kernel, padding=padding)
-
+    _, kernel = inputs((1, 1), size, 8, features, dtype=np.float64)
+    deep = np.random.default_rng(1).normal(size=(2, 4, 5, block * block * 8))
     with jax.enable_x64(True):
-        measured = value_and_gradients(ours, x, kernel)
-        expected = value_and_gradients(theirs, x, kernel)
-        chex.assert_trees_all_close(measured, expected, rtol=1e-12, atol=1e-12)
+        y, dx, dkernel = value_and_gradients(
+            shuffled_conv2d, deep, kernel, block=block, padding=padding
+        )
+        x, dx = (np.asarray(pixel_shuffle(jnp.asarray(a), block)) for a in (deep, dx))
+    assert_is_convolution((y, dx, dkernel), x, kernel, padding=padding)
 
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 1), (2, 1), (2, 0)])
@@ -224,8 +250,10 @@ def test_layer_has_the_parameters_of_linen_and_gives_the_same(stride, padding):
     chex.assert_trees_all_equal_shapes_and_dtypes(params, other)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda p: jnp.float32(rng.normal(size=p.shape)), params)
-    y, expected = ours.apply(params, x), theirs.apply(params, x)
-    chex.assert_trees_all_close(y, expected, rtol=1e-5, atol=1e-5)
+    params = jax.tree.map(jnp.abs, params)  # then sums are those of absolute values
+    x = jnp.abs(x)
+    y, expected = ours.apply(params, x), np.float64(theirs.apply(params, x))
+    assert_sums(y, expected, 2 * expected, 4 * 4 * 3 + 1)  # both are rounded
 
 
 def test_layer_computes_in_its_dtype_and_keeps_float32_parameters():
@@ -235,8 +263,10 @@ def test_layer_computes_in_its_dtype_and_keeps_float32_parameters():
     chex.assert_type(jax.tree.leaves(params), jnp.float32)
     y = layer.apply(params, x)
     assert y.dtype == jnp.bfloat16
-    exact = Conv(5, 3).apply(params, x)
-    np.testing.assert_allclose(np.float32(y), exact, rtol=0.05, atol=0.05)
+    kernel = params["params"]["kernel"]
+    exact, bounds = by_definition(x, kernel)
+    # Input, kernel and output are rounded, each by half an epsilon; sums are float32.
+    assert_sums(y, exact[0], bounds[0], 3)
 
 
 def test_layer_starts_with_its_kernel_init_and_a_zero_bias():
