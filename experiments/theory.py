@@ -11,7 +11,7 @@ import jax
 from absl import flags
 
 from experiments import cli, tables
-from gan_jax import claims, plots, runs
+from gan_jax import claims, plots, progress, runs
 from gan_jax.claims import Claim
 from gan_jax.errors import UserError
 from gan_jax.files import PART, whole_file, write_text, writing
@@ -57,7 +57,8 @@ def main(name: str, measure: Measure) -> None:
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
     _check_folder(workdir, name)
     started = time.perf_counter()
-    found, figure, shown, details = Findings(*measure(_SEED.value, _QUICK.value))
+    with progress.clock("measuring"):
+        found, figure, shown, details = Findings(*measure(_SEED.value, _QUICK.value))
     seconds = time.perf_counter() - started
     for table in shown:
         print(table, end="\n\n")

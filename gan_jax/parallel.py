@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import training
+from gan_jax import progress, training
 from gan_jax.errors import UserError
 
 AXIS = "devices"
@@ -248,7 +248,8 @@ def compile_train_steps(
     compiled = _map_train_steps(gan, devices, batch_size, capacity, None)
     shards = _shards(devices)
     order = replicate(jnp.arange(len(examples.images)), devices)
-    compiled = compiled.lower(state, examples, order, 1, shards).compile()
+    with progress.clock("compiling"):
+        compiled = compiled.lower(state, examples, order, 1, shards).compile()
     return lambda *args: compiled(*args, shards)
 
 
@@ -290,7 +291,8 @@ def compile_block_steps(
     shape = (capacity * gan.critic_steps, 1, local_batch)
     order = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
     order = replicate(order.repeat(len(devices), axis=1).ravel(), devices)
-    compiled = compiled.lower(state, block, order, 1, shards, 0).compile()
+    with progress.clock("compiling"):
+        compiled = compiled.lower(state, block, order, 1, shards, 0).compile()
 
     def train_steps(
         state: training.GANState, block: training.Examples, first: int, num_steps: int

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -12,7 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoints, files, finite, parallel, plots, runs, training
+from gan_jax import (
+    checkpoints,
+    files,
+    finite,
+    parallel,
+    plots,
+    progress,
+    runs,
+    training,
+)
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.metrics_log import MetricsLog, read_metrics
@@ -94,8 +102,6 @@ class Recorder:
         Raises:
           UserError: a file cannot be written.
         """
-        from tqdm import tqdm
-
         self._workdir = workdir
         self._gan = gan
         self._steps = config.steps
@@ -120,12 +126,8 @@ class Recorder:
         self._saved = step if step else None
         self._lap = time.perf_counter()
         self._seconds = self._log.seconds  # of training, earlier sittings included
-        self._bar = tqdm(
-            total=config.steps,
-            initial=step,
-            unit="step",
-            file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+        self._bar = progress.bar(
+            None, config.steps, unit="step", initial=step, delay=0, leave=True
         )
 
     def __enter__(self) -> Self:

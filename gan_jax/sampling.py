@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoints, files, recipes, runs, training
+from gan_jax import checkpoints, files, progress, recipes, runs, training
 from gan_jax.errors import UserError
 
 _BATCH = 500
@@ -103,10 +103,12 @@ def draw(
     # A branch of its own: a run of the same seed has used the key's first children.
     key = jax.random.fold_in(jax.random.key(seed), 2**32 - 2)
     batches = []
-    for i in range(padded // _BATCH):
-        z = jax.random.normal(jax.random.fold_in(key, i), (_BATCH, gan.latent_size))
-        part = None if labels is None else labels[i * _BATCH : (i + 1) * _BATCH]
-        batches.append(np.asarray(_batch(gan, state, z, part)))
+    with progress.bar("drawing samples", padded, unit="image") as bar:
+        for i in range(padded // _BATCH):
+            z = jax.random.normal(jax.random.fold_in(key, i), (_BATCH, gan.latent_size))
+            part = None if labels is None else labels[i * _BATCH : (i + 1) * _BATCH]
+            batches.append(np.asarray(_batch(gan, state, z, part)))
+            bar.update(_BATCH)
     images = np.concatenate(batches)[:num_samples]
     return Samples(images, None if labels is None else np.asarray(labels)[:num_samples])
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoints, many, parallel, recipes, runs, training
+from gan_jax import checkpoints, many, parallel, progress, recipes, runs, training
 from gan_jax.data import Dataset
 from gan_jax.files import write_text, writing
 from gan_jax.recorder import Schedule
@@ -171,7 +171,8 @@ class _Trainer:
         begin = step = int(states.step[0, 0])
         epoch, order = None, None
         started = time.perf_counter()
-        with saved:
+        bar = progress.bar("this wave", self._total, unit="step", initial=step)
+        with saved, bar:
             while step < self._total:
                 if should_stop():
                     saved.save(step, states)
@@ -186,6 +187,7 @@ class _Trainer:
                 states, _ = self._train_steps(
                     states, settings, self._examples, order, stop - step
                 )
+                bar.update(stop - step)
                 step = stop
                 # Else signals, and checkpoints, would run ahead of what is computed.
                 jax.block_until_ready(states)
@@ -214,15 +216,16 @@ class _Trainer:
 
     def _compile(self, settings: many.Settings, states: GANState) -> Callable[..., Any]:
         started = time.perf_counter()
-        compiled = many.compile_train_steps(
-            self._make,
-            settings,
-            states,
-            self._examples,
-            self._plan.devices,
-            batch_size=self._batch_size,
-            capacity=min(self._schedule.longest, self._per_epoch),
-        )
+        with progress.clock("compiling"):
+            compiled = many.compile_train_steps(
+                self._make,
+                settings,
+                states,
+                self._examples,
+                self._plan.devices,
+                batch_size=self._batch_size,
+                capacity=min(self._schedule.longest, self._per_epoch),
+            )
         self._say(f"compiled in {time.perf_counter() - started:.1f} s")
         return compiled
 

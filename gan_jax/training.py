@@ -174,6 +174,7 @@ def check_batch(gan: GAN, batch_size: int) -> None:
     Raises:
       UserError: batch norm is over a single number.
     """
+
     def initialise() -> Any:
         z = jnp.zeros((1, gan.latent_size))
         labels = _context(None if gan.num_classes is None else jnp.zeros(1, jnp.int32))

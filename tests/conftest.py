@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 
+import filelock
 import jax
 import jaxlib.version
 import pytest
@@ -40,9 +41,32 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def evaluation_cache(tmp_path_factory):
-    """Where quick evaluations keep their classifier: one for all the workers."""
+    """Where quick evaluations keep their classifier: one for all the workers.
+
+    It is trained by a process whose programs are compiled to be fast.
+    """
+    from tests.experiments.running import FAST, Process
+
     base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with filelock.FileLock(base / "cache.lock"):
+        if not (base / "cache").exists():
+            making = Process(
+                ["tests.evaluation.reference"],
+                XLA_FLAGS=FAST,
+                GAN_JAX_CACHE_DIR=str(base / "cache"),
+            )
+            status, _, stderr = making.end()
+            assert status == 0, stderr
+    return base / "cache"
+
+
+@pytest.fixture(scope="session")
+def reference(evaluation_cache):
+    """What samples are measured against, in small."""
+    from tests.evaluation.reference import load
+
+    return load(evaluation_cache)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from gan_jax import progress
 from gan_jax.convolution import Conv
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
@@ -34,6 +35,7 @@ _EPOCHS = 9
 _BATCH = 128
 _PEAK_LR = 3e-3
 _WEIGHT_DECAY = 1e-3
+_CHUNK = 100  # steps between two movements of the progress bar
 _BLOCK = 1000  # images that are classified at once
 _SHAPE = (28, 28, 1)
 
@@ -144,18 +146,25 @@ def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
         updates, state = optimiser.update(gradients, state, params)
         return optax.apply_updates(params, updates), state
 
-    def epoch(number: Array, carry: Any) -> Any:
-        key = jax.random.fold_in(order_key, number)
-        order = jax.random.permutation(key, len(images))
-        return jax.lax.fori_loop(0, per_epoch, partial(step, order), carry)
+    @jax.jit
+    def begin() -> Any:
+        params = Network().init(init_key, jnp.zeros((1, *_SHAPE)))["params"]
+        return params, optimiser.init(params)
 
     @jax.jit
-    def run() -> Any:
-        params = Network().init(init_key, jnp.zeros((1, *_SHAPE)))["params"]
-        carry = (params, optimiser.init(params))
-        return jax.lax.fori_loop(0, epochs, epoch, carry)[0]
+    def steps(carry: Any, number: int, first: int, last: int) -> Any:
+        key = jax.random.fold_in(order_key, number)
+        order = jax.random.permutation(key, len(images))
+        return jax.lax.fori_loop(first, last, partial(step, order), carry)
 
-    return jax.block_until_ready(run())
+    carry = begin()
+    with progress.bar("training it", epochs * per_epoch, unit="step") as bar:
+        for number in range(epochs):
+            for first in range(0, per_epoch, _CHUNK):
+                last = min(first + _CHUNK, per_epoch)
+                carry = jax.block_until_ready(steps(carry, number, first, last))
+                bar.update(last - first)
+    return carry[0]
 
 
 def load_or_train(
@@ -198,7 +207,7 @@ def load_or_train(
     _require_writable(folder)
     say(
         f"training the classifier of {training_split.name} that samples are measured"
-        " with (once, up to two minutes)"
+        " with (once; a minute or two)"
     )
     params = jax.tree.map(np.asarray, train(training_split, seed=seed, epochs=epochs))
     predicted = _classify(params, test_split.images)[1]

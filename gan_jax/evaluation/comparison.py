@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import checkpoints, data, plots, runs, sampling
+from gan_jax import checkpoints, data, plots, progress, runs, sampling
 from gan_jax.errors import UserError
 from gan_jax.evaluation import neighbours, report
 from gan_jax.files import whole_file, write_text
@@ -138,7 +138,8 @@ def compare(
 
     def measured(name: str, samples: sampling.Samples) -> Values:
         say(f"measuring {name}")
-        return report.measure(samples, reference)
+        with progress.clock("measuring"):
+            return report.measure(samples, reference)
 
     floor = measured(FLOOR, report.floor(reference, num_samples))
     ceiling_name, samples = report.ceiling(reference, num_samples)

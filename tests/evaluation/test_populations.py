@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import recipes, training
-from gan_jax.evaluation import populations, report
+from gan_jax.evaluation import populations
 
 
 def row(fcd, fcd_train=None, *, collapsed=False):
@@ -64,18 +64,11 @@ def test_few_classes_or_little_variety_are_a_collapse(covered, variety, collapse
     assert populations.is_collapsed(covered, variety) is collapsed
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory, evaluation_cache):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAN_JAX_CACHE_DIR", str(evaluation_cache))
-        return report.load_reference("garments", quick=True)
-
-
 def state_of(gan):
     return training.init_state(gan, jax.random.key(0), (28, 28, 1))
 
 
-def test_a_generator_that_draws_one_thing_has_collapsed(reference):
+def test_a_generator_that_draws_one_thing_has_collapsed(small_networks, reference):
     gan = recipes.make_gan(recipes.recipe("hinge"))
     state = state_of(gan)
     still = jax.tree.map(jnp.zeros_like, state.generator.params)
@@ -87,7 +80,9 @@ def test_a_generator_that_draws_one_thing_has_collapsed(reference):
     assert measures["collapsed"]
 
 
-def test_a_generator_of_nan_has_collapsed_and_has_no_distance(reference):
+def test_a_generator_of_nan_has_collapsed_and_has_no_distance(
+    small_networks, reference
+):
     gan = recipes.make_gan(recipes.recipe("hinge"))
     state = state_of(gan)
     params = jax.tree.map(lambda p: p + jnp.nan, state.generator.params)

@@ -11,15 +11,9 @@ from gan_jax import loop, recipes, runs, sampling, training
 from gan_jax.errors import UserError
 from gan_jax.evaluation import comparison, frechet, report
 from gan_jax.evaluation.classifier import classify
+from tests import small
 
 COUNT = 200
-
-
-@pytest.fixture(scope="module")
-def reference(evaluation_cache):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAN_JAX_CACHE_DIR", str(evaluation_cache))
-        yield report.load_reference("garments", quick=True, say=lambda line: None)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +85,9 @@ def test_garments_stand_beside_fashion_mnist_as_the_ceiling(reference):
     assert samples.labels.shape == (20,)
 
 
-def test_the_monitor_measures_the_distance_to_the_training_images(reference):
+def test_the_monitor_measures_the_distance_to_the_training_images(
+    small_networks, reference
+):
     gan = recipes.make_gan(recipes.recipe("hinge"))
     state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
     values = report.Monitor(reference, num_samples=COUNT)(gan, state)
@@ -109,7 +105,12 @@ def test_the_monitor_measures_the_distance_to_the_training_images(reference):
 @pytest.fixture(scope="module")
 def compared(reference, tmp_path_factory):
     """Four runs of three steps, two of one configuration, one half done; and a file."""
-    root = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        small.install(patch.setattr)
+        yield compare(reference, tmp_path_factory.mktemp("runs"))
+
+
+def compare(reference, root):
     dataset = dataclasses.replace(
         reference.training_split,
         images=reference.training_split.images[:64],

@@ -1,9 +1,9 @@
 """Calls entry points many times in one process, so that JAX is imported once.
 
-    python -m tests.experiments.calls < calls.json
+    python -m tests.experiments.calls '{"experiments.train": [["--loss=x"], ...]}'
 
-``calls.json`` maps the name of a module to lists of arguments; printed is the same
-with, for each list, exit status and standard error.
+The argument maps names of modules to lists of arguments; printed is the same with, for
+each list, exit status and standard error.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def call(main, name, arguments):
 
 
 if __name__ == "__main__":
-    calls = json.load(sys.stdin)
+    calls = json.loads(sys.argv[1])
     mains = {name: importlib.import_module(name).main for name in calls}
     app.define_help_flags()
     flags.FLAGS(["calls"])

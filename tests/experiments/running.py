@@ -24,6 +24,8 @@ import pytest
 from gan_jax import checkpoints, sampling
 from tests import small
 
+# XLA's flags for processes that compute more than they compile.
+FAST = os.environ.get("XLA_FLAGS", "").replace("level=0", "level=1")
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -119,6 +121,14 @@ def start(folder, *flags, devices=1, hang=None):
     """Starts `experiments.train` on small networks, and images of noise."""
     argv = ["experiments.train", f"--workdir={folder}", *data_flags(), *flags]
     return Process(argv, hang=hang, JAX_NUM_CPU_DEVICES=str(devices))
+
+
+def call(calls, **how):
+    """Calls entry points in one process: see `tests.experiments.calls`."""
+    argv = ["tests.experiments.calls", json.dumps(calls)]
+    status, stdout, stderr = Process(argv, **{"small": False, **how}).end()
+    assert status == 0, stderr
+    return json.loads(stdout)
 
 
 def wait_until(happened, process):

@@ -12,6 +12,7 @@ import pytest
 from experiments.peers import child, turns, worker
 from experiments.peers.setting import Program, Setting, programs
 from gan_jax.errors import UserError
+from tests.experiments.running import call
 
 
 def run(*flags, module="experiments.benchmark", **options):
@@ -144,10 +145,7 @@ MISTAKES = {
 
 def test_a_mistake_on_the_command_line_is_one_line():
     name = "experiments.benchmark"
-    calls = json.dumps({name: [[flag] for flag in MISTAKES]})
-    done = run(module="tests.experiments.calls", input=calls)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)[name]
+    results = call({name: [[flag] for flag in MISTAKES]})[name]
     for (flag, message), result in zip(MISTAKES.items(), results, strict=True):
         assert result["status"] == 2, flag
         assert len(result["stderr"].splitlines()) == 1

@@ -3,10 +3,7 @@
 import dataclasses
 import gzip
 import json
-import os
 import re
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -14,6 +11,7 @@ import pytest
 
 from gan_jax import checkpoints, recipes, runs, training
 from tests.data.test_idx import pack
+from tests.experiments.running import call
 
 _TWO = ("--distributed", "--num_processes=2")
 
@@ -304,25 +302,11 @@ def _save_run(folder, config):
     writer.close()
 
 
-def call(module, cases, folder):
+def call_cases(module, cases, folder):
     """Each case's result; the current directory is the folder."""
-    environment = {
-        **os.environ,
-        "JAX_NUM_CPU_DEVICES": "8",
-        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
-        "PYTHONPATH": os.getcwd(),
-    }
     arguments = [[a.format(folder) for a in case[0]] for case in cases.values()]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.experiments.calls"],
-        input=json.dumps({module: arguments}),
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(zip(cases, json.loads(done.stdout)[module], strict=True))
+    results = call({module: arguments}, cwd=folder, JAX_NUM_CPU_DEVICES="8")
+    return dict(zip(cases, results[module], strict=True))
 
 
 def entries(folder):
@@ -333,7 +317,7 @@ def entries(folder):
 def results(folder):
     before = entries(folder)
     made = {
-        name: call(f"experiments.{name}", cases, folder)
+        name: call_cases(f"experiments.{name}", cases, folder)
         for name, cases in PROGRAMS.items()
     }
     return made | {"left": set(entries(folder)) - set(before)}

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan_jax import checkpoints
-from tests.experiments.running import end, wait_until
+from tests.experiments.running import FAST, Process, wait_until
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
 SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
@@ -23,25 +22,14 @@ SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
 
 @pytest.fixture(scope="module")
 def begin(evaluation_cache):
-    """Starts a study; its output is text, by pipes."""
+    """Starts a study of small networks."""
 
     def begin(folder, *flags):
-        environment = {
-            **os.environ,
-            "GAN_JAX_CACHE_DIR": str(evaluation_cache),
-            "JAX_NUM_CPU_DEVICES": "2",
-            "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
-        }
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "experiments.study"),
-                f"--workdir={folder}",
-                *flags,
-            ],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        return Process(
+            ["experiments.study", f"--workdir={folder}", *flags],
+            XLA_FLAGS=FAST,
+            GAN_JAX_CACHE_DIR=str(evaluation_cache),
+            JAX_NUM_CPU_DEVICES="2",
         )
 
     return begin
@@ -53,7 +41,7 @@ def study(begin, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "mine"
     outputs = []
     for last in (2, 3):
-        status, _, stdout, stderr = end(begin(folder, *QUICK, f"{SEEDS}{last}"))
+        status, stdout, stderr = begin(folder, *QUICK, f"{SEEDS}{last}").end()
         assert status == 0, stderr
         lines = (folder / "runs.jsonl").read_text()
         outputs.append((stdout, lines))
@@ -121,27 +109,27 @@ def test_the_best_one_is_named_with_the_command_that_trains_it_alone(study):
 def test_a_study_that_is_asked_to_end_saves_and_goes_on(begin, tmp_path):
     folder = tmp_path / "study"
     rates = "generator_lr:1e-3|1e-4"  # the second is alone left: in the same program
-    flags = (*QUICK, f"--sweep=batch_size:8,{rates},seed:0..1", "--steps=600")
+    flags = (*QUICK, f"--sweep=batch_size:8,{rates},seed:0..1", "--steps=5000")
     process = begin(folder, *flags, "--checkpoint_every=50", "--overwrite")
     saved = folder / "wave"
     done = folder / "runs.jsonl"
 
-    def second_wave_has_saved():  # the first ends with a checkpoint of step 550
-        return done.exists() and 0 < (checkpoints.newest(saved) or 0) < 400
+    def second_wave_has_saved():  # the first ends with one of step 4950
+        return done.exists() and 0 < (checkpoints.newest(saved) or 0) < 4000
 
-    wait_until(second_wave_has_saved, process, 300)
+    wait_until(second_wave_has_saved, process)
     process.send_signal(signal.SIGTERM)
-    status, _, _, stderr = end(process)
+    status, _, stderr = process.end()
     assert status == 143, stderr
     last = stderr.splitlines()[-1]
     assert last.startswith("study: SIGTERM: 2 of 4 GANs are done; to go on: ")
     assert "--overwrite" not in last
     step = checkpoints.newest(saved)
-    assert 50 <= step < 600
+    assert 50 <= step < 5000
     process = begin(folder, *flags, "--checkpoint_every=50")
     wait_until(lambda: (checkpoints.newest(saved) or 0) > step, process)
     process.send_signal(signal.SIGINT)
-    status, _, stdout, stderr = end(process)
+    status, stdout, stderr = process.end()
     assert status == 130, stderr
     assert f"going on with a wave at step {step}" in stdout
 

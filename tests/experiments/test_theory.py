@@ -1,14 +1,12 @@
 """The experiments on claims: these hold, and one that does not is told."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
-import jax
 import pytest
 from PIL import Image
+
+from tests.experiments.running import FAST, call
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = (
@@ -96,7 +94,7 @@ def groups(names):
 
 
 @pytest.fixture(scope="module")
-def mistakes(folder, evaluation_cache):
+def mistakes(folder):
     """What each mistake gave; what all of them left."""
     before, found = set(folder.rglob("*")), {}
     for names in groups(NAMES):
@@ -107,7 +105,7 @@ def mistakes(folder, evaluation_cache):
             ]
             for name in names
         }
-        found |= call(calls, evaluation_cache)
+        found |= call(calls)
     return found, set(folder.rglob("*")) - before
 
 
@@ -122,7 +120,9 @@ def quick_runs(names, folder, evaluation_cache):
             if name in names
         }
         if calls:
-            found |= call(calls, evaluation_cache)
+            found |= call(
+                calls, XLA_FLAGS=FAST, GAN_JAX_CACHE_DIR=str(evaluation_cache)
+            )
     return found
 
 
@@ -135,24 +135,6 @@ def short_runs(folder, evaluation_cache):
 @pytest.fixture(scope="module")
 def long_runs(folder, evaluation_cache):
     return quick_runs(LONG, folder, evaluation_cache)
-
-
-def call(calls, evaluation_cache):
-    """Exit status and errors of each call."""
-    caches = {
-        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
-        "GAN_JAX_CACHE_DIR": str(evaluation_cache),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.experiments.calls"],
-        input=json.dumps(calls),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **caches},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -177,14 +159,12 @@ def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, request):
         assert picture.size[0] > 900
 
 
-def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(
-    folder, evaluation_cache
-):
+def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(folder):
     calls = [
         [f"--workdir={folder / 'wrong'}", "--seed=0"],
         [f"--workdir={folder / 'right'}", "--seed=5"],
     ]
-    results = call({"tests.experiments.one_claim": calls}, evaluation_cache)
+    results = call({"tests.experiments.one_claim": calls})
     wrong, right = results["tests.experiments.one_claim"]
     line = "one_claim: outside of its tolerance: the seed is not 0\n"
     assert wrong == {"status": 1, "stderr": line}

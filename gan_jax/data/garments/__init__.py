@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import progress
 from gan_jax.data import mnist_family
 from gan_jax.data.garments.bags import draw_bag
 from gan_jax.data.garments.cloth import SIZE, lay_out
@@ -72,10 +73,12 @@ def make(seed: int, size: int = 60_000) -> tuple[np.ndarray, np.ndarray]:
     labels = order.argsort(axis=1).ravel()[:size].astype(np.int32)
     root = jax.random.key(seed)
     images = np.empty((size, SIZE, SIZE, 1), np.uint8)
-    for label in range(len(CLASS_NAMES)):
-        places = np.flatnonzero(labels == label)
-        for start in range(0, len(places), _CHUNK):
-            part = places[start : start + _CHUNK]
-            padded = np.resize(part, _CHUNK)  # one shape, so one compilation
-            images[part] = _draw_chunk(root, padded, label)[: len(part)]
+    with progress.bar("drawing garments", size, unit="image") as bar:
+        for label in range(len(CLASS_NAMES)):
+            places = np.flatnonzero(labels == label)
+            for start in range(0, len(places), _CHUNK):
+                part = places[start : start + _CHUNK]
+                padded = np.resize(part, _CHUNK)  # one shape, so one compilation
+                images[part] = _draw_chunk(root, padded, label)[: len(part)]
+                bar.update(len(part))
     return images, labels

@@ -1,0 +1,85 @@
+"""Progress on a terminal's standard error; where that is a file or a pipe, nothing."""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_PATIENCE = 5  # seconds; what takes less shows nothing
+
+
+def bar(
+    what: str | None,
+    total: int,
+    *,
+    unit: str,
+    initial: int = 0,
+    delay: float = _PATIENCE,
+    leave: bool = False,
+) -> "tqdm":
+    """A progress bar.
+
+    Args:
+      what: is being done, or None.
+      total: how much there is to do.
+      unit: what that is counted in.
+      initial: how much is done already.
+      delay: seconds before it is shown.
+      leave: whether it stays when it is done.
+
+    Returns:
+      What ``update(count)`` moves on, as a context manager.
+    """
+    from tqdm import tqdm  # late: most of what imports this shows nothing
+
+    return tqdm(
+        desc=what,
+        total=total,
+        initial=initial,
+        unit=f" {unit}s",
+        file=sys.stderr,
+        delay=delay,
+        leave=leave,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+@contextlib.contextmanager
+def clock(what: str) -> Iterator[None]:
+    """Shows for how long something has been done of which nobody knows the end.
+
+    Args:
+      what: is being done in it: compiling, or a loop inside of a compiled program.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from tqdm import tqdm
+
+    done = threading.Event()
+    shown = tqdm(
+        desc=what,
+        bar_format="{desc}: {elapsed}",
+        file=sys.stderr,
+        delay=_PATIENCE,
+        leave=False,
+    )
+
+    def tick() -> None:
+        wait = _PATIENCE
+        while not done.wait(wait):
+            shown.refresh()
+            wait = 1
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        shown.close()

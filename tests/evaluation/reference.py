@@ -1,0 +1,54 @@
+"""Drawn garments and a classifier of them, made once for all tests that measure.
+
+python -m tests.evaluation.reference     # leaves them in $GAN_JAX_CACHE_DIR
+"""
+
+import numpy as np
+
+from gan_jax import data
+from gan_jax.data import mnist_family
+from gan_jax.evaluation import report
+from gan_jax.evaluation.classifier import classify, load_or_train
+from gan_jax.files import cache_folder
+
+_FILE = "garments.npz"
+
+
+def make():
+    """Draws the garments, trains the classifier, and keeps both."""
+    made = report.load_reference("garments", quick=True)
+    splits = {"train": made.training_split, "test": made.test_split}
+    arrays = {
+        f"{name}_{what}": getattr(split, what)
+        for name, split in splits.items()
+        for what in ("images", "labels")
+    }
+    np.savez(cache_folder() / _FILE, **arrays)
+
+
+def load(folder):
+    """The same as `report.load_reference`, where nothing has to be drawn or trained."""
+    with np.load(folder / _FILE) as arrays:
+        splits = [
+            data.Dataset(
+                "garments",
+                arrays[f"{name}_images"],
+                arrays[f"{name}_labels"],
+                mnist_family.CLASS_NAMES["fashion_mnist"],
+                "drawn",
+            )
+            for name in data.SPLITS
+        ]
+    classifier = load_or_train(
+        *splits, folder=folder / "classifiers", say=_must_be_there
+    )
+    features, _ = classify(classifier, splits[1].images)
+    return report.Reference(classifier, *splits, features)
+
+
+def _must_be_there(line):
+    raise AssertionError(line)
+
+
+if __name__ == "__main__":
+    make()
