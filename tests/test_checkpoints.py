@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import json
 import os
 import pathlib
@@ -31,6 +32,7 @@ def small_gan(recipe=CONFIG.recipe):
     )
 
 
+@functools.cache
 def state_at(step):
     """A state that no other step has."""
     state = training.init_state(small_gan(), jax.random.key(step), (2,))

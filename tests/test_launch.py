@@ -96,6 +96,7 @@ def environment(root, **changes):
         **kept,
         "PATH": f"{root.parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHON": sys.executable,
+        "UV": "",
         "CALLS": str(root.parent / "calls"),
         "FAIL": "",
         "HANG": "",
@@ -711,3 +712,21 @@ def test_a_machine_gets_the_jax_that_its_driver_can_run(
         assert done[0] == "launch.sh setup"
         assert done[1].endswith("--constraint constraints.txt jax[cuda12]")
     assert done[-1] == "python -c import jax; print(jax.devices())"
+
+
+def test_the_set_up_says_what_it_does_and_takes_uv_where_it_is(root, engines):
+    note = 'printf "uv %s\\n" "$*" >>"$CALLS"'
+    fake(engines / "uv", f"#!/bin/bash\n{note}\necho fetched\n")
+    (root / ".venv").mkdir()
+    result = launch(root, "setup", UV="uv")
+    assert (result.returncode, result.stdout) == (0, "")
+    first, *others = plain(result.stderr, root).splitlines()
+    assert first.startswith("launch.sh: setting up ROOT/.venv, once, with uv")
+    assert others == ["fetched", "fetched", "launch.sh: ROOT/.venv is ready"]
+    assert calls(root) == [
+        "uv venv --allow-existing --seed --python PYTHON ROOT/.venv",
+        "uv pip install --python ROOT/.venv/bin/python"
+        " --constraint ROOT/constraints.txt --editable ROOT[test]",
+    ]
+    again = launch(root, "setup", UV="uv")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")

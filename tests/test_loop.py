@@ -13,8 +13,16 @@ from gan_jax import loop, recipes, recorder, runs, training
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.metrics_log import read_metrics
+from tests import small
 
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks():
+    with pytest.MonkeyPatch.context() as patch:
+        small.install(patch.setattr, curves=True)
+        yield
 
 
 @pytest.fixture(scope="module")

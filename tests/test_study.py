@@ -9,8 +9,16 @@ import pytest
 
 from gan_jax import checkpoints, data, loop, many, recipes, study, sweep, training
 from gan_jax.errors import UserError
+from tests import small
 
 STEPS = 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks():
+    with pytest.MonkeyPatch.context() as patch:
+        small.install(patch.setattr)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ SHAPE = (28, 28, 1)
 @pytest.mark.parametrize(
     ("loss", "conditional"), [("nonsaturating", True), ("wasserstein", False)]
 )
-def test_a_call_a_step_computes_what_the_loop_does(loss, conditional):
+def test_a_call_a_step_computes_what_the_loop_does(small_networks, loss, conditional):
     recipe = recipes.recipe(loss, batch_size=4, conditional=conditional)
     devices = jax.devices()[:1]
     examples = jax.device_put(EXAMPLES, devices[0])
@@ -34,7 +34,7 @@ def test_a_call_a_step_computes_what_the_loop_does(loss, conditional):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3, atol=1e-5)
 
 
-def test_many_gans_are_trained_on_several_devices():
+def test_many_gans_are_trained_on_several_devices(small_networks):
     recipe = recipes.recipe("nonsaturating", batch_size=4)
     devices = jax.devices()[:2]
     examples = jax.device_put(EXAMPLES)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optax import projections
 
@@ -230,16 +230,16 @@ def test_projections_onto_convex_sets_never_move_points_apart(pair):
 
 
 def test_onto_a_sphere_which_is_not_convex_points_can_move_apart():
-    def apart(pair):
-        return excess(pair, jax.device_get(project_sphere(pair))) > 0
-
-    pair = find(pairs, apart, settings=many)  # fails where there is none
-    assert apart(pair)
     # Of two points at distance r from the centre, by 1 / r.
     pair = np.float32(0.1 * np.eye(5)[:2])
-    assert apart(pair)
-    projected = project_sphere(pair)
-    np.testing.assert_allclose(np.linalg.norm(projected[0] - projected[1]), 2**0.5)
+    projected = jax.device_get(project_sphere(pair))
+    assert excess(pair, projected) > 1
+    # Rounded: five numbers projected, subtracted and squared, their sum, and a root.
+    np.testing.assert_allclose(
+        np.linalg.norm(projected[0] - projected[1]),
+        2**0.5,
+        rtol=8 * np.finfo(np.float32).eps,
+    )
 
 
 def known_points(name):
