@@ -28,9 +28,10 @@ from gan_jax.losses import LOSSES
 flags.adopt_module_key_flags(theory)
 
 # The ring, networks, optimiser, batch and gamma of the authors' notebook.
-_DATA, _LATENT = mixtures.ring(radius=1.0, scale=0.01), 16
+_data = mixtures.once(lambda: mixtures.ring(radius=1.0, scale=0.01))
+_LATENT = 16
 _LOSS = LOSSES["nonsaturating"]
-_CIRCLE = mixtures.ring(1000, radius=1.0, scale=0.01)
+_circle = mixtures.once(lambda: mixtures.ring(1000, radius=1.0, scale=0.01))
 _METHODS = {  # kind, learning rate, and gamma or lambda
     "at once": ("at once", 3e-3, 0.0),
     "in turns": ("in turns", 1e-3, 0.0),
@@ -66,13 +67,13 @@ def measure(seed: int, quick: bool) -> theory.Findings:
     """Trains every method, and measures all its seeds after each part."""
     methods, length = (_QUICK_METHODS, _QUICK) if quick else (_METHODS, Length())
     keys = jax.random.split(jax.random.key(seed), 3)
-    data = mixtures.repeat(_DATA, 1000)  # as many components: one program
+    data = mixtures.repeat(_data(), 1000)  # as many components: one program
     real, *others = np.asarray(_draw(keys[0], data, length.seeds + 1))
-    circles = np.asarray(_draw(keys[1], _CIRCLE, length.seeds + 1))[1:]
+    circles = np.asarray(_draw(keys[1], _circle(), length.seeds + 1))[1:]
     after, drawn, ratios = _train(keys[2], methods, length, real)
     beside = {  # what perfect samples come to, and a circle that knows no modes
-        "other samples": measure_each(others, _DATA, real),
-        "a circle": measure_each(circles, _DATA, real),
+        "other samples": measure_each(others, _data(), real),
+        "a circle": measure_each(circles, _data(), real),
     }
     figure = _draw_all(after, drawn | {"samples of the data": real}, beside)
     equal = length.parts * length.steps
@@ -128,7 +129,7 @@ def _part(
 
     def draw(key: jax.Array) -> games.Field:
         real_key, latent_key = jax.random.split(key)
-        real = _DATA.sample(real_key, length.batch)
+        real = _data().sample(real_key, length.batch)
         z = jax.random.normal(latent_key, (length.batch, _LATENT))
         return games.gan_field(_LOSS, *_networks(length), real, z)
 
@@ -163,7 +164,7 @@ def _train(
             seconds[name].append(time.perf_counter() - began)
             samples = np.asarray(_generate(gans[name][0][0], keys, length=length))
             done = (part + 1) * length.steps
-            after[name][done] = measure_each(samples, _DATA, real)
+            after[name][done] = measure_each(samples, _data(), real)
             if part == length.parts - 1:
                 drawn[name] = samples[0]
     # The first part is compiled.

@@ -27,16 +27,20 @@ from gan_jax.theory import divergences, lipschitz
 flags.adopt_module_key_flags(theory)
 
 _gaussian = mixtures.gaussian
-_LINES = {
-    "line, shifted": (_gaussian([0.0]), _gaussian([2.0])),
-    "line, scaled": (_gaussian([0.0], 0.5), _gaussian([0.0], 2.0)),
-    "line, two modes": (mixtures.on_a_line([-2, 2], 0.5), _gaussian([0.0])),
-}
-_PLANES = {
-    "plane, shifted": (_gaussian([0.0, 0.0]), _gaussian([1.0, 1.0])),
-    "plane, scaled": (_gaussian([0.0, 0.0], 0.5), _gaussian([0.0, 0.0], 2.0)),
-    "plane, ring": (mixtures.ring(), _gaussian([0.0, 0.0], 0.5)),
-}
+_lines = mixtures.once(
+    lambda: {
+        "line, shifted": (_gaussian([0.0]), _gaussian([2.0])),
+        "line, scaled": (_gaussian([0.0], 0.5), _gaussian([0.0], 2.0)),
+        "line, two modes": (mixtures.on_a_line([-2, 2], 0.5), _gaussian([0.0])),
+    }
+)
+_planes = mixtures.once(
+    lambda: {
+        "plane, shifted": (_gaussian([0.0, 0.0]), _gaussian([1.0, 1.0])),
+        "plane, scaled": (_gaussian([0.0, 0.0], 0.5), _gaussian([0.0, 0.0], 2.0)),
+        "plane, ring": (mixtures.ring(), _gaussian([0.0, 0.0], 0.5)),
+    }
+)
 
 
 def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
@@ -113,7 +117,7 @@ def _bounded(axes: Any, key: jax.Array) -> list[claims.Claim]:
     # Real data at the first point, fakes at the last, and nothing in between.
     places, gain = np.linspace(0, 2, 41), np.zeros(41)
     gain[0], gain[-1] = 1, -1
-    x, y = map(np.asarray, _samples(keys[1], *_PLANES["plane, ring"], count=40))
+    x, y = map(np.asarray, _samples(keys[1], *_planes()["plane, ring"], count=40))
     for bound in (1.0, 3.0):
         critic = transport.best_critic(places[:, None], gain, bound)
         error = np.abs(np.diff(critic) / np.diff(places) + bound).max()
@@ -141,8 +145,8 @@ def _on_a_line(data: Any, model: Any) -> jax.Array:
 
 def _exact(name: str, key: jax.Array, quick: bool) -> float:
     """W1, as each pair lets it be had."""
-    data, model = (_LINES | _PLANES)[name]
-    if name in _LINES:
+    data, model = (_lines() | _planes())[name]
+    if name in _lines():
         return float(_on_a_line(data, model))
     if name == "plane, shifted":
         return float(np.linalg.norm(data.means - model.means))
@@ -174,7 +178,7 @@ def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
         return fitting.gap(logit, keys[1], data, model)
 
     found = []
-    for pairs, components, marker in ((_LINES, 2, "o"), (_PLANES, 8, "^")):
+    for pairs, components, marker in ((_lines(), 2, "o"), (_planes(), 8, "^")):
         data, models = fitting.stack_pairs(pairs.values(), components)
         gaps = jax.device_get(jax.jit(jax.vmap(gap))(data, models))
         for name, measured in zip(pairs, gaps, strict=True):

@@ -29,7 +29,9 @@ _LOSSES = flags.DEFINE_list("losses", list(LOSSES), "Which losses, by name.")
 _SEEDS = flags.DEFINE_integer("seeds", 10, "How many GANs of each loss, at once.")
 _STEPS = flags.DEFINE_integer("steps", 5000, "Generator steps, a multiple of ten.")
 
-_DATA = {"ring": mixtures.ring(), "grid": mixtures.grid(spacing=1.0)}
+_data = mixtures.once(
+    lambda: {"ring": mixtures.ring(), "grid": mixtures.grid(spacing=1.0)}
+)
 _BATCH, _LATENT, _HIDDEN = 64, 256, (128, 128)
 _RATE = 3e-3  # of Adam, at the start; it goes down to 0 along a cosine
 _RECIPES: dict[str, dict[str, Any]] = {
@@ -47,12 +49,17 @@ _PUBLISHED = (
     ("PacGAN4, published", "", "", "", "24.8", "", ""),
 )
 # What a GAN comes to that finds the shape of the data, and none of its modes.
-_MODELESS = {
-    "ring": mixtures.ring(modes=1000),
-    "grid": mixtures.grid(side=81, spacing=0.05),
-}
+_modeless = mixtures.once(
+    lambda: {
+        "ring": mixtures.ring(modes=1000),
+        "grid": mixtures.grid(side=81, spacing=0.05),
+    }
+)
 _PLAIN = "nonsaturating, as published"  # the recipe's own Adam, constant at 1e-3
-_HEADER = ("loss", *(f"{d}: {what}" for d in _DATA for what in ("modes", "good", "W1")))
+_HEADER = (
+    "loss",
+    *(f"{d}: {what}" for d in ("ring", "grid") for what in ("modes", "good", "W1")),
+)
 
 
 def measure(seed: int, quick: bool) -> theory.Findings:
@@ -69,20 +76,22 @@ def measure(seed: int, quick: bool) -> theory.Findings:
     if "nonsaturating" in losses and not quick:
         losses.insert(losses.index("nonsaturating"), _PLAIN)
     shown = [steps * part // _PARTS for part in _SHOWN]
-    columns = [f"{name}, {when}" for name in _DATA for when in (*shown, "data")]
+    columns = [f"{name}, {when}" for name in _data() for when in (*shown, "data")]
     figure, grid = plots.mosaic([name.replace(", ", "\n") for name in losses], columns)
     keys = jax.random.split(jax.random.key(seed), seeds + 1)
-    real = {name: _draw(keys[0], mixture) for name, mixture in _DATA.items()}
+    real = {name: _draw(keys[0], mixture) for name, mixture in _data().items()}
     found = {}
     for loss, panels in zip(losses, grid, strict=True):
         drawn = _train(_gan(loss, steps), keys[1:], steps // _PARTS)
-        found[loss] = _on_both({name: drawn[name][-1] for name in _DATA}, real)
-        first = [samples[0] for name in _DATA for samples in (*drawn[name], real[name])]
+        found[loss] = _on_both({name: drawn[name][-1] for name in _data()}, real)
+        first = [
+            samples[0] for name in _data() for samples in (*drawn[name], real[name])
+        ]
         for axes, samples in zip(panels, first, strict=True):
             plots.draw_density(axes, samples, _EXTENT)
-    modeless = {name: _draw(keys[0], _MODELESS[name])[1:] for name in _DATA}
+    modeless = {name: _draw(keys[0], _modeless()[name])[1:] for name in _data()}
     bounds = {
-        "other samples of the data": _on_both({n: real[n][1:] for n in _DATA}, real),
+        "other samples of the data": _on_both({n: real[n][1:] for n in _data()}, real),
         "a circle, a square": _on_both(modeless, real),
     }
     rows = [
@@ -142,7 +151,7 @@ def _train(
     initialise = partial(training.init_state, gan, example_shape=(2,))
     start = jax.jit(jax.vmap(initialise))(keys)
     drawn = {}
-    for name, mixture in _DATA.items():
+    for name, mixture in _data().items():
         states, drawn[name] = start, []
         for done in range(1, _PARTS + 1):
             # As many components in both: one program.
@@ -162,7 +171,7 @@ def _on_both(
     samples: dict[str, np.ndarray], real: dict[str, np.ndarray]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Data set -> each value of ``[seeds, samples, 2]``, as ``[seeds]``."""
-    return {n: measure_each(samples[n], _DATA[n], real[n][0]) for n in _DATA}
+    return {n: measure_each(samples[n], _data()[n], real[n][0]) for n in _data()}
 
 
 def _claims(found: Any, modeless: Any, quick: bool) -> list[claims.Claim]:

@@ -25,13 +25,16 @@ from gan_jax.theory import divergences, lipschitz
 flags.adopt_module_key_flags(theory)
 
 _gaussian = mixtures.gaussian
-_SCALED = (_gaussian([0.0], 0.5), _gaussian([0.0], 2.0))  # one within the other
-_LINES = {
-    "line, shifted": (_gaussian([0.0]), _gaussian([2.0])),
-    "line, scaled": _SCALED,
-    "line, two modes": (mixtures.on_a_line([-2, 2], 0.5), _gaussian([0.0])),
-}
-_PLANES = {"plane, scaled": (_gaussian([0.0] * 2, 0.5), _gaussian([0.0] * 2, 2.0))}
+_lines = mixtures.once(
+    lambda: {
+        "line, shifted": (_gaussian([0.0]), _gaussian([2.0])),
+        "line, scaled": (_gaussian([0.0], 0.5), _gaussian([0.0], 2.0)),
+        "line, two modes": (mixtures.on_a_line([-2, 2], 0.5), _gaussian([0.0])),
+    }
+)
+_planes = mixtures.once(
+    lambda: {"plane, scaled": (_gaussian([0.0] * 2, 0.5), _gaussian([0.0] * 2, 2.0))}
+)
 _WEIGHTS = np.array([1, 10, 100], np.float32)
 _GRID = np.linspace(-6, 6, 241, dtype=np.float32)
 _TRAP = ("gradient_penalty", "one_sided")
@@ -92,7 +95,7 @@ def _prices(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     share = 0.06 if quick else 0.03
     fine = np.geomspace(1, 100, 31, dtype=np.float32)  # each 15th is one of the weights
     found = []
-    for pairs in (_LINES, _PLANES):
+    for pairs in (_lines(), _planes()):
 
         def gap(weight: jax.Array, data: Any, model: Any) -> jax.Array:
             return _critic(key, weight, data, model, quick)[1]
@@ -101,7 +104,7 @@ def _prices(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
         sweep = jax.vmap(jax.vmap(gap, (0, None, None)), (None, 0, 0))
         trained = jax.device_get(jax.jit(sweep)(_WEIGHTS, data, models))
         for (name, pair), gaps in zip(pairs.items(), trained, strict=True):
-            w1, closed = jax.device_get(_closed(*pair, fine, pairs is _PLANES))
+            w1, closed = jax.device_get(_closed(*pair, fine, pairs is _planes()))
             axes.semilogx(_WEIGHTS, gaps / w1, "o", label=name)
             axes.semilogx(fine, closed / w1, **plots.THEORY)
             for weight, *both in zip(_WEIGHTS, closed[::15], gaps, strict=True):
@@ -114,7 +117,9 @@ def _prices(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
 def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     """To bend where the real data are, a critic's slope has to pass through 0."""
     weight = 10.0
-    w1 = jax.device_get(_closed(*_SCALED, np.array([weight]), radial=False))[0]
+    w1 = jax.device_get(
+        _closed(*_lines()["line, scaled"], np.array([weight]), radial=False)
+    )[0]
     keys = jax.random.split(key, 8 if quick else 16)
 
     def run(index: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -123,7 +128,12 @@ def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
             return both[index]
 
         logit, gap = _critic(
-            key, weight, *_SCALED, quick, penalty=penalty, activation=nn.leaky_relu
+            key,
+            weight,
+            *_lines()["line, scaled"],
+            quick,
+            penalty=penalty,
+            activation=nn.leaky_relu,
         )
         return logit(_GRID[:, None]), gap
 

@@ -28,14 +28,16 @@ from gan_jax.penalties import one_sided_gradient_penalty
 flags.adopt_module_key_flags(theory)
 
 # Of about unit variance, as in the paper; each as 1,000 Gaussians: one program for all.
-_DATA = {
-    name: mixtures.repeat(mixture, 1000)
-    for name, mixture in {
-        "8 Gaussians": mixtures.ring(radius=2**0.5, scale=0.02 / 2**0.5),
-        "25 Gaussians": mixtures.grid(spacing=0.5**0.5, scale=0.05 / 8**0.5),
-        "Swiss roll": mixtures.swiss_roll(),
-    }.items()
-}
+_data = mixtures.once(
+    lambda: {
+        name: mixtures.repeat(mixture, 1000)
+        for name, mixture in {
+            "8 Gaussians": mixtures.ring(radius=2**0.5, scale=0.02 / 2**0.5),
+            "25 Gaussians": mixtures.grid(spacing=0.5**0.5, scale=0.05 / 8**0.5),
+            "Swiss roll": mixtures.swiss_roll(),
+        }.items()
+    }
+)
 _CLIPS = np.array([0.1, 0.01, 0.001], np.float32)
 _DEEP = (64,) * 11  # twelve layers with the last
 _SHALLOW = (128,) * 3
@@ -51,8 +53,8 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
             "gradient norm by layer, Swiss roll",
             "weights, clipped to 0.01",
             "weights, penalised",
-            *(f"{name}: clipped" for name in _DATA),
-            *(f"{name}: penalised" for name in _DATA),
+            *(f"{name}: clipped" for name in _data()),
+            *(f"{name}: penalised" for name in _data()),
         ),
         columns=3,
     )
@@ -138,7 +140,7 @@ def _norm(g: jax.Array) -> jax.Array:
 
 def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     """Twelve layers, Swiss roll: by what factor gradients grow on the way back."""
-    data = _DATA["Swiss roll"]
+    data = _data()["Swiss roll"]
 
     keys = jax.random.split(key)
 
@@ -170,7 +172,7 @@ def _surfaces(
     """Critics of every data set: their weights, what they see, and what they say."""
     steps, points = (400, 500) if quick else (3000, 1500)
     keys = jax.random.split(key)
-    data = fitting.stack(list(_DATA.values()))
+    data = fitting.stack(list(_data().values()))
     draws = jax.device_get(_draw(keys[1], data, points))
     exact = [transport.wasserstein(*both) for both in zip(*draws, strict=True)]
     found = []
@@ -179,7 +181,7 @@ def _surfaces(
         train = partial(_train, keys[0], hidden=_SHALLOW, steps=steps, clip=clip)
         params, gaps, values = jax.device_get(jax.jit(jax.vmap(train))(data))
         slopes = np.hypot(*np.gradient(values, _LINE[1] - _LINE[0], axis=(1, 2)))
-        for j, (name, w1) in enumerate(zip(_DATA, exact, strict=True)):
+        for j, (name, w1) in enumerate(zip(_data(), exact, strict=True)):
             plots.draw_surface(surfaces[3 * i + j], values[j], _EXTENT, draws[0][j])
             # A critic of slope 1 cannot say more than W1.
             seen = gaps[j] / slopes[j].max() / w1

@@ -4,13 +4,15 @@ A `Mixture` is a pytree of its parameters, so that ``vmap`` can sweep them; a sa
 is a function of standard normals, so that a GAN's latents can be turned into one.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 Array = jax.Array
+_T = TypeVar("_T")
 
 
 class Mixture(NamedTuple):
@@ -87,6 +89,26 @@ class Mixture(NamedTuple):
         """Of each coordinate, ``[dimension]``."""
         second = self.weights @ (self.means**2 + self.scales[:, None] ** 2)
         return second - self.mean() ** 2
+
+
+def once(make: Callable[[], _T]) -> Callable[[], _T]:
+    """Mixtures that a module names: made when first asked for, wherever that is.
+
+    So that no device is touched when the module is imported.
+
+    Args:
+      make: makes them, from numbers.
+
+    Returns:
+      The same, computed once.
+    """
+
+    @functools.cache
+    def made() -> _T:
+        with jax.ensure_compile_time_eval():  # not a part of what is being traced
+            return make()
+
+    return made
 
 
 def repeat(mixture: Mixture, components: int) -> Mixture:

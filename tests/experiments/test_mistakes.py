@@ -11,7 +11,9 @@ import pytest
 
 from gan_jax import checkpoints, recipes, runs, training
 from tests.data.test_idx import pack
-from tests.experiments.running import call
+from tests.experiments.running import ROOT, call
+from tests.experiments.test_theory import NAMES as THEORY
+from tests.experiments.test_theory import groups
 
 _TWO = ("--distributed", "--num_processes=2")
 
@@ -29,6 +31,11 @@ TRAIN = {
     # numbers
     "no number": (["--batch_size=many"], "batch_size"),
     "no batch": (["--batch_size=0"], "--batch_size=0 must be at least 1"),
+    "a batch of one": (["--batch_size=1"], "batch norm over a single number"),
+    "one on the only device": (
+        ["--batch_size_per_device=1", "--num_devices=1"],
+        "batch norm over a single number",
+    ),
     "negative batch": (["--batch_size=-64"], "--batch_size=-64"),
     "indivisible batch": (
         ["--batch_size=60", "--num_devices=8"],
@@ -212,6 +219,7 @@ STUDY = {
     "samples": (["--num_samples=1"], "--num_samples=1 must be in 2"),
     "seed": (["--seed=-1"], "--seed=-1"),
     "batch": (["--sweep=batch_size:60001"], "60000: use a smaller --batch_size"),
+    "a batch of one": (["--sweep=batch_size:1"], "batch norm over a single number"),
     "devices": (["--num_devices=9"], "--num_devices=9, and this machine has 8"),
     "no workdir": (["--workdir="], "--workdir is empty"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
@@ -307,6 +315,51 @@ def call_cases(module, cases, folder):
     arguments = [[a.format(folder) for a in case[0]] for case in cases.values()]
     results = call({module: arguments}, cwd=folder, JAX_NUM_CPU_DEVICES="8")
     return dict(zip(cases, results[module], strict=True))
+
+
+# Of programs that cannot start without: what lets the others come as far as to JAX.
+_QUICK = ["--quick", "--workdir={0}/new"]
+STARTS = {
+    "train": ["--dataset=garments", "--num_examples=64", "--workdir={0}/new"],
+    "study": _QUICK,
+    "sample": ["--workdir={0}/trained", "--output={0}/a.png"],
+    "evaluate": ["--workdir={0}/trained", "--quick"],
+    "interpolate": ["--workdir={0}/trained"],
+    "quality": [*_QUICK, "--programs=tuned"],
+    "calibration": _QUICK,
+    "torture": _QUICK,
+    "benchmark": ["--peers=", "--num_examples=64"],
+    "profile_step": [],
+} | dict.fromkeys(THEORY, _QUICK)
+
+
+def test_every_program_has_a_start():
+    programs = (ROOT / "experiments").glob("*.py")
+    assert {p.stem for p in programs if "cli.run(" in p.read_text()} == {*STARTS}
+
+
+@pytest.fixture(scope="module")
+def without_gpu(folder):
+    """Every program where JAX is told to use a GPU and there is none."""
+    before, found = entries(folder), {}
+    alone = [[name] for name in STARTS if name not in THEORY]
+    for names in (*alone, *groups(THEORY)):
+        calls = {
+            f"experiments.{name}": [[a.format(folder) for a in STARTS[name]]]
+            for name in names
+        }
+        found |= call(calls, JAX_PLATFORMS="cuda", GAN_JAX_CACHE_DIR=f"{folder}/cache")
+    assert entries(folder) == before
+    return found
+
+
+@pytest.mark.parametrize("program", STARTS)
+def test_a_backend_that_cannot_start_is_one_line(without_gpu, program):
+    [result] = without_gpu[f"experiments.{program}"]
+    assert result["status"] == 2, result["stderr"]
+    assert "JAX cannot start on JAX_PLATFORMS=cuda" in result["stderr"].splitlines()[-1]
+    if program != "benchmark":  # that says what it is about to start
+        assert len(result["stderr"].splitlines()) == 1, result["stderr"]
 
 
 def entries(folder):
