@@ -59,7 +59,7 @@ def make_gan(loss, size="reference"):
 
 
 # Small networks compile in less time; the reference ones are conditional here.
-_REFERENCE = pytest.param("wasserstein_gp", "reference", marks=pytest.mark.exhaustive)
+_REFERENCE = pytest.param("wasserstein_gp", "reference", marks=pytest.mark.slow)
 CASES = [*((loss, "small") for loss in LOSSES), _REFERENCE]
 
 

@@ -1,6 +1,7 @@
 """Dying and going on changes no bit, whatever is trained, and on any devices."""
 
 import dataclasses
+import itertools
 
 import jax
 import numpy as np
@@ -82,16 +83,15 @@ def everything(workdir, state):
     return found
 
 
+WAYS = list(itertools.product(LOSSES, (False, True), (1, 4)))
+# Each loss once, every second one conditional and on four devices; the others are slow.
+QUICK = {(loss, i % 2 == 1, 1 + 3 * (i % 2)) for i, loss in enumerate(LOSSES)}
+
+
 @pytest.mark.parametrize(
-    ("conditional", "num_devices"),
-    [
-        (False, 1),
-        (True, 4),
-        pytest.param(False, 4, marks=pytest.mark.exhaustive),
-        pytest.param(True, 1, marks=pytest.mark.exhaustive),
-    ],
+    ("loss", "conditional", "num_devices"),
+    [pytest.param(*w, marks=[pytest.mark.slow] * (w not in QUICK)) for w in WAYS],
 )
-@pytest.mark.parametrize("loss", LOSSES)
 def test_a_run_that_died_and_went_on_is_the_run_that_did_not(
     small_networks, tmp_path, dataset, loss, conditional, num_devices
 ):

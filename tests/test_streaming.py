@@ -65,8 +65,8 @@ CASES = [
     # Six steps an epoch, and two images left over; or three, with two critic steps.
     ("nonsaturating", True, 1, 1),
     ("wasserstein_gp", True, 2, 4),
-    pytest.param("wasserstein", False, 2, 1, marks=pytest.mark.exhaustive),
-    pytest.param("hinge", False, 1, 4, marks=pytest.mark.exhaustive),
+    pytest.param("wasserstein", False, 2, 1, marks=pytest.mark.slow),
+    pytest.param("hinge", False, 1, 4, marks=pytest.mark.slow),
 ]
 
 
@@ -118,7 +118,7 @@ def test_other_examples_would_show(small_networks, tmp_path, dataset, monkeypatc
     assert any("params" in name for name in differing(here, there))
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 4])
 def test_with_the_reference_networks_the_bytes_are_the_same_as_well(
     tmp_path, dataset, devices

@@ -95,7 +95,7 @@ def test_gans_of_one_sweep_end_in_different_places(whole):
 
 
 @pytest.mark.parametrize(
-    "stop", [2, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (0, 1))]
+    "stop", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 1))]
 )
 def test_a_wave_that_was_broken_off_ends_in_the_same_bytes(
     whole, stop, dataset, tmp_path
@@ -122,7 +122,7 @@ def test_seconds_are_not_told_of_a_wave_that_was_broken_off(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", ["runs", pytest.param("layout", marks=pytest.mark.exhaustive)]
+    "other", ["runs", pytest.param("layout", marks=pytest.mark.slow)]
 )
 def test_what_other_gans_have_saved_is_deleted_and_said(
     whole, other, dataset, tmp_path
@@ -155,7 +155,7 @@ def test_a_gan_that_goes_wrong_stops_no_other(dataset, tmp_path):
     assert finite == [False, True]
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_more_side_by_side_or_more_devices_are_the_same_gans(whole, dataset, tmp_path):
     """After one step; their bits depend on what the compiler makes of the program."""
     first = dataclasses.replace(plan(), steps=1)

@@ -157,7 +157,7 @@ def _text(path):
         return str(archive["meta"])
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL_DATA, reason="needs $GAN_JAX_DATA_DIR")
 def test_two_of_nine_epochs_already_reach_88_percent_of_fashion_mnist():
     """The whole training reaches 91.9 % and is measured in docs/quality.md."""

@@ -7,6 +7,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 
 from experiments import cli
 
@@ -18,7 +19,8 @@ def main():
         cli.signals.should_stop()
     print("begun", flush=True)
     if place == "compiled":
-        jax.jit(lambda x: jax.lax.while_loop(lambda x: x >= 0, lambda x: x, x))(0.0)
+        for_ever = jax.jit(lambda x: jax.lax.while_loop(lambda x: x >= 0, jnp.abs, x))
+        for_ever(0.0).block_until_ready()
     while True:
         try:
             time.sleep(1)

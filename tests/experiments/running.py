@@ -6,6 +6,7 @@ only slow.
 """
 
 import atexit
+import fcntl
 import functools
 import json
 import os
@@ -65,6 +66,9 @@ class Process:
         """Waits for the end, however long it takes: status, stdout, stderr."""
         if self._status is None:
             self._status = _ask({"wait": self.pid})
+        for name in ("stdout", "stderr"):
+            with open(self._folder / name) as file:  # processes of its own may write
+                fcntl.flock(file, fcntl.LOCK_EX)
         return self._status, self.said("stdout"), self.said("stderr")
 
     def said(self, where):

@@ -9,6 +9,7 @@ process that was forked is one like any other: it has its own signals, its own J
 its own end. ``hang`` names a function that it is to call and never to come back from.
 """
 
+import fcntl
 import importlib
 import json
 import os
@@ -46,7 +47,8 @@ def hang(function):
 
     def run(*args, **kwargs):
         print("hangs", flush=True)
-        jax.jit(lambda x: jax.lax.while_loop(lambda x: x >= 0, lambda x: x, x))(0.0)
+        for_ever = jax.jit(lambda x: jax.lax.while_loop(lambda x: x >= 0, abs, x))
+        for_ever(0.0).block_until_ready()
 
     module, _, name = function.rpartition(".")
     setattr(importlib.import_module(module), name, run)
@@ -74,6 +76,7 @@ def become(request):
     places = [os.devnull, *request["output"]]
     for descriptor, place in enumerate(places):
         file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        fcntl.flock(file, fcntl.LOCK_SH)  # held until the last writer has closed it
         os.dup2(file, descriptor)
         os.close(file)
     os.environ.clear()

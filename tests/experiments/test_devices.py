@@ -111,7 +111,7 @@ def free_port_of_a_job():
     raise AssertionError("all ports are taken")
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_under_slurm_distributed_needs_no_argument(two, tmp_path, monkeypatch):
     """Two tasks of a job, by nothing but the variables that srun sets."""
     folder = tmp_path / "run"
@@ -133,7 +133,7 @@ def test_under_slurm_distributed_needs_no_argument(two, tmp_path, monkeypatch):
     assert digest(folder) == digest(two)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_two_processes_with_images_on_their_hosts_end_in_the_same_bytes(two, tmp_path):
     succeed(start_two(tmp_path / "run", "--steps=6", "--images_on=host"))
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -153,7 +153,7 @@ def own(tmp_path_factory):
     return folder
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_ones_own_images_train_on_either_side_and_are_known_again(own, tmp_path):
     flags = ("--dataset=npy", f"--data_dir={own}", "--epochs=2", *FLAGS)
     results = [

@@ -22,7 +22,7 @@ def test_the_pieces_have_the_products_of_the_step(loss):
     assert by_hand < sum(flops.values()) < 1.25 * by_hand
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_a_profile_has_a_time_and_a_floor_for_each_piece():
     result = pieces.profile("nonsaturating", 2, 1)
     found = result["pieces"]

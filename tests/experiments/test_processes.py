@@ -142,7 +142,7 @@ def test_two_processes_go_on_to_the_bytes_of_a_run_of_which_none_was_killed(
         assert mine["step"] == other["step"]
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_one_process_of_four_devices_goes_on_as_well(killed, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(killed[0], folder)
@@ -179,7 +179,7 @@ def test_a_process_that_waits_for_the_others_can_be_ended(tmp_path):
     assert "train: SIGTERM: ended; there was nothing new to save" in stderr
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_when_the_first_dies_the_other_says_so_too(killed, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(killed[0], folder)

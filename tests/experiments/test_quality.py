@@ -38,7 +38,7 @@ def call(tmp_path_factory, evaluation_cache):
     return run
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(call):
     folder, done = call()
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -98,7 +98,7 @@ def test_the_peers_samples_are_those_of_its_seed(tmp_path):
     assert not np.array_equal(outputs[0].images, outputs[2].images)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_the_calibration_measures_every_damage_at_growing_levels(
     tmp_path, evaluation_cache
 ):

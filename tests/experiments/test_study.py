@@ -105,7 +105,7 @@ def test_the_best_one_is_named_with_the_command_that_trains_it_alone(study):
     assert f"FCD {best['fcd']:.1f}" in outputs[-1][0]
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_a_study_that_is_asked_to_end_saves_and_goes_on(begin, tmp_path):
     folder = tmp_path / "study"
     rates = "generator_lr:1e-3|1e-4"  # the second is alone left: in the same program
@@ -134,7 +134,7 @@ def test_a_study_that_is_asked_to_end_saves_and_goes_on(begin, tmp_path):
     assert f"going on with a wave at step {step}" in stdout
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_the_command_that_trains_the_best_one_alone_can_be_run(study, tmp_path):
     said = study[1][-1][0].partition("alone: ")[2].splitlines()[0]
     words = [sys.executable, *shlex.split(said)[1:]]

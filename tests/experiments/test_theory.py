@@ -139,7 +139,7 @@ def long_runs(folder, evaluation_cache):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.exhaustive] * (n in LONG)) for n in NAMES],
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in NAMES],
 )
 def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, request):
     runs = request.getfixturevalue("long_runs" if name in LONG else "short_runs")

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_five_killed_runs_end_as_the_one_that_was_not(tmp_path):
     cache = jax.config.jax_compilation_cache_dir
     done = subprocess.run(
