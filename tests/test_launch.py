@@ -112,7 +112,6 @@ def launch(root, *arguments, **changes):
         env=environment(root, **changes),
         capture_output=True,
         text=True,
-        timeout=30,
     )
 
 
@@ -301,7 +300,7 @@ exit 0
     hung = root.parent / "calls.hung"
     wait_until(lambda: hung.exists() and hung.read_text())
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate()
     assert process.returncode == 143
     assert steps(root)[-2:] == ["fetch", "delete"]
     if not shutil.which("ps"):
@@ -341,7 +340,7 @@ def test_a_cluster_that_may_still_come_is_told(root, engines, stopped, warned):
         process = begin(root, "sky", HANG="sky launch")
         wait_until(lambda: steps(root)[-1:] == ["create"])
         process.terminate()
-        output = process.communicate(timeout=60)[0]
+        output = process.communicate()[0]
         assert process.returncode == 143
     else:
         output = launch(root, "sky", FAIL="sky launch").stderr
@@ -379,7 +378,7 @@ def test_a_signal_ends_the_machine_too(root, engines, engine, number, status, du
     process = begin(root, engine, HANG=hang)
     wait_until(lambda: any(re.search(hang, call) for call in calls(root)))
     process.send_signal(getattr(signal, f"SIG{number}"))
-    process.communicate(timeout=60)
+    process.communicate()
     assert process.returncode == status
     done = [*LIFE[engine][:-2], "stop", "fetch"] if during == "run" else ["create"]
     assert steps(root) == [*done, "delete"]
@@ -398,10 +397,8 @@ def begin(root, engine, **changes):
     )
 
 
-def wait_until(happened, patience=60):
-    started = time.monotonic()
+def wait_until(happened):
     while not happened():
-        assert time.monotonic() - started < patience
         time.sleep(0.01)
 
 
@@ -411,7 +408,7 @@ def test_ctrl_c_that_ends_the_reader_of_the_output_deletes_too(root, engines, en
     wait_until(lambda: steps(root)[-1:] == ["run"])
     process.stdout.close()  # as of `| tee log`
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait() == 130
     assert steps(root)[-3:] == ["stop", "fetch", "delete"]
 
 
@@ -428,7 +425,7 @@ def test_a_second_signal_ends_the_step_in_hand_and_no_more(root, engines, engine
     for child in children.read_text().split():  # a terminal tells the whole group
         os.kill(int(child), signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)[0]
+    output = process.communicate()[0]
     assert process.returncode == 143
     assert "could not fetch the results" in output.splitlines()[-1]
     assert steps(root)[-1] == "fetch"  # the machine keeps them
@@ -439,7 +436,7 @@ def test_results_are_fetched_while_the_run_goes_on(root, engines, engine):
     process = begin(root, engine, HANG=RUN[engine], GAN_JAX_FETCH_SECONDS="0.05")
     wait_until(lambda: "fetch" in steps(root))
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate()
     assert steps(root)[-2:] == ["fetch", "delete"]
     number = len(calls(root))
     time.sleep(0.2)
@@ -671,7 +668,7 @@ def test_a_run_on_a_machine_is_asked_to_save_and_waited_for(machine):
     assert stop.poll() is None  # the run ends first
     assert process.poll() == 143
     assert (machine / "saved").exists()
-    assert stop.wait(timeout=60) == 0
+    assert stop.wait() == 0
     assert subprocess.run(["bash", script, "stop"]).returncode == 0  # nothing to stop
 
 
@@ -686,8 +683,8 @@ def test_a_second_run_waits_until_the_first_has_saved(machine):
     first = subprocess.Popen(command)
     wait_until((machine / "started").exists)
     second = subprocess.Popen(command)
-    assert first.wait(timeout=60) == 143
-    assert second.wait(timeout=60) == 0
+    assert first.wait() == 143
+    assert second.wait() == 0
     assert (machine / "second").read_text() == "saved\n"
 
 

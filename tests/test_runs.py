@@ -124,7 +124,7 @@ import pathlib, sys, time
 from gan_jax import runs
 with runs.claim(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(100)
+    time.sleep(10**6)
 """
 
 

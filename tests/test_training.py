@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import chex
@@ -333,6 +334,70 @@ def test_batch_norm_in_a_critic_without_penalty_trains():
     assert_states_differ(
         state.discriminator.batch_stats, after.discriminator.batch_stats
     )
+
+
+class Normalised(nn.Module):
+    """Batch norm behind a Dense layer, or over the pixels of an image."""
+
+    pixels: int = 1
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z, *, train):
+        x = nn.Dense(2 * self.pixels)(z).reshape(len(z), self.pixels, 2)
+        norm = nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)
+        return norm(x).mean(axis=1)
+
+
+def shapes_of_a_step(generator, batch, devices=None):
+    """Traces a step on so many examples of each device; computes nothing."""
+    gan = dataclasses.replace(small_gan(), generator=generator)
+    if devices:
+        gan = dataclasses.replace(gan, axis_name="devices")
+    state = training.init_state(gan, jax.random.key(0), (2,))
+
+    def step(real):
+        return training.train_step(gan, state, real)
+
+    if devices is None:
+        return jax.eval_shape(step, jnp.zeros((1, batch, 2)))
+    many = jax.vmap(step, axis_name="devices")
+    return jax.eval_shape(many, jnp.zeros((devices, 1, batch, 2)))
+
+
+@pytest.mark.parametrize(
+    ("generator", "batch", "devices"),
+    [
+        (Normalised(), 1, None),
+        (Normalised(), 1, 4),  # each device for itself
+        (Normalised(axis_name="devices"), 1, 1),
+    ],
+)
+def test_batch_norm_over_a_single_number_is_refused(generator, batch, devices):
+    with pytest.raises(UserError, match=r"single number .*--batch_size of 2 or more"):
+        shapes_of_a_step(generator, batch, devices)
+
+
+@pytest.mark.parametrize(
+    ("generator", "batch", "devices"),
+    [
+        (Normalised(), 2, None),
+        (Normalised(pixels=3), 1, None),
+        (Normalised(axis_name="devices"), 1, 4),
+        (networks.MLPGenerator(hidden=(16,)), 1, None),
+    ],
+)
+def test_batch_norm_over_several_numbers_is_not(generator, batch, devices):
+    state, _ = shapes_of_a_step(generator, batch, devices)
+    assert state.step.shape == (() if devices is None else (devices,))
+
+
+def test_a_batch_of_one_is_refused_before_anything_is_compiled():
+    gan = recipes.make_gan(recipes.recipe("hinge"))
+    with pytest.raises(UserError, match="single number"):
+        training.check_batch(gan, 1)
+    training.check_batch(gan, 2)
+    training.check_batch(small_gan(), 1)  # no batch norm in it
 
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32_weights():

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         server.requests.append(self.path)
         if server.mood == "silent":
-            server.released.wait(30)
+            server.released.wait()
             return
         if server.mood == "missing":
             self.send_error(404)
@@ -74,7 +73,8 @@ def server(tmp_path, monkeypatch):
                 tables[name][file] = (url, checksums.compute_url_info(path))
     monkeypatch.setattr(mnist_family, "published_files", tables.__getitem__)
     monkeypatch.setattr(mnist_family, "SIZES", SIZES)
-    monkeypatch.setattr(mnist_family, "_PATIENCE", 1.0)
+    # A server that is only slow is waited for, in tests where one answers.
+    monkeypatch.setattr(mnist_family, "_PATIENCE", 3600.0)
     monkeypatch.setattr(garments, "make", draw)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.delenv("GAN_JAX_DATA_DIR", raising=False)
@@ -322,8 +322,10 @@ def test_a_damaged_cache_is_an_error_and_mends_itself_once_deleted(server, tmp_p
 
 @pytest.mark.parametrize("mood", ["cut", "missing", "busy", "silent", "closed"])
 def test_without_a_download_auto_draws_garments_and_a_named_set_says_three_ways_on(
-    server, tmp_path, mood
+    server, tmp_path, mood, monkeypatch
 ):
+    if mood == "silent":
+        monkeypatch.setattr(mnist_family, "_PATIENCE", 0.5)
     server.mood = mood
     if mood == "closed":
         close(server)
@@ -387,13 +389,13 @@ def test_a_folder_that_cannot_be_written_is_no_place_to_download_to(server, tmp_
 
 def test_a_name_server_that_never_answers_costs_seconds(server, monkeypatch):
     def hang(*_, **__):
-        server.released.wait(30)
+        server.released.wait()
         raise socket.gaierror("no name server")
 
+    monkeypatch.setattr(mnist_family, "_PATIENCE", 0.5)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    start = time.monotonic()
     assert data.load("auto").name == "garments"
-    assert time.monotonic() - start < 5
+    assert not server.released.is_set()  # it has still not answered
 
 
 # The drawn garments, the real checksums and files.
@@ -441,7 +443,6 @@ def test_tensorflow_is_never_imported(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert result.stdout == "done\n", result.stderr
 

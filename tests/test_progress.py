@@ -1,0 +1,46 @@
+"""Progress is shown on a terminal, of what takes long, and nowhere else."""
+
+import io
+import time
+
+import pytest
+
+from gan_jax import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(params=[True, False])
+def stderr(request, monkeypatch):
+    stream = Terminal() if request.param else io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    return stream
+
+
+def test_a_bar_counts_on_a_terminal_and_is_gone_in_the_end(stderr):
+    with progress.bar("drawing", 3, unit="image", delay=0) as bar:
+        for _ in range(3):
+            bar.update(1)
+            bar.refresh()
+    shown = stderr.getvalue()
+    assert ("drawing" in shown and "3/3" in shown) == stderr.isatty()
+    assert shown.split("\r")[-1].strip() == ""
+
+
+def test_what_is_short_shows_nothing(stderr):
+    with progress.bar("drawing", 3, unit="image") as bar:
+        bar.update(3)
+    with progress.clock("compiling"):
+        pass
+    assert stderr.getvalue().strip() == ""
+
+
+def test_a_clock_goes_on_while_nothing_comes_back(stderr, monkeypatch):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.01)
+    with progress.clock("compiling"):
+        while stderr.isatty() and "compiling: 00:00" not in stderr.getvalue():
+            time.sleep(0.01)
+    assert ("compiling" in stderr.getvalue()) == stderr.isatty()
