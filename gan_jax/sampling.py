@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoints, files, progress, recipes, runs, training
+from gan_jax import checkpoints, files, parallel, progress, recipes, runs, training
 from gan_jax.errors import UserError
 
 _BATCH = 500
@@ -51,6 +51,7 @@ def restore(
     checkpoints.require(workdir)
     like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
     about = {"flags": config.flags()}
+    parallel.find_devices()  # where there are none, no checkpoint is at fault
     state = checkpoints.restore(workdir, like, about, say=say)
     return gan, jax.device_put(state, jax.devices()[0])
 

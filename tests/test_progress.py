@@ -1,6 +1,7 @@
 """Progress is shown on a terminal, of what takes long, and nowhere else."""
 
 import io
+import sys
 import time
 
 import pytest
@@ -13,14 +14,20 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture(params=[True, False])
-def stderr(request, monkeypatch):
-    stream = Terminal() if request.param else io.StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    return stream
+@pytest.fixture(params=[Terminal, io.StringIO])
+def listen(request, monkeypatch):
+    """Called by a test, puts a terminal or a file in the place of stderr."""
+
+    def listen():
+        stream = request.param()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return listen
 
 
-def test_a_bar_counts_on_a_terminal_and_is_gone_in_the_end(stderr):
+def test_a_bar_counts_on_a_terminal_and_is_gone_in_the_end(listen):
+    stderr = listen()
     with progress.bar("drawing", 3, unit="image", delay=0) as bar:
         for _ in range(3):
             bar.update(1)
@@ -30,7 +37,8 @@ def test_a_bar_counts_on_a_terminal_and_is_gone_in_the_end(stderr):
     assert shown.split("\r")[-1].strip() == ""
 
 
-def test_what_is_short_shows_nothing(stderr):
+def test_what_is_short_shows_nothing(listen):
+    stderr = listen()
     with progress.bar("drawing", 3, unit="image") as bar:
         bar.update(3)
     with progress.clock("compiling"):
@@ -38,8 +46,9 @@ def test_what_is_short_shows_nothing(stderr):
     assert stderr.getvalue().strip() == ""
 
 
-def test_a_clock_goes_on_while_nothing_comes_back(stderr, monkeypatch):
+def test_a_clock_goes_on_while_nothing_comes_back(listen, monkeypatch):
     monkeypatch.setattr(progress, "_PATIENCE", 0.01)
+    stderr = listen()
     with progress.clock("compiling"):
         while stderr.isatty() and "compiling: 00:00" not in stderr.getvalue():
             time.sleep(0.01)

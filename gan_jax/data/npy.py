@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import weakref
 import zlib
 from typing import Any
 
@@ -39,7 +40,8 @@ class Rows:
         try:
             # For the header, and to see that the file is as long as that says.
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+            self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            weakref.finalize(self, os.close, self._file)
         except OSError as error:
             raise UserError(
                 f"cannot read {path} ({error.strerror or error}): name a folder that"
@@ -80,7 +82,7 @@ class Rows:
                 raise IndexError(f"row {i} of {len(self)}")
             place = self._offset + i % len(self) * size
             try:
-                read = os.pread(self._file.fileno(), size, place)
+                read = os.pread(self._file, size, place)
             except OSError as error:
                 raise UserError(
                     f"cannot read {self._path} ({error.strerror or error}): make it"

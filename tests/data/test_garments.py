@@ -122,6 +122,7 @@ def test_images_of_a_class_differ(label: int, train: tuple[np.ndarray, np.ndarra
     assert distance.mean() > 0.12
 
 
+@pytest.mark.slow  # and that of the measures reaches as much: test_report.py
 def test_a_small_classifier_names_over_95_percent_of_held_out_images(
     train: tuple[np.ndarray, np.ndarray],
 ):

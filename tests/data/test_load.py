@@ -401,7 +401,8 @@ def test_a_name_server_that_never_answers_costs_seconds(server, monkeypatch):
 # The drawn garments, the real checksums and files.
 
 
-def test_garments_are_drawn_without_a_look_at_any_folder(tmp_path):
+def test_garments_are_drawn_without_a_look_at_any_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(garments, "make", draw)
     loaded = data.load("garments", data_dir=tmp_path / "nowhere", garments_size=20)
     assert loaded.name == "garments"
     assert loaded.images.shape == (20, 28, 28, 1)

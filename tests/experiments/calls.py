@@ -3,7 +3,7 @@
     python -m tests.experiments.calls '{"experiments.train": [["--loss=x"], ...]}'
 
 The argument maps names of modules to lists of arguments; printed is the same with, for
-each list, exit status and standard error.
+each list, exit status, standard output and standard error.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import sys
+from unittest import mock
 
 from absl import app, flags
 from absl.testing import flagsaver
@@ -18,29 +19,34 @@ from absl.testing import flagsaver
 from experiments import cli
 
 
-def call(main, name, arguments):
-    """What `cli.run` does, and how it ended."""
-    errors, status = io.StringIO(), 0
-    sys.argv = [f"{name.rpartition('.')[2]}.py", *arguments]
+def call(module, arguments):
+    """What `cli.run` does with a module's main program, and how it ended."""
+    errors, output, status = io.StringIO(), io.StringIO(), 0
+    sys.argv = [f"{module.__name__.rpartition('.')[2]}.py", *arguments]
     with (
         flagsaver.flagsaver(),
+        mock.patch.dict(sys.modules, {"__main__": module}),  # --help shows its page
         contextlib.redirect_stderr(errors),
-        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stdout(output),
     ):
         try:
-            cli.guarded(main, cli.parse(sys.argv))
+            cli.guarded(module.main, cli.parse(sys.argv))
         except SystemExit as end:
             status = end.code
-    return {"status": status, "stderr": errors.getvalue()}
+    return {
+        "status": status,
+        "stdout": output.getvalue(),
+        "stderr": errors.getvalue(),
+    }
 
 
 if __name__ == "__main__":
     calls = json.loads(sys.argv[1])
-    mains = {name: importlib.import_module(name).main for name in calls}
+    modules = {name: importlib.import_module(name) for name in calls}
     app.define_help_flags()
     flags.FLAGS(["calls"])
     results = {
-        name: [call(mains[name], name, arguments) for arguments in lists]
+        name: [call(modules[name], arguments) for arguments in lists]
         for name, lists in calls.items()
     }
     json.dump(results, sys.stdout)

@@ -42,6 +42,7 @@ def train(workdir, changes, *python, shell='exec "$@"', more=(), cwd=None):
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_run_has_nothing_to_complain_of(name, tmp_path):
     changes, python = RIGHT[name]
@@ -50,6 +51,7 @@ def test_a_run_has_nothing_to_complain_of(name, tmp_path):
     assert (tmp_path / "a run" / "checkpoints" / "2").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ['"$@" >&-', '"$@" 2>&-', '"$@" <&-'])
 def test_a_run_needs_no_open_stream(shell, tmp_path):
     status, _, stderr = train(tmp_path / "Läufe eins", {}, shell=shell)
@@ -83,9 +85,8 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
     assert_one_line(result, "the current folder was deleted: go to another one")
 
 
-@pytest.mark.parametrize("name", ["train", "best_response"])
-def test_whoever_reads_no_more_ends_a_program_in_silence(name):
-    argv = f"{sys.executable} -m experiments.{name} --help"
+def test_whoever_reads_no_more_ends_a_program_in_silence():
+    argv = f"{sys.executable} -m experiments.train --help"
     done = subprocess.run(
         ["bash", "-c", f"{argv} | head -n 1; exit ${{PIPESTATUS[0]}}"],
         env=environment({}),
@@ -95,6 +96,7 @@ def test_whoever_reads_no_more_ends_a_program_in_silence(name):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_moved_goes_on_where_it_is(tmp_path):
     assert train(tmp_path / "one", {})[0] == 0
     (tmp_path / "one").rename(tmp_path / "other")

@@ -340,12 +340,15 @@ def test_every_program_has_a_start():
 
 @pytest.fixture(scope="module")
 def without_gpu(folder):
-    """Every program where JAX is told to use a GPU and there is none."""
+    """Every program where JAX is told to use a GPU and there is none; and its help."""
     before, found = entries(folder), {}
     alone = [[name] for name in STARTS if name not in THEORY]
     for names in (*alone, *groups(THEORY)):
         calls = {
-            f"experiments.{name}": [[a.format(folder) for a in STARTS[name]]]
+            f"experiments.{name}": [
+                [a.format(folder) for a in STARTS[name]],
+                ["--help"],
+            ]
             for name in names
         }
         found |= call(calls, JAX_PLATFORMS="cuda", GAN_JAX_CACHE_DIR=f"{folder}/cache")
@@ -355,11 +358,18 @@ def without_gpu(folder):
 
 @pytest.mark.parametrize("program", STARTS)
 def test_a_backend_that_cannot_start_is_one_line(without_gpu, program):
-    [result] = without_gpu[f"experiments.{program}"]
+    result, _ = without_gpu[f"experiments.{program}"]
     assert result["status"] == 2, result["stderr"]
     assert "JAX cannot start on JAX_PLATFORMS=cuda" in result["stderr"].splitlines()[-1]
     if program != "benchmark":  # that says what it is about to start
         assert len(result["stderr"].splitlines()) == 1, result["stderr"]
+
+
+@pytest.mark.parametrize("program", STARTS)
+def test_help_says_how_to_call_it_and_needs_no_device(without_gpu, program):
+    _, result = without_gpu[f"experiments.{program}"]
+    assert (result["status"], result["stderr"]) == (0, "")
+    assert f"python -m experiments.{program}" in result["stdout"]
 
 
 def entries(folder):

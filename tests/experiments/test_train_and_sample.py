@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -13,15 +12,8 @@ from PIL import Image
 
 from gan_jax import sampling
 from gan_jax.metrics_log import read_metrics
-from tests.experiments.running import FAST, Process
+from tests.experiments.running import FAST, ROOT, Process
 
-ROOT = pathlib.Path(__file__).parents[2]
-# Every program; what is not one has no line that runs it.
-PROGRAMS = [
-    path.stem
-    for path in sorted((ROOT / "experiments").glob("*.py"))
-    if "cli.run(" in path.read_text()
-]
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
 
 
@@ -191,15 +183,6 @@ def test_interpolate_leaves_a_picture_and_a_film(conditional):
         str(workdir / "interpolation.png"),
         str(workdir / "training.gif"),
     ]
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_help_says_how_to_call_it(name):
-    process = Process([f"experiments.{name}", "--help"], small=False)
-    status, stdout, stderr = process.end()
-    assert (status, stderr) == (0, "")
-    assert f"python -m experiments.{name}" in stdout
-    assert "--workdir" in stdout or "--loss" in stdout
 
 
 IMPORT = """
