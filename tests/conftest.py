@@ -13,9 +13,12 @@ import pytest
 # and in the processes that tests start. CI runs the numerical tests compiled as users'
 # programs are as well.
 _QUICKLY = "--xla_backend_optimization_level=0"
-if jaxlib.version.__version_info__ < (0, 11):  # later ones do not know the flag
+if jaxlib.version.__version_info__ < (0, 11):  # later ones do not know all of these
     _QUICKLY += " --xla_cpu_use_fusion_emitters=false"
+    _QUICKLY += " --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("XLA_FLAGS", _QUICKLY)
+# Nobody reads which line of Python an instruction comes from.
+jax.config.update("jax_traceback_in_locations_limit", 0)
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -60,7 +60,15 @@ def make_gan(loss, size="reference"):
 
 # Small networks compile in less time; the reference ones are conditional here.
 _REFERENCE = pytest.param("wasserstein_gp", "reference", marks=pytest.mark.slow)
-CASES = [*((loss, "small") for loss in LOSSES), _REFERENCE]
+# One of each kind of step: clipping and critic steps, a penalty, pairs, and none of it.
+_KINDS = ("wasserstein", "wasserstein_gp", "relativistic", "nonsaturating")
+CASES = [
+    *(
+        pytest.param(loss, "small", marks=[pytest.mark.slow] * (loss not in _KINDS))
+        for loss in LOSSES
+    ),
+    _REFERENCE,
+]
 
 
 def run(gan, images, devices, steps=STEPS, dtype=jnp.float32):

@@ -56,6 +56,7 @@ def measured(tmp_path_factory):
     return folder, result.stdout
 
 
+@pytest.mark.slow
 def test_a_small_benchmark_writes_positive_numbers(measured):
     folder, printed = measured
     document = json.loads((folder / "output").read_text())
@@ -90,6 +91,7 @@ def test_a_small_benchmark_writes_positive_numbers(measured):
     assert (folder / "figure").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_cuda_graphs_are_left_out_with_the_reason_where_there_is_no_gpu(measured):
     (result,) = json.loads((measured[0] / "output").read_text())["results"]
     platform = result["programs"]["gan_jax"]["platform"]
@@ -97,6 +99,7 @@ def test_cuda_graphs_are_left_out_with_the_reason_where_there_is_no_gpu(measured
     assert platform != "cpu" or "GPU" in reason or "not installed" in reason
 
 
+@pytest.mark.slow
 def test_files_of_several_commands_make_one_document(measured):
     folder, _ = measured
     file = folder / "output"

@@ -30,8 +30,8 @@ NAMES = (
     "sgd_rates",
     "weight_clipping",
 )
-# A quick run of these takes seconds; of the others up to twenty, mostly compilation.
-SHORT = ("best_response", "curvature", "projection")
+# A quick run of this takes seconds; of the others up to twenty, mostly compilation.
+SHORT = ("best_response",)
 LONG = tuple(name for name in NAMES if name not in SHORT)
 # Flags of a quick run that make it quicker still.
 LESS = {
