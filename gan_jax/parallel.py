@@ -9,6 +9,7 @@ belong to several processes (`gan_jax.processes`).
 Devices that train GANs of their own (`over_devices`) know nothing of each other.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -190,10 +191,11 @@ def initialise(
 def for_one_call(devices: Sequence[jax.Device]) -> dict[str, str] | None:
     """Compiler options of a program that runs once, for 0.1 s.
 
-    By default, XLA on CPU would optimise such a one for 5.
+    By default, XLA on CPU would optimise such a one for 5. A level in $XLA_FLAGS stays.
     """
+    level = "xla_backend_optimization_level"
     on_cpu = devices[0].platform == "cpu"
-    return {"xla_backend_optimization_level": "1"} if on_cpu else None
+    return {level: "1"} if on_cpu and level not in os.getenv("XLA_FLAGS", "") else None
 
 
 def over_devices(

@@ -28,7 +28,7 @@ _cache = os.environ.get("GAN_JAX_TEST_CACHE") or str(
     pathlib.Path(__file__).parents[1] / ".cache" / "xla"
 )
 jax.config.update("jax_compilation_cache_dir", _cache)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 # Traced programs are a great many objects that live long: look at them less often.
 gc.set_threshold(200_000, 50, 100)

@@ -26,6 +26,8 @@ import optax
 import orbax.checkpoint
 import tensorboardX
 
+import gan_jax.evaluation.comparison
+import gan_jax.evaluation.populations
 import gan_jax.loop
 import gan_jax.sampling
 from tests import small
@@ -33,6 +35,7 @@ from tests import small
 _PRELOADED = (
     *(absl.app, flax.linen, grain.python, matplotlib.pyplot, optax, orbax.checkpoint),
     *(tensorboardX, gan_jax.loop, gan_jax.sampling),
+    *(gan_jax.evaluation.comparison, gan_jax.evaluation.populations),
 )
 # Settings that JAX has read from the environment when it was imported.
 _OF_JAX = {
