@@ -42,7 +42,9 @@ def test_equal_keys_draw_equal_images_and_other_keys_do_not():
 
 
 # A pixel moves by the rounding of its coordinates, so by about 28 * 2**-24 = 1.7e-6.
-@pytest.mark.parametrize("label", [0, 1, 5, 7, 8])
+@pytest.mark.parametrize(
+    "label", [0, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 5, 7))]
+)
 def test_jit_draws_what_eager_evaluation_draws(label: int):
     key = jax.random.key(label)
     eager = garments.draw(key, label)

@@ -107,12 +107,12 @@ def _folder():
 
 @functools.cache
 def images():
-    """A folder of 200 images and labels, for ``--dataset=npy``."""
+    """A folder of 256 images and labels, for ``--dataset=npy``."""
     folder = _folder() / "images"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    np.save(folder / "images.npy", rng.integers(0, 256, (200, 28, 28, 1), np.uint8))
-    np.save(folder / "labels.npy", np.arange(200, dtype=np.int32) % 10)
+    np.save(folder / "images.npy", rng.integers(0, 256, (256, 28, 28, 1), np.uint8))
+    np.save(folder / "labels.npy", np.arange(256, dtype=np.int32) % 10)
     return folder
 
 

@@ -20,7 +20,11 @@ SHAPE = (28, 28, 1)
 
 
 @pytest.mark.parametrize(
-    ("loss", "conditional"), [("nonsaturating", True), ("wasserstein", False)]
+    ("loss", "conditional"),
+    [
+        ("nonsaturating", True),
+        pytest.param("wasserstein", False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_call_a_step_computes_what_the_loop_does(small_networks, loss, conditional):
     recipe = recipes.recipe(loss, batch_size=4, conditional=conditional)

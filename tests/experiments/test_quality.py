@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from gan_jax import sampling
-from tests.experiments.test_train_and_sample import python
+from tests.experiments.running import FAST, Process
 
 TORCH = importlib.util.find_spec("torch") is not None
 PROGRAMS = ["peer", "published"] if TORCH else ["published"]
+
+
+def succeed(*argv, **environment):
+    """What a program prints."""
+    process = Process(argv, small=False, XLA_FLAGS=FAST, **environment)
+    status, stdout, stderr = process.end()
+    assert status == 0, stderr
+    return stdout
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +28,7 @@ def call(tmp_path_factory, evaluation_cache):
     folder = tmp_path_factory.mktemp("quality")
 
     def run():
-        done = python(
-            "-m",
+        said = succeed(
             "experiments.quality",
             "--quick",
             "--gans=hinge_conditional",
@@ -32,16 +39,15 @@ def call(tmp_path_factory, evaluation_cache):
             f"--markdown={folder / 'table.md'}",
             GAN_JAX_CACHE_DIR=str(evaluation_cache),
         )
-        assert done.returncode == 0, done.stderr
-        return folder, done
+        return folder, said
 
     return run
 
 
 @pytest.mark.slow
 def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(call):
-    folder, done = call()
-    lines = [line.split() for line in done.stdout.splitlines()]
+    folder, said = call()
+    lines = [line.split() for line in said.splitlines()]
     rows = {line[1]: line for line in lines if line[:1] == ["hinge_conditional"]}
     assert set(rows) == set(PROGRAMS)
     document = json.loads((folder / "work" / "results.json").read_text())
@@ -62,7 +68,7 @@ def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(cal
         assert rows["published"][2] == f"{np.mean(published) / np.mean(peer):.2f}"
     assert (folder / "table.md").read_text().startswith("```\npython -m experiments.q")
     _, again = call()
-    assert "compiled" not in again.stdout
+    assert "compiled" not in again
     assert (
         json.loads((folder / "work" / "results.json").read_text())["values"] == values
     )
@@ -85,12 +91,8 @@ def test_the_peers_samples_are_those_of_its_seed(tmp_path):
     outputs = []
     for seed in (0, 0, 1):
         path = tmp_path / f"{len(outputs)}.npz"
-        done = python(
-            "-m",
-            sampler.__name__,
-            json.dumps(spec | {"seed": seed, "output": str(path)}),
-        )
-        assert done.returncode == 0, done.stderr
+        asked = json.dumps(spec | {"seed": seed, "output": str(path)})
+        succeed(sampler.__name__, asked)
         outputs.append(sampling.read_npz(path))
     assert outputs[0].images.shape == (23, 28, 28, 1)
     np.testing.assert_array_equal(outputs[0].labels, np.arange(23) % 10)
@@ -102,14 +104,12 @@ def test_the_peers_samples_are_those_of_its_seed(tmp_path):
 def test_the_calibration_measures_every_damage_at_growing_levels(
     tmp_path, evaluation_cache
 ):
-    done = python(
-        "-m",
+    succeed(
         "experiments.calibration",
         "--quick",
         f"--workdir={tmp_path / 'work'}",
         GAN_JAX_CACHE_DIR=str(evaluation_cache),
     )
-    assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "work" / "results.json").read_text())
     assert set(document["results"]) == {"noise", "blur", "crop", "swap"}
     for lines in document["results"].values():

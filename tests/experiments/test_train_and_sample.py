@@ -41,6 +41,7 @@ def run(program, *flags, **how):
 SMALL = ("--dataset=garments", "--num_examples=100", "--batch_size=8")
 KEPT = ("--loss=wasserstein_gp", "--sample_every=4", "--log_every=2")
 EMA = "--ema_decay=0.9"
+CONDITIONAL = (*SMALL, "--loss=hinge", "--sample_every=2", "--conditional")
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +101,6 @@ def test_more_samples_begin_with_the_fewer(trained):
     assert not np.array_equal(draw(3, seed=6), few)
 
 
-def test_the_run_goes_on_from_where_it_was_and_refuses_less(trained):
-    flags = (f"--workdir={trained[0]}", *SMALL, *KEPT, EMA)
-    assert "up to step 6: going on" in run("train", *flags, "--steps=8")
-    assert read_metrics(trained[0])[-1]["step"] == 8
-    less = Process(["experiments.train", *flags, "--steps=2"], small=False)
-    status, _, stderr = less.end()
-    assert status == 2
-    assert "trained up to step 8" in stderr
-
-
 @pytest.mark.skipif(not REAL_DATA, reason="$GAN_JAX_DATA_DIR names no data set")
 def test_auto_is_fashion_mnist_where_it_is(tmp_path):
     flags = (f"--workdir={tmp_path / 'run'}", "--steps=2", "--batch_size=8")
@@ -123,9 +114,10 @@ def test_auto_is_fashion_mnist_where_it_is(tmp_path):
 def conditional(tmp_path_factory):
     """A conditional run and another, of small networks."""
     workdir = tmp_path_factory.mktemp("conditional") / "run"
-    flags = (*SMALL, "--loss=hinge", "--steps=4", "--sample_every=2")
-    said = run("train", f"--workdir={workdir}", *flags, "--conditional", small=True)
-    run("train", f"--workdir={workdir.parent / 'other'}", *flags, small=True)
+    flags, how = ("--steps=4", *CONDITIONAL), {"small": True, "XLA_FLAGS": FAST}
+    said = run("train", f"--workdir={workdir}", *flags, **how)
+    other = workdir.parent / "other"
+    run("train", f"--workdir={other}", *flags, "--noconditional", **how)
     return workdir, said
 
 
@@ -183,6 +175,18 @@ def test_interpolate_leaves_a_picture_and_a_film(conditional):
         str(workdir / "interpolation.png"),
         str(workdir / "training.gif"),
     ]
+
+
+def test_the_run_goes_on_from_where_it_was_and_refuses_less(conditional):
+    workdir, _ = conditional
+    flags = (f"--workdir={workdir}", *CONDITIONAL)
+    how = {"small": True, "XLA_FLAGS": FAST}
+    assert "up to step 4: going on" in run("train", *flags, "--steps=6", **how)
+    assert read_metrics(workdir)[-1]["step"] == 6
+    less = Process(["experiments.train", *flags, "--steps=2"], **how)
+    status, _, stderr = less.end()
+    assert status == 2
+    assert "trained up to step 6" in stderr
 
 
 IMPORT = """
