@@ -71,7 +71,11 @@ def numbers(loss):
 
 @pytest.mark.parametrize(
     ("loss", "num_devices"),
-    [("nonsaturating", 1), ("wasserstein", 4), ("wasserstein_gp", 2)],
+    [
+        ("wasserstein_gp", 2),
+        pytest.param("nonsaturating", 1, marks=pytest.mark.slow),
+        pytest.param("wasserstein", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_each_is_the_gan_that_its_seed_and_numbers_alone_give(
     loss, num_devices, examples
