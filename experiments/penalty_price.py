@@ -25,13 +25,7 @@ from gan_jax.theory import divergences, lipschitz
 flags.adopt_module_key_flags(theory)
 
 _gaussian = mixtures.gaussian
-_lines = mixtures.once(
-    lambda: {
-        "line, shifted": (_gaussian([0.0]), _gaussian([2.0])),
-        "line, scaled": (_gaussian([0.0], 0.5), _gaussian([0.0], 2.0)),
-        "line, two modes": (mixtures.on_a_line([-2, 2], 0.5), _gaussian([0.0])),
-    }
-)
+_lines = mixtures.once(mixtures.pairs_on_a_line)
 _planes = mixtures.once(
     lambda: {"plane, scaled": (_gaussian([0.0] * 2, 0.5), _gaussian([0.0] * 2, 2.0))}
 )

@@ -51,9 +51,10 @@ def restore(
     checkpoints.require(workdir)
     like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
     about = {"flags": config.flags()}
-    parallel.find_devices()  # where there are none, no checkpoint is at fault
+    # First: where there is no device, no checkpoint is at fault.
+    device = parallel.find_devices()[0]
     state = checkpoints.restore(workdir, like, about, say=say)
-    return gan, jax.device_put(state, jax.devices()[0])
+    return gan, jax.device_put(state, device)
 
 
 @jax.jit(static_argnums=0)

@@ -1,10 +1,13 @@
 """Small networks in place of the reference ones, for facts about what trains them."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
+import pytest
 from flax import linen as nn
 
-from gan_jax import networks, plots, processes
+from gan_jax import networks, plots
 from gan_jax.convolution import pixel_shuffle
 
 
@@ -39,8 +42,13 @@ def install(set_attribute=setattr, *, curves=False):
     """Puts them in place, and draws no curves: the slowest part of a short run."""
     set_attribute(networks, "Generator", Generator)
     set_attribute(networks, "Discriminator", Discriminator)
-    # Who dies is noticed sooner. A thread of its own sends heartbeats, however busy
-    # everything is.
-    set_attribute(processes, "_HEARTBEAT", 10)
     if not curves:
         set_attribute(plots, "save_curves", lambda file, lines: None)
+
+
+@contextlib.contextmanager
+def installed(**how):
+    """They are in place inside of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch.setattr, **how)
+        yield

@@ -20,8 +20,7 @@ SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
 
 @pytest.fixture(scope="module", autouse=True)
 def small_networks():
-    with pytest.MonkeyPatch.context() as patch:
-        small.install(patch.setattr, curves=True)
+    with small.installed(curves=True):
         yield
 
 

@@ -16,8 +16,7 @@ STEPS = 5
 
 @pytest.fixture(scope="module", autouse=True)
 def small_networks():
-    with pytest.MonkeyPatch.context() as patch:
-        small.install(patch.setattr)
+    with small.installed():
         yield
 
 

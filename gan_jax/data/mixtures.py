@@ -193,6 +193,15 @@ def gaussian(mean: Array, scale: float | Array = 1.0) -> Mixture:
     return Mixture(jnp.ones(1), mean[None], jnp.full((1,), scale, jnp.float32))
 
 
+def pairs_on_a_line() -> dict[str, tuple[Mixture, Mixture]]:
+    """Data and models whose distance is known, by name: what critics are tried on."""
+    return {
+        "line, shifted": (gaussian([0.0]), gaussian([2.0])),
+        "line, scaled": (gaussian([0.0], 0.5), gaussian([0.0], 2.0)),
+        "line, two modes": (on_a_line([-2, 2], 0.5), gaussian([0.0])),
+    }
+
+
 def ring(modes: int = 8, radius: float = 2.0, scale: float = 0.02) -> Mixture:
     """Gaussians on a circle, the 2-D data of the mode collapse papers.
 

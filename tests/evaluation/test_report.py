@@ -105,8 +105,7 @@ def test_the_monitor_measures_the_distance_to_the_training_images(
 @pytest.fixture(scope="module")
 def compared(reference, tmp_path_factory):
     """Four runs of three steps, two of one configuration, one half done; and a file."""
-    with pytest.MonkeyPatch.context() as patch:
-        small.install(patch.setattr)
+    with small.installed():
         yield compare(reference, tmp_path_factory.mktemp("runs"))
 
 

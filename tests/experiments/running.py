@@ -20,7 +20,6 @@ import time
 
 import jax
 import numpy as np
-import pytest
 
 from gan_jax import checkpoints, sampling
 from tests import small
@@ -152,8 +151,7 @@ def listens(process):
 
 def numbers(folder):
     """The newest state of such a run, on the host."""
-    with pytest.MonkeyPatch.context() as patch:
-        small.install(patch.setattr)
+    with small.installed():
         state = sampling.restore(folder)[1]
     return jax.device_get(state.replace(key=jax.random.key_data(state.key)))
 

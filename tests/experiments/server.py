@@ -29,12 +29,13 @@ import tensorboardX
 import gan_jax.evaluation.comparison
 import gan_jax.evaluation.populations
 import gan_jax.loop
+import gan_jax.processes
 import gan_jax.sampling
 from tests import small
 
 _PRELOADED = (
     *(absl.app, flax.linen, grain.python, matplotlib.pyplot, optax, orbax.checkpoint),
-    *(tensorboardX, gan_jax.loop, gan_jax.sampling),
+    *(tensorboardX, gan_jax.loop, gan_jax.processes, gan_jax.sampling),
     *(gan_jax.evaluation.comparison, gan_jax.evaluation.populations),
 )
 # Settings that JAX has read from the environment when it was imported.
@@ -88,6 +89,9 @@ def become(request):
     for name, kind in _OF_JAX.items():
         if value := request["env"].get(name):
             jax.config.update(name.lower(), kind(value))
+    # Who dies is noticed sooner. A thread of its own sends heartbeats, however busy all
+    # the others are.
+    gan_jax.processes._HEARTBEAT = 10
     if request["small"]:
         small.install()
     if request["hang"]:

@@ -192,7 +192,7 @@ def test_the_run_goes_on_from_where_it_was_and_refuses_less(conditional):
 IMPORT = """
 import sys
 import gan_jax
-print(*("jax" == name.partition(".")[0] for name in sys.modules))
+print("jax" in sys.modules)
 from gan_jax import data, evaluation, loop, losses, parallel, penalties, recipes
 from gan_jax import runs, sampling, training
 data.load("garments", garments_size=10)
@@ -203,9 +203,7 @@ print("tensorflow" in sys.modules)
 def test_the_package_imports_nothing_that_is_slow_and_never_imports_tensorflow():
     status, stdout, stderr = python("-c", IMPORT)
     assert status == 0, stderr
-    at_once, later = stdout.splitlines()
-    assert "True" not in at_once
-    assert later == "False"
+    assert stdout.splitlines() == ["False", "False"]
 
 
 def test_every_package_is_installed_with_the_project():
