@@ -126,12 +126,25 @@ def start(folder, *flags, devices=1, hang=None):
     return Process(argv, hang=hang, JAX_NUM_CPU_DEVICES=str(devices))
 
 
-def call(calls, **how):
-    """Calls entry points in one process: see `tests.experiments.calls`."""
-    argv = ["tests.experiments.calls", json.dumps(calls)]
-    status, stdout, stderr = Process(argv, **{"small": False, **how}).end()
-    assert status == 0, stderr
-    return json.loads(stdout)
+def call(*groups, **how):
+    """Calls entry points, each group in a process: see `tests.experiments.calls`."""
+    argv = ["tests.experiments.calls"]
+    how = {"small": False, **how}
+    found = {}
+    for process in [Process([*argv, json.dumps(calls)], **how) for calls in groups]:
+        status, stdout, stderr = process.end()
+        assert status == 0, stderr
+        found |= json.loads(stdout)
+    return found
+
+
+def selected(request, parameter):
+    """What a parameter is in those of the tests to be run that use a fixture."""
+    return {
+        item.callspec.params[parameter]
+        for item in request.session.items
+        if request.fixturename in item.fixturenames
+    }
 
 
 def wait_until(happened, process):

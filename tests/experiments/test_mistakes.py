@@ -11,9 +11,9 @@ import pytest
 
 from gan_jax import checkpoints, recipes, runs, training
 from tests.data.test_idx import pack
-from tests.experiments.running import ROOT, call
+from tests.experiments.running import ROOT, call, selected
+from tests.experiments.test_theory import APART
 from tests.experiments.test_theory import NAMES as THEORY
-from tests.experiments.test_theory import groups
 
 _TWO = ("--distributed", "--num_processes=2")
 
@@ -338,25 +338,41 @@ def test_every_program_has_a_start():
     assert {p.stem for p in programs if "cli.run(" in p.read_text()} == {*STARTS}
 
 
+# All of them end by the same `cli.guarded`: the suite asks what people use every day.
+EVERY_DAY = ("train", "study", "sample", "evaluate", "interpolate")
+every_program = pytest.mark.parametrize(
+    "program",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n not in EVERY_DAY)) for n in STARTS],
+)
+
+
 @pytest.fixture(scope="module")
-def without_gpu(folder):
-    """Every program where JAX is told to use a GPU and there is none; and its help."""
-    before, found = entries(folder), {}
-    alone = [[name] for name in STARTS if name not in THEORY]
-    for names in (*alone, *groups(THEORY)):
-        calls = {
+def without_gpu(folder, request):
+    """Programs where JAX is told to use a GPU and there is none; and their help."""
+    before = entries(folder)
+    asked = selected(request, "program")
+    theory = [[n for n in THEORY if (n in APART) is apart] for apart in (True, False)]
+    groups = [
+        {
             f"experiments.{name}": [
                 [a.format(folder) for a in STARTS[name]],
                 ["--help"],
             ]
             for name in names
+            if name in asked
         }
-        found |= call(calls, JAX_PLATFORMS="cuda", GAN_JAX_CACHE_DIR=f"{folder}/cache")
+        for names in (*([name] for name in STARTS if name not in THEORY), *theory)
+    ]
+    found = call(
+        *filter(None, groups),
+        JAX_PLATFORMS="cuda",
+        GAN_JAX_CACHE_DIR=f"{folder}/cache",
+    )
     assert entries(folder) == before
     return found
 
 
-@pytest.mark.parametrize("program", STARTS)
+@every_program
 def test_a_backend_that_cannot_start_is_one_line(without_gpu, program):
     result, _ = without_gpu[f"experiments.{program}"]
     assert result["status"] == 2, result["stderr"]
@@ -365,7 +381,7 @@ def test_a_backend_that_cannot_start_is_one_line(without_gpu, program):
         assert len(result["stderr"].splitlines()) == 1, result["stderr"]
 
 
-@pytest.mark.parametrize("program", STARTS)
+@every_program
 def test_help_says_how_to_call_it_and_needs_no_device(without_gpu, program):
     _, result = without_gpu[f"experiments.{program}"]
     assert (result["status"], result["stderr"]) == (0, "")

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from PIL import Image
 
-from tests.experiments.running import FAST, call
+from tests.experiments.running import FAST, call, selected
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = (
@@ -30,9 +30,9 @@ NAMES = (
     "sgd_rates",
     "weight_clipping",
 )
-# A quick run of this takes seconds; of the others up to twenty, mostly compilation.
-SHORT = ("best_response",)
-LONG = tuple(name for name in NAMES if name not in SHORT)
+# Flags of one name cannot be defined twice in a process: these run in another, which
+# takes about as long.
+APART = ("compare", "consensus", "consensus_ring", "curvature", "divergences")
 # Flags of a quick run that make it quicker still.
 LESS = {
     "hessian_free": ["--newton_steps=2"],
@@ -88,62 +88,41 @@ def folder(tmp_path_factory):
     return root
 
 
-# Flags of one name cannot be defined twice in a process.
-def groups(names):
-    return [[name for name in names if name != "compare"], ["compare"]]
+def call_each(lists, **how):
+    """Calls each experiment with its lists of arguments, in two processes."""
+    groups = {}, {}
+    for name, arguments in lists.items():
+        groups[name in APART][f"experiments.{name}"] = arguments
+    return call(*filter(None, groups), **how)
 
 
 @pytest.fixture(scope="module")
 def mistakes(folder):
     """What each mistake gave; what all of them left."""
-    before, found = set(folder.rglob("*")), {}
-    for names in groups(NAMES):
-        calls = {
-            f"experiments.{name}": [
-                [f"--workdir={folder}/new", *(a.format(folder) for a in arguments)]
-                for arguments, _ in mistakes_of(name)
-            ]
-            for name in names
-        }
-        found |= call(calls)
-    return found, set(folder.rglob("*")) - before
-
-
-def quick_runs(names, folder, evaluation_cache):
-    found = {}
-    for group in groups(names):
-        calls = {
-            f"experiments.{name}": [
-                ["--quick", f"--workdir={folder / name}", *LESS.get(name, [])]
-            ]
-            for name in group
-            if name in names
-        }
-        if calls:
-            found |= call(
-                calls, XLA_FLAGS=FAST, GAN_JAX_CACHE_DIR=str(evaluation_cache)
-            )
-    return found
+    before = set(folder.rglob("*"))
+    lists = {
+        name: [
+            [f"--workdir={folder}/new", *(a.format(folder) for a in arguments)]
+            for arguments, _ in mistakes_of(name)
+        ]
+        for name in NAMES
+    }
+    return call_each(lists), set(folder.rglob("*")) - before
 
 
 @pytest.fixture(scope="module")
-def short_runs(folder, evaluation_cache):
-    names = [name for name in NAMES if name not in LONG]
-    return quick_runs(names, folder, evaluation_cache)
+def quick_runs(folder, evaluation_cache, request):
+    lists = {
+        name: [["--quick", f"--workdir={folder / name}", *LESS.get(name, [])]]
+        for name in selected(request, "name")
+    }
+    return call_each(lists, XLA_FLAGS=FAST, GAN_JAX_CACHE_DIR=str(evaluation_cache))
 
 
-@pytest.fixture(scope="module")
-def long_runs(folder, evaluation_cache):
-    return quick_runs(LONG, folder, evaluation_cache)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in NAMES],
-)
-def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, request):
-    runs = request.getfixturevalue("long_runs" if name in LONG else "short_runs")
-    (result,) = runs[f"experiments.{name}"]
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, quick_runs):
+    (result,) = quick_runs[f"experiments.{name}"]
     assert (result["status"], result["stderr"]) == (0, "")
     files = sorted(path.name for path in (folder / name).iterdir())
     assert files == sorted([f"{name}.png", "results.json"])
