@@ -34,8 +34,9 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 gc.set_threshold(200_000, 50, 100)
 
 # Files whose tests start processes one after another: begun first, so that no worker is
-# left with one of them when the others have nothing more to do.
-_LONGEST = ("torture", "processes", "theory", "quality", "signals")
+# left with one of them when the others have nothing more to do. And the report's, whose
+# classifier other files wait for.
+_LONGEST = ("torture", "processes", "theory", "quality", "signals", "report")
 
 
 def pytest_collection_modifyitems(items):

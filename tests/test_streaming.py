@@ -63,7 +63,7 @@ def state_in(run):
 
 CASES = [
     # Six steps an epoch, and two images left over; or three, with two critic steps.
-    ("nonsaturating", True, 1, 1),
+    pytest.param("nonsaturating", True, 1, 1, marks=pytest.mark.slow),
     ("wasserstein_gp", True, 2, 4),
     pytest.param("wasserstein", False, 2, 1, marks=pytest.mark.slow),
     pytest.param("hinge", False, 1, 4, marks=pytest.mark.slow),

@@ -52,6 +52,7 @@ def test_jit_draws_what_eager_evaluation_draws(label: int):
     np.testing.assert_allclose(eager, jitted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_vmap_over_keys_and_labels_draws_what_a_loop_draws():
     keys, labels = jax.random.split(jax.random.key(1), 10), jnp.arange(10)
     together = jax.jit(jax.vmap(garments.draw))(keys, labels)
