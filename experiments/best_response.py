@@ -18,9 +18,10 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, plots
-from gan_jax.theory import best_response, dirac
-from gan_jax.theory.dirac import Rule
+from gan_jax import plots
+from gan_jax.theory import theory_table
+from gan_jax.theory.dynamics import best_response, dirac
+from gan_jax.theory.dynamics.dirac import Rule
 
 flags.adopt_module_key_flags(theory)
 
@@ -40,7 +41,7 @@ _RATE = 0.1  # of both players
 _STEPS = 2000
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Plays both games; ``seed`` and ``quick`` change nothing."""
     del seed, quick
     titles = ("exact best responses", "minimax and wasserstein", "nonsaturating")
@@ -59,7 +60,7 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
     return found, figure
 
 
-def _best_responses(axes: Any) -> list[claims.Claim]:
+def _best_responses(axes: Any) -> list[theory_table.Claim]:
     real, low, high = 0.25, -1.0, 2.0
     fakes = np.linspace(low, high, 31, dtype=np.float32)
     # The closed form against every (w, b) of a fine grid, for every fake.
@@ -78,31 +79,31 @@ def _best_responses(axes: Any) -> list[claims.Claim]:
     axes.axhline(real, **plots.THEORY, label="real")
     axes.set(xlabel="round")
     return [
-        claims.equal(
+        theory_table.equal(
             "best response: C(w*, b*) + tanh(|x - f| / 4), largest of 31 fakes",
             0,
             np.abs(closed - value).max(),
             1e-6,
         ),
-        claims.equal(
+        theory_table.equal(
             "best response: grid search + tanh(|x - f| / 4), largest",
             0,
             np.abs(searched - value).max(),
             2e-5,  # what the spacing of the grid leaves
         ),
-        claims.equal(
+        theory_table.equal(
             "best responses: way of the fake in each round, least",
             high - low,
             np.abs(np.diff(rounds[:, 2])).min(),
             0,
         ),
-        claims.equal(
+        theory_table.equal(
             "best responses: w[k] + w[k + 1], largest",
             0,
             np.abs(rounds[1:, 0] + rounds[:-1, 0]).max(),
             0,
         ),
-        claims.equal(
+        theory_table.equal(
             "best responses: distance to the data, at the nearest",
             min(high - real, real - low),
             np.abs(rounds[:, 2] - real).min(),
@@ -111,7 +112,7 @@ def _best_responses(axes: Any) -> list[claims.Claim]:
     ]
 
 
-def _eigenvalues(axes: Any) -> claims.Claim:
+def _eigenvalues(axes: Any) -> theory_table.Claim:
     rates = np.linspace(0.01, 1, 100, dtype=np.float32)
     errors = []
     for number, rule in enumerate(_RULES.values()):
@@ -127,10 +128,10 @@ def _eigenvalues(axes: Any) -> claims.Claim:
     axes.axhline(1, **plots.THEORY)
     axes.set(xlabel="learning rate")
     what = "eigenvalues: error of their sum or product, largest of rules and rates"
-    return claims.equal(what, 0, max(errors), 1e-5)
+    return theory_table.equal(what, 0, max(errors), 1e-5)
 
 
-def _gradient_steps(planes: Any, distances: Any) -> list[claims.Claim]:
+def _gradient_steps(planes: Any, distances: Any) -> list[theory_table.Claim]:
     # One start near the equilibrium, where the update is linear, and one far away.
     starts = jnp.array([[1e-3, 0.0], [1.0, 0.0]])
     found = []
@@ -142,7 +143,7 @@ def _gradient_steps(planes: Any, distances: Any) -> list[claims.Claim]:
         slope = np.polyfit(np.arange(_STEPS + 1), np.log(near), 1)[0]
         modulus = np.abs(jax.jit(rule.eigenvalues)(_RATE)).max()
         found.append(
-            claims.equal(f"growth a step: {title}", modulus, np.exp(slope), 2e-4)
+            theory_table.equal(f"growth a step: {title}", modulus, np.exp(slope), 2e-4)
         )
         what = f"distance after {_STEPS} steps from 1: {title}"
         found.append(_verdict(what, rule, modulus, far[-200:]))
@@ -156,23 +157,23 @@ def _gradient_steps(planes: Any, distances: Any) -> list[claims.Claim]:
 
 def _verdict(
     what: str, rule: Rule, modulus: float, distances: np.ndarray
-) -> claims.Claim:
+) -> theory_table.Claim:
     """Where the players are in the end, having started at distance 1."""
     if rule.penalty:
-        return claims.at_most(what, 1e-3, distances.max())
+        return theory_table.at_most(what, 1e-3, distances.max())
     if rule.loss == "nonsaturating":  # higher orders pull it in, slowly
         closed = dirac.nonsaturating_amplitude(_RATE)
         if rule.alternating:
             closed = dirac.nonsaturating_distance(1.0, _RATE * _STEPS)
-        return claims.close(what, closed, distances.mean(), 0.05)
+        return theory_table.close(what, closed, distances.mean(), 0.05)
     if modulus > 1 + 1e-4:
-        return claims.at_least(what, 2, distances.min())
-    return claims.equal(what, 1, distances.mean(), 0.05)
+        return theory_table.at_least(what, 2, distances.min())
+    return theory_table.equal(what, 1, distances.mean(), 0.05)
 
 
 def _constrained(
     axes: Any, what: str, values: tuple[float, ...], closed: list[float]
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     """Critics whose updates are not smooth at the equilibrium."""
 
     def play(value: jax.Array) -> jax.Array:
@@ -188,7 +189,7 @@ def _constrained(
         axes.plot(*points[:_STEPS].T, label=f"{what} {value:g}")
     axes.set(xlabel="theta", ylabel="psi", aspect="equal")
     return [
-        claims.close(
+        theory_table.close(
             f"largest |theta| in the end: wasserstein, {what} {value:g}",
             amplitude,
             np.abs(points[-1000:, 0]).max(),

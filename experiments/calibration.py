@@ -16,10 +16,11 @@ import sys
 from absl import flags
 
 from experiments import cli, tables
-from gan_jax import data, plots, runs
+from gan_jax import data, plots
 from gan_jax.errors import check_name
 from gan_jax.evaluation import calibration, comparison, report
-from gan_jax.files import write_text
+from gan_jax.run import run_folder
+from gan_jax.system.files import write_text
 
 _DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Data set to damage.")
 _DATA_DIR = flags.DEFINE_string(
@@ -45,7 +46,7 @@ def main() -> None:
     count = 2000 if _QUICK.value else _NUM_SAMPLES.value
     report.check_count(count)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    runs.check_place(workdir)
+    run_folder.check_place(workdir)
     name = "garments" if _QUICK.value else _DATASET.value
     reference = report.load_reference(
         name, data_dir=_DATA_DIR.value, quick=_QUICK.value

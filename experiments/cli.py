@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from gan_jax.errors import UserError, check_name
-from gan_jax.files import cache_folder
-from gan_jax.signals import Signals
+from gan_jax.system.files import cache_folder
+from gan_jax.system.signals import Signals
 
 
 def _program() -> str:
@@ -114,7 +114,7 @@ def _silent_about_orbax(unraisable: Any) -> None:
 
 def _require_devices() -> None:
     """Ends the process where JAX cannot start: whatever has failed, this is why."""
-    from gan_jax import parallel
+    from gan_jax.devices import parallel
 
     try:
         parallel.find_devices()
@@ -212,7 +212,7 @@ def end(message: str, status: int) -> NoReturn:
     import jax
 
     if jax.distributed.is_initialized():
-        from gan_jax import processes
+        from gan_jax.devices import processes
 
         # The others cannot go on without this one, and JAX would wait for them.
         processes.farewell()

@@ -19,10 +19,13 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, tables, theory
-from gan_jax import claims, many, parallel, plots, recipes, sampling, training
+from gan_jax import plots, recipes, training
+from gan_jax.devices import many, parallel
 from gan_jax.errors import UserError
 from gan_jax.evaluation import frechet, report
 from gan_jax.evaluation.classifier import classify
+from gan_jax.run import sampling
+from gan_jax.theory import theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -201,19 +204,21 @@ def _row(name: str, race: Race) -> list[str]:
     ]
 
 
-def _claims(races: dict[str, Race], quick: bool) -> list[claims.Claim]:
+def _claims(races: dict[str, Race], quick: bool) -> list[theory_table.Claim]:
     """Of the losses that took part, means over seeds."""
     first, last = (
         {name: race.fcd[i].mean() for name, race in races.items()} for i in (0, -1)
     )
     found = [
-        claims.at_most(f"{name}: FCD / FCD untrained", 0.7, last[name] / first[name])
+        theory_table.at_most(
+            f"{name}: FCD / FCD untrained", 0.7, last[name] / first[name]
+        )
         for name in races
     ]
     if not quick and {"wasserstein", "wasserstein_gp"} <= last.keys():
         what = "wasserstein_gp / wasserstein: FCD"
         ratio = last["wasserstein_gp"] / last["wasserstein"]
-        found.append(claims.at_most(what, 0.5, ratio))
+        found.append(theory_table.at_most(what, 0.5, ratio))
     return found
 
 

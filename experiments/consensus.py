@@ -17,11 +17,12 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, games, plots
+from gan_jax import plots
 from gan_jax.losses import LOSSES
-from gan_jax.theory import consensus as closed
-from gan_jax.theory import dirac
-from gan_jax.theory.consensus import Rule
+from gan_jax.theory import theory_table
+from gan_jax.theory.dynamics import consensus as closed
+from gan_jax.theory.dynamics import dirac, games
+from gan_jax.theory.dynamics.consensus import Rule
 
 flags.adopt_module_key_flags(theory)
 
@@ -48,7 +49,7 @@ _STARTS = [[_NEAR, 0], [0, _NEAR], [1, 0], [2, -2], [1, -1.2], [0.5, -1], [2, 2]
 Played = dict[Rule, np.ndarray]
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Plays every rule. Nothing is random, and quick is as long."""
     del seed
     titles = ("from (1, 0)", "distance, colours as on the left")
@@ -117,7 +118,7 @@ def _growths(trajectories: Sequence[np.ndarray]) -> np.ndarray:
     return np.abs(np.linalg.eigvals(whole)).max(-1) ** (1 / _FEW)
 
 
-def _eigenvalues(quick: bool) -> list[claims.Claim]:
+def _eigenvalues(quick: bool) -> list[theory_table.Claim]:
     found, losses = [], ("kl",) if quick else tuple(closed.SLOPES)
     kinds = {
         kind: [
@@ -139,11 +140,11 @@ def _eigenvalues(quick: bool) -> list[claims.Claim]:
         ]
         what = f"{kind}: error of the eigenvalues' sum or product, largest of"
         what += f" {len(rules)}"
-        found.append(claims.equal(what, 0, max(errors), 1e-5))
+        found.append(theory_table.equal(what, 0, max(errors), 1e-5))
     return found
 
 
-def _weights(axes: Any) -> list[claims.Claim]:
+def _weights(axes: Any) -> list[theory_table.Claim]:
     """Growth a step against gamma: where it is 1, and where the least."""
     found, swept = [], [rule for rules in _SWEPT.values() for rule in rules]
     played = _every(swept, partial(_play, steps=_FEW))
@@ -161,32 +162,34 @@ def _weights(axes: Any) -> list[claims.Claim]:
             ("least", "largest"), bounds, crossings[:2], strict=True
         ):
             what = f"{loss}: {side} gamma that converges"
-            found.append(claims.close(what, bound, crossing, 0.005))
+            found.append(theory_table.close(what, bound, crossing, 0.005))
         best = closed.best_weight(slope, rules[0].rate)
         what = f"{loss}: gamma of the least growth"
         measured = _WEIGHTS[growths.argmin()]
-        found.append(claims.close(what, best, measured, 0.02))  # the grid's spacing
+        found.append(
+            theory_table.close(what, best, measured, 0.02)
+        )  # the grid's spacing
     axes.axhline(1, color="gray", lw=1)
     axes.set(xscale="log", xlabel="gamma", ylim=(0, 2))
     return found
 
 
-def _growth(plane: Any, distances: Any, played: Played) -> list[claims.Claim]:
+def _growth(plane: Any, distances: Any, played: Played) -> list[theory_table.Claim]:
     found, trajectories = [], np.stack([played[rule] for rule in _RULES.values()])
     moduli = np.abs(_closed(list(_RULES.values()))).max(-1)
     growths = _growths(trajectories)
     far = np.nan_to_num(np.hypot(*trajectories[:, 2].T).T, nan=np.inf)
     for i, (title, rule) in enumerate(_RULES.items()):
         found.append(
-            claims.equal(f"growth a step: {title}", moduli[i], growths[i], 2e-4)
+            theory_table.equal(f"growth a step: {title}", moduli[i], growths[i], 2e-4)
         )
         what, end = f"distance after {_MANY} steps from 1: {title}", far[i, -200:]
         if rule.kind == "in turns":
-            found.append(claims.equal(what, 1, end.mean(), 0.05))
+            found.append(theory_table.equal(what, 1, end.mean(), 0.05))
         elif moduli[i] < 1:
-            found.append(claims.at_most(what, 1e-3, end.max()))
+            found.append(theory_table.at_most(what, 1e-3, end.max()))
         else:
-            found.append(claims.at_least(what, 2, end.min()))
+            found.append(theory_table.at_least(what, 2, end.min()))
         if far[i, 300] < 3:
             plane.plot(*trajectories[i, 2, :300].T, color=f"C{i}", lw=1)
         distances.semilogy(far[i, :301], color=f"C{i}", label=title)
@@ -195,7 +198,7 @@ def _growth(plane: Any, distances: Any, played: Played) -> list[claims.Claim]:
     return found
 
 
-def _outward(axes: Any, played: Played) -> list[claims.Claim]:
+def _outward(axes: Any, played: Played) -> list[theory_table.Claim]:
     """Minimax, where consensus pulls outward once the discriminator is sure."""
     field = dirac.gradients(LOSSES["minimax"])
     pull = jax.jit(jax.vmap(partial(games.consensus, field)))
@@ -224,10 +227,10 @@ def _outward(axes: Any, played: Played) -> list[claims.Claim]:
     rest = "minimax, consensus: largest direction where it rests off the equilibrium"
     far = f"distance after {_MANY} steps from (2, -2), consensus 2"
     return [
-        claims.equal(what, 0, error, 1e-4),
-        claims.equal(rest, 0, np.abs(left).max(), 1e-6),
-        claims.at_least(f"{far}: minimax", start, end),
-        claims.at_most(f"{far}: nonsaturating", 1e-3, other),
+        theory_table.equal(what, 0, error, 1e-4),
+        theory_table.equal(rest, 0, np.abs(left).max(), 1e-6),
+        theory_table.at_least(f"{far}: minimax", start, end),
+        theory_table.at_most(f"{far}: nonsaturating", 1e-3, other),
     ]
 
 

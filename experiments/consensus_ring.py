@@ -20,10 +20,12 @@ import optax
 from absl import flags
 
 from experiments import cli, tables, theory
-from gan_jax import claims, games, networks, plots
+from gan_jax import networks, plots
 from gan_jax.data import mixtures
 from gan_jax.evaluation.modes import measure_each
 from gan_jax.losses import LOSSES
+from gan_jax.theory import theory_table
+from gan_jax.theory.dynamics import games
 
 flags.adopt_module_key_flags(theory)
 
@@ -219,7 +221,9 @@ def _table(runs: Runs, beside: dict[str, Values], ratios: dict[str, float]) -> s
     return tables.as_text(header, rows)
 
 
-def _claims(runs: Runs, beside: dict[str, Values], quick: bool) -> list[claims.Claim]:
+def _claims(
+    runs: Runs, beside: dict[str, Values], quick: bool
+) -> list[theory_table.Claim]:
     """Means over seeds, after as many steps of every method and after more."""
     modes, most, least, worse = (7, 3, 1.2, 1.3) if quick else (7.5, 2, 4, 3)
     last = {name: ends[max(ends)] for name, ends in runs.items()}
@@ -230,17 +234,21 @@ def _claims(runs: Runs, beside: dict[str, Values], quick: bool) -> list[claims.C
     what = f"consensus: W1, {most} times that of"
     share = f"consensus: high-quality share, {least} times a"
     found = [
-        claims.equal("share of GANs that stay finite", 1, finite, 0),
-        claims.at_least("consensus: modes", modes, best["modes"]),
-        claims.at_most(f"{what} other samples", most * floor, best["wasserstein"]),
-        claims.at_least(f"{share} circle's", least * circle, best["high_quality"]),
+        theory_table.equal("share of GANs that stay finite", 1, finite, 0),
+        theory_table.at_least("consensus: modes", modes, best["modes"]),
+        theory_table.at_most(
+            f"{what} other samples", most * floor, best["wasserstein"]
+        ),
+        theory_table.at_least(
+            f"{share} circle's", least * circle, best["high_quality"]
+        ),
     ]
     for name in (name for name in _GRADIENTS if name in runs):
         for steps, values in runs[name].items():
             # A GAN that ran away fails the claim above, and wins none for consensus.
             ratio = _finite_mean(values["wasserstein"]) / best["wasserstein"]
             what = f"{name}, {steps} steps: W1 / consensus's"
-            found.append(claims.at_least(what, worse, ratio))
+            found.append(theory_table.at_least(what, worse, ratio))
     return found
 
 

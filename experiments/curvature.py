@@ -18,7 +18,8 @@ import optax
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, plots, second_order
+from gan_jax import plots
+from gan_jax.theory import second_order, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -27,7 +28,7 @@ _STEPS = 150
 Function = Callable[[jax.Array], jax.Array]
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Products, and a training to a loss of 0; ``quick`` changes nothing."""
     del quick
     titles = ("eigenvalues at the start", "eigenvalues in the end", "while training")
@@ -79,7 +80,7 @@ def _dense(
 
 def _products(
     x: jax.Array, labels: jax.Array, params: jax.Array, v: jax.Array
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     """H v and B v in float32 beside the dense ones; where negative curvature is met."""
     model, linear = partial(_network, x), partial(_linear, x)
     output_loss = partial(_cross_entropy, labels)
@@ -111,7 +112,7 @@ def _products(
     }
     least, least_curved = (np.linalg.eigvalsh(m)[0] for m in (hessian, gauss_newton))
     return [
-        claims.equal(
+        theory_table.equal(
             f"{name}: largest error, of the largest entry",
             0,
             np.abs(one - other).max() / np.abs(other).max(),
@@ -119,11 +120,13 @@ def _products(
         )
         for name, (one, other) in pairs.items()
     ] + [
-        claims.at_least("B: least eigenvalue", -1e-12, least_curved),
-        claims.at_most("H: least eigenvalue", -0.01, least),
-        claims.equal("H: search ended by negative curvature", 1, search.negative, 0),
-        claims.at_most("H: least curvature met", 0, search.least_curvature),
-        claims.at_least(
+        theory_table.at_least("B: least eigenvalue", -1e-12, least_curved),
+        theory_table.at_most("H: least eigenvalue", -0.01, least),
+        theory_table.equal(
+            "H: search ended by negative curvature", 1, search.negative, 0
+        ),
+        theory_table.at_most("H: least curvature met", 0, search.least_curvature),
+        theory_table.at_least(
             "H: least curvature met, no less than", least, search.least_curvature
         ),
     ]
@@ -131,7 +134,7 @@ def _products(
 
 def _training(
     axes: Any, x: jax.Array, teacher: jax.Array, key: jax.Array
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     """Squares to a teacher's outputs from many starts: where they are 0, H is B."""
     model = partial(_network, x)
     output_loss = partial(_squares, model(teacher))
@@ -172,16 +175,22 @@ def _training(
     if clear.sum() > 2:
         slope = np.polyfit(np.log(losses[best][clear]), np.log(apart[clear]), 1)[0]
     return [
-        claims.at_most("squares: loss in the end", 1e-8, losses[best, -1]),
-        claims.at_least("squares, at the start: |H - B| / |B|", 0.1, share[0]),
-        claims.at_most("squares, in the end: |H - B| / |B|", 1e-3, share[-1]),
-        claims.close("squares: slope of log |H - B| by log loss", 0.5, slope, 0.15),
-        claims.at_most("squares, at the start: least eigenvalue of H", -0.01, least[0]),
-        claims.at_least("squares, in the end: least eigenvalue of H", -1e-6, least[1]),
+        theory_table.at_most("squares: loss in the end", 1e-8, losses[best, -1]),
+        theory_table.at_least("squares, at the start: |H - B| / |B|", 0.1, share[0]),
+        theory_table.at_most("squares, in the end: |H - B| / |B|", 1e-3, share[-1]),
+        theory_table.close(
+            "squares: slope of log |H - B| by log loss", 0.5, slope, 0.15
+        ),
+        theory_table.at_most(
+            "squares, at the start: least eigenvalue of H", -0.01, least[0]
+        ),
+        theory_table.at_least(
+            "squares, in the end: least eigenvalue of H", -1e-6, least[1]
+        ),
     ]
 
 
-def _least_squares(x: jax.Array, y: jax.Array) -> claims.Claim:
+def _least_squares(x: jax.Array, y: jax.Array) -> theory_table.Claim:
     """One undamped step from anywhere."""
     start = jnp.full(4, 3.0)
     optimiser = second_order.hessian_free(damping=0.0, tolerance=0.0)
@@ -199,7 +208,9 @@ def _least_squares(x: jax.Array, y: jax.Array) -> claims.Claim:
 
     solution = np.linalg.lstsq(np.float64(x), np.float64(y), rcond=None)[0]
     error = np.abs(step(start) - solution).max() / np.abs(solution).max()
-    return claims.equal("least squares: error after one undamped step", 0, error, 1e-5)
+    return theory_table.equal(
+        "least squares: error after one undamped step", 0, error, 1e-5
+    )
 
 
 main = partial(theory.main, "curvature", measure)

@@ -18,11 +18,11 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots
+from gan_jax import networks, plots
 from gan_jax.data import mixtures
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.penalties import one_sided_gradient_penalty
-from gan_jax.theory import divergences
+from gan_jax.theory import divergences, fitting, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -64,7 +64,7 @@ _WIDER_KL = {
 }
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Closed forms against integrals, and trained discriminators against both."""
     names = tuple(_VALUES)
     titles = (*names, "model twice as wide: reverse KL")
@@ -97,7 +97,7 @@ def _over_grid(function: Callable[..., Any], *more: Any) -> Any:
     return jax.device_get(jax.jit(each)(_DISTANCES, _WIDTHS, *more))
 
 
-def _limits() -> list[claims.Claim]:
+def _limits() -> list[theory_table.Claim]:
     """At distance 1, with next to no overlap, by integrals."""
     t, e = 1.0, 0.02
     limits = {
@@ -110,15 +110,15 @@ def _limits() -> list[claims.Claim]:
     for name, (value, slope) in limits.items():
         integral, by_t = jax.jit(jax.value_and_grad(_INTEGRALS[name]))(t, e)
         what = f"{name} at t = {t:g}, e = {e:g}"
-        found.append(claims.close(what, value, integral, 1e-3))
+        found.append(theory_table.close(what, value, integral, 1e-3))
         tolerance = max(1e-3 * slope, 1e-3)
-        found.append(claims.equal(f"{what}: d / dt", slope, by_t, tolerance))
+        found.append(theory_table.equal(f"{what}: d / dt", slope, by_t, tolerance))
     return found
 
 
 def _trained(
     axes: Any, key: jax.Array, test_key: jax.Array, quick: bool
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     steps, hidden = (600, (32, 32)) if quick else (2000, (64, 64))
     # The same noise for both sides, and all: what differs is then t alone.
     z = jax.random.normal(test_key, (20_000, 1))
@@ -192,7 +192,7 @@ def _trained(
 
 def _of_trained(
     values: dict[str, np.ndarray], slopes: dict[str, np.ndarray], loose: float
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     """Where samples of one lie among those of the other: ``t <= 2 e``, or KL < 3."""
     value, slope = (
         {name: _over_grid(function) for name, function in table.items()}
@@ -203,7 +203,7 @@ def _of_trained(
 
     def claim(what: str, error: np.ndarray, tolerance: float) -> None:
         what = f"{what}: trained, largest error"
-        found.append(claims.equal(what, 0, error.max(), loose * tolerance))
+        found.append(theory_table.equal(what, 0, error.max(), loose * tolerance))
 
     # A wider model's KL is made in tails where the data have hardly a sample.
     limits = (("KL", 3, 0.06), ("reverse KL", 1.5, 0.12), ("forward KL", 3, 0.06))
@@ -224,8 +224,10 @@ def _of_trained(
     shown, steep = values["KL"][-1, -1], np.abs(slopes["TV"][~near]).max()
     return [
         *found,
-        claims.at_most("KL = 200: trained; samples show little of it", 100, shown),
-        claims.at_least(
+        theory_table.at_most(
+            "KL = 200: trained; samples show little of it", 100, shown
+        ),
+        theory_table.at_least(
             "|d TV / dt| without overlap: trained; a network's step is a ramp",
             0.1,
             steep,

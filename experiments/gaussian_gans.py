@@ -17,9 +17,9 @@ from absl import flags
 from scipy import optimize
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots, training
+from gan_jax import networks, plots, training
 from gan_jax.data import mixtures
-from gan_jax.theory import generator
+from gan_jax.theory import fitting, generator_loss, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -60,7 +60,7 @@ def _train(key: jax.Array, mean: Any, width: Any, index: Any, steps: int) -> Any
     return end["bias"][0], jnp.abs(end["kernel"][0, 0])
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Trains every loss from every start, all at once."""
     train = partial(_train, steps=1000 if quick else 3000)
     each = jax.vmap(jax.vmap(train, (0, 0, 0, None)), (None, None, None, 0))
@@ -80,10 +80,10 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
 
 def _claims(
     loss: str, mean: np.ndarray, width: np.ndarray, loose: float
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     @jax.jit
     def exact(params: jax.Array) -> jax.Array:
-        return generator.divergence(
+        return generator_loss.divergence(
             loss, lambda x: _data().log_density(x[:, None]), params, _GRID
         )
 
@@ -98,15 +98,17 @@ def _claims(
     trained = f"{loss}, the best of {len(mean)} trained GANs"
     place = 0.0 if loss == "minimax" else _FAR
     return [
-        claims.equal(
+        theory_table.equal(
             f"{loss}: |mean| of the least divergence", place, abs(least.x[0]), 0.02
         ),
-        claims.equal(f"{trained}: divergence", least.fun, reached[best], loose * 0.01),
-        claims.equal(f"{trained}: |mean|", place, abs(mean[best]), loose * 0.1),
-        claims.at_most(of_starts, 0.5, narrow)
+        theory_table.equal(
+            f"{trained}: divergence", least.fun, reached[best], loose * 0.01
+        ),
+        theory_table.equal(f"{trained}: |mean|", place, abs(mean[best]), loose * 0.1),
+        theory_table.at_most(of_starts, 0.5, narrow)
         if loss == "minimax"
-        else claims.equal(of_starts, 1, narrow, 0),
-        claims.equal(of_starts.replace("narrow", "wide"), 0, wide, 0),
+        else theory_table.equal(of_starts, 1, narrow, 0),
+        theory_table.equal(of_starts.replace("narrow", "wide"), 0, wide, 0),
     ]
 
 

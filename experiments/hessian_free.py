@@ -20,9 +20,10 @@ import optax
 from absl import flags
 
 from experiments import cli, tables, theory
-from gan_jax import claims, data, plots, second_order
+from gan_jax import data, plots
 from gan_jax.errors import UserError
 from gan_jax.evaluation.classifier import Network
+from gan_jax.theory import second_order, theory_table
 from gan_jax.training import scale_images
 
 flags.adopt_module_key_flags(theory)
@@ -227,7 +228,7 @@ def _race(
 
 def _claims(
     courses: Courses, searches: dict[str, list[Any]], quick: bool
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     """What held on the way."""
     newton = courses["Gauss-Newton"]
     steps, _, _, end = newton[-1]
@@ -244,20 +245,20 @@ def _claims(
     )
     ended = {name: sum(s.negative for s in states) for name, states in searches.items()}
     found = [
-        claims.at_least("Gauss-Newton: least curvature met", -1e-3, least),
-        claims.equal(
+        theory_table.at_least("Gauss-Newton: least curvature met", -1e-3, least),
+        theory_table.equal(
             "Gauss-Newton: searches ended by negative curvature",
             0,
             ended["Gauss-Newton"],
             0,
         ),
-        claims.at_most(
+        theory_table.at_most(
             "Gauss-Newton: loss in the end over that at the start",
             0.5 if quick else 1e-4,
             end / newton[0][3],
         ),
-        claims.at_most("Hessian: least curvature met", 0, indefinite),
-        claims.at_least(
+        theory_table.at_most("Hessian: least curvature met", 0, indefinite),
+        theory_table.at_least(
             "Hessian: searches ended by negative curvature", 1, ended["Hessian"]
         ),
     ]
@@ -267,8 +268,8 @@ def _claims(
     on_all = what + "evaluations, all images at once"
     return [
         *found,
-        claims.at_most(what + "steps", 0.01, end / min(after_as_many)),
-        claims.at_most(on_all, 0.1, end / min(of_all)),
+        theory_table.at_most(what + "steps", 0.01, end / min(after_as_many)),
+        theory_table.at_most(on_all, 0.1, end / min(of_all)),
     ]
 
 

@@ -13,9 +13,10 @@ import sys
 from absl import flags
 
 from experiments import cli
-from gan_jax import plots, runs, sampling
+from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.files import whole_file
+from gan_jax.run import run_folder, sampling
+from gan_jax.system.files import whole_file
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
 _ROWS = flags.DEFINE_integer(
@@ -61,7 +62,7 @@ def main() -> None:
         with whole_file(path) as file:
             plots.save_film(file, grids, _MILLISECONDS.value)
         print(path)
-    if warning := runs.read_warning(workdir):
+    if warning := run_folder.read_warning(workdir):
         print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -18,9 +18,9 @@ from absl import flags
 from scipy import stats
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, plots
+from gan_jax import plots
 from gan_jax.data import mixtures
-from gan_jax.theory import generator
+from gan_jax.theory import fitting, generator_loss, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -32,7 +32,7 @@ _FAR = 2.0  # half the distance between the modes
 _STYLES = {"kl": "C2-", "nonsaturating": "C1--", "likelihood": "C3-", "minimax": "C0--"}
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Checks the identity, and fits Gaussians to two modes."""
     titles = ("KL(model, data) at D*", "best Gaussians", "mean of the best Gaussian")
     figure, axes = plots.subplots(titles)
@@ -47,11 +47,11 @@ def _data(half: float | jax.Array) -> mixtures.Mixture:
     return mixtures.on_a_line(jnp.stack([-half, half]), _WIDTH)
 
 
-def _log_data(half: float | jax.Array) -> generator.LogDensity:
+def _log_data(half: float | jax.Array) -> generator_loss.LogDensity:
     return lambda x: _data(half).log_density(x[..., None])
 
 
-def _identity(axes: Any, key: jax.Array) -> list[claims.Claim]:
+def _identity(axes: Any, key: jax.Array) -> list[theory_table.Claim]:
     """64 models at random places and widths, against the same two modes."""
     low, high = jnp.array([-2.0, -1.0]), jnp.array([2.0, 0.5])
     models = jax.random.uniform(key, (64, 2), minval=low, maxval=high)
@@ -59,9 +59,12 @@ def _identity(axes: Any, key: jax.Array) -> list[claims.Claim]:
     found = []
     for name in _LOSSES:
         loss = partial(
-            generator.generator_loss, name, log_data, z=generator.quantiles(20_000)
+            generator_loss.generator_loss,
+            name,
+            log_data,
+            z=generator_loss.quantiles(20_000),
         )
-        exact = partial(generator.divergence, name, log_data, grid=_GRID)
+        exact = partial(generator_loss.divergence, name, log_data, grid=_GRID)
         (value, gradient), (closed, closed_gradient) = (
             jax.device_get(jax.jit(jax.vmap(jax.value_and_grad(function)))(models))
             for function in (loss, exact)
@@ -69,10 +72,12 @@ def _identity(axes: Any, key: jax.Array) -> list[claims.Claim]:
         error = np.linalg.norm(gradient - closed_gradient, axis=1)
         error /= np.linalg.norm(closed_gradient, axis=1)
         what = f"{name}: gradient at D*, largest relative error over 64 models"
-        found.append(claims.equal(what, 0, error.max(), 1e-2))
+        found.append(theory_table.equal(what, 0, error.max(), 1e-2))
         if name == "kl":
             what = "kl: loss at D* - KL(model, data), largest"
-            found.append(claims.equal(what, 0, np.abs(value - closed).max(), 1e-3))
+            found.append(
+                theory_table.equal(what, 0, np.abs(value - closed).max(), 1e-3)
+            )
             axes.plot(closed, value, "o", label="64 models")
             axes.axline((0, 0), slope=1, **plots.THEORY)
     axes.set(xlabel="by quadrature", ylabel="kl loss")
@@ -88,12 +93,12 @@ def _fit(
 
     def sampled(params: jax.Array, key: jax.Array) -> jax.Array:
         if name == "likelihood":
-            return -generator.log_model(params, data.sample(key, 512)[:, 0]).mean()
+            return -generator_loss.log_model(params, data.sample(key, 512)[:, 0]).mean()
         z = jax.random.normal(key, (512,))
-        return generator.generator_loss(name, log_data, params, z)
+        return generator_loss.generator_loss(name, log_data, params, z)
 
     def exact(params: jax.Array, _: jax.Array | None = None) -> jax.Array:
-        return generator.divergence(name, log_data, params, _GRID)
+        return generator_loss.divergence(name, log_data, params, _GRID)
 
     run = partial(fitting.minimise, num_steps=steps, key=key)
     optimiser = fitting.decaying_adam(0.05, steps)
@@ -120,7 +125,9 @@ def _best(name: str, key: jax.Array, halves: jax.Array, quick: bool) -> Any:
     return [better(*fit) for fit in each(keys, halves, jnp.stack([wide, narrow]))]
 
 
-def _fits(axes: Any, means: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _fits(
+    axes: Any, means: Any, key: jax.Array, quick: bool
+) -> list[theory_table.Claim]:
     halves = np.append(np.linspace(0.25, 3, 4 if quick else 12), _FAR)
     halves = halves.astype(np.float32)
     axes.fill_between(_GRID, np.exp(jax.jit(_log_data(_FAR))(_GRID)), alpha=0.3)
@@ -129,20 +136,28 @@ def _fits(axes: Any, means: Any, key: jax.Array, quick: bool) -> list[claims.Cla
         best = jax.jit(partial(_best, name, quick=quick))
         exact, (mean, deviation, reached) = jax.device_get(best(key, halves))
         what = f"{name}: divergence of the fit by samples - the least, largest"
-        found.append(claims.equal(what, 0, np.abs(reached - exact[2]).max(), 0.01))
+        found.append(
+            theory_table.equal(what, 0, np.abs(reached - exact[2]).max(), 0.01)
+        )
         if name == "likelihood":
             error = np.abs(deviation / np.hypot(halves, _WIDTH) - 1).max()
             found += [
-                claims.equal(f"{name}: mean of the fit, the data's", 0, mean[-1], 0.1),
-                claims.equal(f"{name}: deviation / the data's - 1", 0, error, 0.03),
+                theory_table.equal(
+                    f"{name}: mean of the fit, the data's", 0, mean[-1], 0.1
+                ),
+                theory_table.equal(
+                    f"{name}: deviation / the data's - 1", 0, error, 0.03
+                ),
             ]
         if name == "kl":
             found += [
-                claims.equal(
+                theory_table.equal(
                     "kl: mean of the fit, a mode's", _FAR, abs(mean[-1]), 0.02
                 ),
-                claims.equal("kl: deviation, a mode's", _WIDTH, deviation[-1], 0.02),
-                claims.equal("kl: KL(fit, data)", np.log(2), reached[-1], 0.01),
+                theory_table.equal(
+                    "kl: deviation, a mode's", _WIDTH, deviation[-1], 0.02
+                ),
+                theory_table.equal("kl: KL(fit, data)", np.log(2), reached[-1], 0.01),
             ]
         found += _other(name, mean[-1], deviation[-1])
         density = stats.norm(mean[-1], deviation[-1]).pdf(_GRID)
@@ -154,7 +169,7 @@ def _fits(axes: Any, means: Any, key: jax.Array, quick: bool) -> list[claims.Cla
     return found
 
 
-def _other(name: str, mean: float, deviation: float) -> list[claims.Claim]:
+def _other(name: str, mean: float, deviation: float) -> list[theory_table.Claim]:
     """The fit of one direction of KL is a bad one by the other direction."""
     known = {
         "kl": ("likelihood", _FAR, _WIDTH),  # one of the modes
@@ -163,13 +178,15 @@ def _other(name: str, mean: float, deviation: float) -> list[claims.Claim]:
     if name not in known:
         return []
     other, *closed = known[name]
-    measure = jax.jit(partial(generator.divergence, other, _log_data(_FAR), grid=_GRID))
+    measure = jax.jit(
+        partial(generator_loss.divergence, other, _log_data(_FAR), grid=_GRID)
+    )
     exact, measured = (
         measure(np.array([abs(m), np.log(s)], np.float32))
         for m, s in (closed, (mean, deviation))
     )
     what = f"{name}: the {other} divergence of its fit, which is not the least"
-    return [claims.close(what, exact, measured, 0.02)]
+    return [theory_table.close(what, exact, measured, 0.02)]
 
 
 main = partial(theory.main, "kl_generator", measure)

@@ -18,11 +18,11 @@ import optax
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots, training
+from gan_jax import networks, plots, training
 from gan_jax.data import mixtures
-from gan_jax.evaluation import transport
+from gan_jax.evaluation import wasserstein
 from gan_jax.penalties import one_sided_gradient_penalty
-from gan_jax.theory import divergences, lipschitz
+from gan_jax.theory import divergences, fitting, lipschitz, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -37,7 +37,7 @@ _planes = mixtures.once(
 )
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Trains critics under each constraint, beside the exact distance."""
     titles = (
         "no constraint: gap",
@@ -70,7 +70,7 @@ def _linear_critic(
     return log["real_logit"] - log["fake_logit"]
 
 
-def _unconstrained(axes: Any, key: jax.Array) -> list[claims.Claim]:
+def _unconstrained(axes: Any, key: jax.Array) -> list[theory_table.Claim]:
     distances, rate = np.array([0.5, 1.0, 2.0], np.float32), 0.1
     run = partial(_linear_critic, key, clip=None, rate=rate)
     gaps = jax.device_get(jax.jit(jax.vmap(run))(distances))
@@ -82,7 +82,7 @@ def _unconstrained(axes: Any, key: jax.Array) -> list[claims.Claim]:
         axes.plot(steps, line, **plots.THEORY)
     axes.set(xlabel="steps")
     return [
-        claims.close(
+        theory_table.close(
             f"no constraint, distance {distance:g}: gap after {len(steps) - 1} steps",
             line[-1],
             gap[-1],
@@ -92,7 +92,7 @@ def _unconstrained(axes: Any, key: jax.Array) -> list[claims.Claim]:
     ]
 
 
-def _bounded(axes: Any, key: jax.Array) -> list[claims.Claim]:
+def _bounded(axes: Any, key: jax.Array) -> list[theory_table.Claim]:
     """By gradient steps with clipping, and over all functions by a linear program."""
     distances = np.linspace(0.25, 2, 8, dtype=np.float32)
     bounds = np.array([0.5, 1.0, 2.0], np.float32)
@@ -106,21 +106,21 @@ def _bounded(axes: Any, key: jax.Array) -> list[claims.Claim]:
     axes.set(xlabel="distance = W1")
     error = np.abs(gaps / np.outer(bounds, distances) - 1).max()
     what = "slope at most K, a weight clipped: gap / (K distance) - 1, largest"
-    found = [claims.equal(what, 0, error, 1e-5)]
+    found = [theory_table.equal(what, 0, error, 1e-5)]
 
     # Real data at the first point, fakes at the last, and nothing in between.
     places, gain = np.linspace(0, 2, 41), np.zeros(41)
     gain[0], gain[-1] = 1, -1
     x, y = map(np.asarray, _samples(keys[1], *_planes()["plane, ring"], count=40))
     for bound in (1.0, 3.0):
-        critic = transport.best_critic(places[:, None], gain, bound)
+        critic = wasserstein.best_critic(places[:, None], gain, bound)
         error = np.abs(np.diff(critic) / np.diff(places) + bound).max()
         what = f"slope at most {bound:g}, best of all functions: slope + K, largest"
-        found.append(claims.equal(what, 0, error, 1e-6))
-        exact = bound * transport.wasserstein(x, y)
-        gap = transport.largest_gap(x, y, bound)
+        found.append(theory_table.equal(what, 0, error, 1e-6))
+        exact = bound * wasserstein.wasserstein(x, y)
+        gap = wasserstein.largest_gap(x, y, bound)
         what = f"slope at most {bound:g}, two clouds in the plane: largest gap"
-        found.append(claims.close(what, exact, gap, 1e-6))
+        found.append(theory_table.close(what, exact, gap, 1e-6))
     return found
 
 
@@ -149,10 +149,10 @@ def _exact(name: str, key: jax.Array, quick: bool) -> float:
         return float(divergences.planar_wasserstein(*scales))
     keys = jax.random.split(key, 1 if quick else 4)
     draws = (_samples(key, data, model, count=1000) for key in keys)
-    return float(np.mean([transport.wasserstein(*both) for both in draws]))
+    return float(np.mean([wasserstein.wasserstein(*both) for both in draws]))
 
 
-def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _trained(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     """By a penalty of weight 100: what it adds to W1 is a hundredth or so."""
     steps, hidden = (400, (32, 32)) if quick else (1500, (64, 64))
     keys = jax.random.split(key, 3)
@@ -179,7 +179,9 @@ def _trained(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
             exact = _exact(name, keys[2], quick)
             axes.plot(exact, measured, marker, label=name)
             what = f"{name}, gradient penalty: gap, W1"
-            found.append(claims.close(what, exact, measured, 0.06 if quick else 0.03))
+            found.append(
+                theory_table.close(what, exact, measured, 0.06 if quick else 0.03)
+            )
     axes.axline((1, 1), slope=1, **plots.THEORY)
     axes.set(xlabel="exact W1", ylabel="the critic's gap")
     return found

@@ -17,11 +17,12 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, tables, theory
-from gan_jax import claims, fitting, networks, plots, recipes, training
+from gan_jax import networks, plots, recipes, training
 from gan_jax.data import mixtures
 from gan_jax.errors import UserError
 from gan_jax.evaluation.modes import measure_each
 from gan_jax.losses import LOSSES
+from gan_jax.theory import fitting, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -174,7 +175,7 @@ def _on_both(
     return {n: measure_each(samples[n], _data()[n], real[n][0]) for n in _data()}
 
 
-def _claims(found: Any, modeless: Any, quick: bool) -> list[claims.Claim]:
+def _claims(found: Any, modeless: Any, quick: bool) -> list[theory_table.Claim]:
     """Of the losses that were trained, means over seeds."""
 
     def mean(name: str, loss: str, value: str) -> float:
@@ -185,32 +186,38 @@ def _claims(found: Any, modeless: Any, quick: bool) -> list[claims.Claim]:
 
     best = "wasserstein_gp"
     result = [
-        claims.equal(f"{loss}: share of GANs that stay finite", 1, finite(loss), 0)
+        theory_table.equal(
+            f"{loss}: share of GANs that stay finite", 1, finite(loss), 0
+        )
         for loss in found
     ]
     if best in found and quick:
-        claim = claims.at_least(f"ring, {best}: modes", 7, mean("ring", best, "modes"))
+        claim = theory_table.at_least(
+            f"ring, {best}: modes", 7, mean("ring", best, "modes")
+        )
         result.append(claim)
     elif best in found:
         what = f"ring, {best}: modes"
-        result.append(claims.equal(what, 8, mean("ring", best, "modes"), 0))
+        result.append(theory_table.equal(what, 8, mean("ring", best, "modes"), 0))
         share = mean("ring", best, "high_quality")
         most = 2 * modeless["ring"]["high_quality"].mean()
         what = f"ring, {best}: high-quality share, twice a circle's"
-        result.append(claims.at_least(what, most, share))
+        result.append(theory_table.at_least(what, most, share))
         for name, shape in (("ring", "circle"), ("grid", "square")):
             most = modeless[name]["wasserstein"].mean()
             what = f"{name}, {best}: W1, a {shape}'s"
-            result.append(claims.at_most(what, most, mean(name, best, "wasserstein")))
+            result.append(
+                theory_table.at_most(what, most, mean(name, best, "wasserstein"))
+            )
     for loss in ("minimax", _PLAIN, "nonsaturating"):
         if loss not in found:
             continue
         what = f"ring, {loss}: modes; it collapses"
-        result.append(claims.at_most(what, 5, mean("ring", loss, "modes")))
+        result.append(theory_table.at_most(what, 5, mean("ring", loss, "modes")))
         if best in found:
             what = f"ring, {loss}: W1 / {best}'s"
             values = (mean("ring", name, "wasserstein") for name in (loss, best))
-            result.append(claims.at_least(what, 1.5, np.divide(*values)))
+            result.append(theory_table.at_least(what, 1.5, np.divide(*values)))
     return result
 
 

@@ -18,9 +18,9 @@ from absl import flags
 from flax import linen as nn
 
 from experiments import cli, tables, theory
-from gan_jax import claims, fitting, nce, networks, plots
+from gan_jax import nce, networks, plots
 from gan_jax.data import mixtures
-from gan_jax.theory import divergences
+from gan_jax.theory import divergences, fitting, theory_table
 from gan_jax.theory.nce import gaussian_log_z
 
 flags.adopt_module_key_flags(theory)
@@ -98,7 +98,7 @@ def _quadratic(params: Any, x: jax.Array) -> jax.Array:
     return squares / 2 - x @ params["shift"]
 
 
-def _gaussian(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _gaussian(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     """A quadratic energy of a Gaussian: all that it learns has a closed form."""
     noise = mixtures.gaussian(_MEAN[0], 1.5)
 
@@ -123,7 +123,7 @@ def _gaussian(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     axes.set(xlabel="closed form", ylabel="learnt, four times")
     loose = 5 if quick else 1
     return [
-        claims.equal("Gaussian: " + what, 0, np.abs(off).max(), loose * tolerance)
+        theory_table.equal("Gaussian: " + what, 0, np.abs(off).max(), loose * tolerance)
         for what, off, tolerance in (
             ("log Z - closed form, largest of 4", models["log_z"] - log_z, 0.02),
             ("covariance, largest error", covariances - covariance, 0.02),
@@ -138,7 +138,7 @@ def _ring(
     noises: dict[str, mixtures.Mixture],
     key: jax.Array,
     quick: bool,
-) -> tuple[list[claims.Claim], str]:
+) -> tuple[list[theory_table.Claim], str]:
     """A network's energy of the ring: three seeds against the best noise, one each."""
     names = [*noises] if quick else [*noises, _FITTED, _FITTED]
 
@@ -167,15 +167,17 @@ def _ring(
     least = kl[best].max()
     narrow, wide = (kl[names.index(name)] for name in ("narrow", "wide"))
     return [
-        claims.equal(
+        theory_table.equal(
             f"ring, {_FITTED}: mass - 1, largest",
             0,
             np.abs(mass[best] - 1).max(),
             0.05 if quick else 0.02,
         ),
-        claims.at_most(f"ring, {_FITTED}: KL, largest", 0.05, least),
-        claims.at_least("ring, narrow noise: KL", 1, narrow),
-        claims.at_least("ring, wide noise: KL over that of fitted", 2, wide / least),
+        theory_table.at_most(f"ring, {_FITTED}: KL, largest", 0.05, least),
+        theory_table.at_least("ring, narrow noise: KL", 1, narrow),
+        theory_table.at_least(
+            "ring, wide noise: KL over that of fitted", 2, wide / least
+        ),
     ], tables.as_text(("noise", "mass", "KL(data, model)"), rows)
 
 
@@ -187,7 +189,7 @@ def _integrals(
     return divergences.mass_and_kl(log_model, ring.log_density, _EXTENT, points)
 
 
-def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     """A GAN's discriminator of a softer ring, whose generator is the noise.
 
     It has to find the log ratio itself, where NCE is told the noise's density.
@@ -225,9 +227,9 @@ def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]
     known = ratios > -2  # beyond, a logit can be anything: sigmoid has come to 0
     what = "discriminator, deviation 0.1: "
     return [
-        claims.equal(what + "mass of p_noise e^h - 1", 0, mass - 1, loose * 0.05),
-        claims.at_most(what + "KL(data, p_noise e^h)", 0.05, kl),
-        claims.equal(
+        theory_table.equal(what + "mass of p_noise e^h - 1", 0, mass - 1, loose * 0.05),
+        theory_table.at_most(what + "KL(data, p_noise e^h)", 0.05, kl),
+        theory_table.equal(
             what + "median |logit - log ratio|, where that is above -2",
             0,
             np.median(np.abs(logits - ratios)[known]),

@@ -17,7 +17,8 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, nce, plots
+from gan_jax import nce, plots
+from gan_jax.theory import theory_table
 from gan_jax.theory.nce import asymptotic_covariance
 
 flags.adopt_module_key_flags(theory)
@@ -47,15 +48,15 @@ def measure(seed: int, quick: bool) -> theory.Findings:
     tolerance = 4 * (2 / sets) ** 0.5 + 0.02
     off = np.abs(measured / closed[:-1] - 1).max((0, 2))
     found = [
-        claims.equal(
+        theory_table.equal(
             f"noise {name}: variance / asymptotic - 1, largest", 0, share, tolerance
         )
         for name, share in zip(_DEVIATIONS, off, strict=True)
     ]
     narrow, alike, wide = measured[ratios.index(1), :, 1]
     what = "variance of the precision over that with noise like the data: "
-    found.append(claims.at_least(what + "narrow", 5, narrow / alike))
-    found.append(claims.at_most(what + "wide", 0.95, wide / alike))
+    found.append(theory_table.at_least(what + "narrow", 5, narrow / alike))
+    found.append(theory_table.at_most(what + "wide", 0.95, wide / alike))
     return theory.Findings(found, figure)
 
 

@@ -17,10 +17,10 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, plots
+from gan_jax import plots
 from gan_jax.data import mixtures
 from gan_jax.losses import LOSSES
-from gan_jax.theory import divergences, optimal
+from gan_jax.theory import divergences, fitting, optimal_discriminator, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -41,7 +41,7 @@ _DISCRIMINATORS = {
 _GENERATORS = ("minimax", "nonsaturating", "kl")
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Trains a discriminator for each loss and pair; follows the generator's slopes."""
     figure, axes = plots.subplots(
         (
@@ -95,7 +95,7 @@ def _sweep(key: jax.Array, quick: bool) -> Any:
 
 def _discriminators(
     densities: Any, logits: Any, key: jax.Array, quick: bool
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     p, q, trained, least = _sweep(key, quick)
     for axes, *curves in zip(densities, p, q, trained[0], strict=True):
         _draw_densities(axes, *curves)
@@ -110,12 +110,14 @@ def _discriminators(
             bound = 0.3 if loss == "hinge" else 0.04 if quick else 0.02
             share = 0.1 if quick else 0.02
             found += [
-                claims.equal(f"{what} RMS error", 0, error, bound),
-                claims.close(f"{what} loss", closed, least[i, j], share),
+                theory_table.equal(f"{what} RMS error", 0, error, bound),
+                theory_table.close(f"{what} loss", closed, least[i, j], share),
             ]
             if seen is jax.nn.sigmoid:
                 of_logit = f"{what} RMS error of the logit"
-                found.append(claims.equal(of_logit, 0, off, 0.15 if quick else 0.1))
+                found.append(
+                    theory_table.equal(of_logit, 0, off, 0.15 if quick else 0.1)
+                )
             logits[j].plot(_GRID, trained[i, j], label=loss)
             if loss != "relativistic":
                 logits[j].plot(_GRID, logit, **plots.THEORY)
@@ -131,7 +133,7 @@ def _known(
     The first error is of what the loss asks for, over half data and half model; the
     second of the logit, where both have mass.
     """
-    closed = optimal.OPTIMAL_LOGITS[loss](p, q)
+    closed = optimal_discriminator.OPTIMAL_LOGITS[loss](p, q)
     half = jnp.exp(jnp.logaddexp(p, q)) / 2
     both = jnp.exp(jnp.minimum(p, q))
     both /= divergences.integral(both, _GRID)
@@ -142,7 +144,7 @@ def _known(
         return jnp.sqrt(divergences.integral(weight * error**2, _GRID))
 
     seen = _DISCRIMINATORS[loss]
-    least = optimal.least_discriminator_loss(loss, p, q, _GRID)
+    least = optimal_discriminator.least_discriminator_loss(loss, p, q, _GRID)
     return rms(half, seen(h) - seen(closed)), rms(both, h - closed), least, closed
 
 
@@ -154,11 +156,11 @@ def _draw_densities(axes: Any, p: np.ndarray, q: np.ndarray, h: np.ndarray) -> N
     axes.set(xlim=(-5, 5), xlabel="x")
 
 
-def _slopes(axes: Any) -> list[claims.Claim]:
+def _slopes(axes: Any) -> list[theory_table.Claim]:
     """What each fake is told, for every logit."""
     h = np.append(np.linspace(-20, 20, 801), [-1e4, 1e4]).astype(np.float32)
     found = []
-    for name, closed in optimal.GENERATOR_SLOPES.items():
+    for name, closed in optimal_discriminator.GENERATOR_SLOPES.items():
 
         def error(h: jax.Array, name: str = name, closed: Any = closed) -> jax.Array:
             slope = jax.grad(lambda h: LOSSES[name].generator(h[None], h[None]))
@@ -166,14 +168,14 @@ def _slopes(axes: Any) -> list[claims.Claim]:
 
         error = np.asarray(jax.jit(jax.vmap(error))(h))
         what = f"{name}: d loss / d logit, largest relative error"
-        found.append(claims.equal(what, 0, error.max(), 1e-6))
+        found.append(theory_table.equal(what, 0, error.max(), 1e-6))
         if name in _GENERATORS:
             axes.plot(h[:801], np.abs(jax.jit(closed)(h))[:801], label=name)
     axes.set(xlabel="logit of the fake", xlim=(-10, 10))
     return found
 
 
-def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     """Data N(0, 1), model N(theta, 1): through a trained discriminator, and D*."""
     thetas = jnp.array([1.0, 4.0]) if quick else jnp.linspace(0.5, 6, 12)
 
@@ -194,14 +196,14 @@ def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     fine = np.linspace(0.05, 6, 120)
     found = []
     for i, name in enumerate(_GENERATORS):
-        closed = partial(optimal.shifted_gradient, name, grid=_GRID)
+        closed = partial(optimal_discriminator.shifted_gradient, name, grid=_GRID)
         curve = jax.jit(jax.vmap(closed))
         axes.semilogy(fine, curve(fine), **plots.THEORY, label=None if i else "theory")
         axes.semilogy(thetas, measured[:, i], "o", label=name)
         near = thetas <= 4  # beyond, no batch has a point where both are
         error = np.abs(measured[near, i] / curve(thetas[near]) - 1).max()
         what = f"{name}: d loss / d theta <= 4, trained D: largest relative error"
-        found.append(claims.equal(what, 0, error, 0.3 if quick else 0.1))
+        found.append(theory_table.equal(what, 0, error, 0.3 if quick else 0.1))
     axes.set(xlabel="theta: distance of the model")
     return found
 

@@ -17,10 +17,10 @@ from absl import flags
 from flax import linen as nn
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots
+from gan_jax import networks, plots
 from gan_jax.data import mixtures
 from gan_jax.penalties import PENALTIES
-from gan_jax.theory import divergences, lipschitz
+from gan_jax.theory import divergences, fitting, lipschitz, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -34,7 +34,7 @@ _GRID = np.linspace(-6, 6, 241, dtype=np.float32)
 _TRAP = ("gradient_penalty", "one_sided")
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Trains critics for each price, and for each kind of penalty."""
     titles = ("gradient penalty: gap / W1", "leaky ReLU critics of N(0, 1/4), N(0, 4)")
     figure, axes = plots.subplots(titles)
@@ -85,7 +85,7 @@ def _critic(
     return logit, fitting.gap(logit, keys[1], data, model)
 
 
-def _prices(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _prices(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     share = 0.06 if quick else 0.03
     fine = np.geomspace(1, 100, 31, dtype=np.float32)  # each 15th is one of the weights
     found = []
@@ -103,12 +103,12 @@ def _prices(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
             axes.semilogx(fine, closed / w1, **plots.THEORY)
             for weight, *both in zip(_WEIGHTS, closed[::15], gaps, strict=True):
                 what = f"{name}, penalty weight {weight:g}: gap"
-                found.append(claims.close(what, *both, share))
+                found.append(theory_table.close(what, *both, share))
     axes.set(xlabel="penalty weight", ylabel="gap / W1")
     return found
 
 
-def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     """To bend where the real data are, a critic's slope has to pass through 0."""
     weight = 10.0
     w1 = jax.device_get(
@@ -144,9 +144,9 @@ def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     uniform = "line, scaled, one_sided, leaky ReLUs: mean gap, the best of one slope"
     closed = lipschitz.uniform_gap(w1, weight)
     return [
-        claims.at_most(what.format(_TRAP[0]), 0.9, learnt[0]),
-        claims.equal(what.format(_TRAP[1]), 1, learnt[1], 0),
-        claims.close(uniform, closed, gaps[1].mean(), 0.03 if quick else 0.015),
+        theory_table.at_most(what.format(_TRAP[0]), 0.9, learnt[0]),
+        theory_table.equal(what.format(_TRAP[1]), 1, learnt[1], 0),
+        theory_table.close(uniform, closed, gaps[1].mean(), 0.03 if quick else 0.015),
     ]
 
 

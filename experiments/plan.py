@@ -6,11 +6,12 @@ from typing import NamedTuple
 from absl import flags
 
 from experiments import cli
-from gan_jax import data, loop, recipes, runs, training
+from gan_jax import data, recipes, training
 from gan_jax.data import npy
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
+from gan_jax.run import loop, run_folder
 
 NPY = "npy"
 _DATASETS = (*data.DATASETS, NPY)
@@ -216,9 +217,9 @@ class Plan(NamedTuple):
             self.dataset, data_dir=self.data_dir, num_examples=self.num_examples
         )
 
-    def config(self, dataset: str) -> runs.Config:
+    def config(self, dataset: str) -> run_folder.Config:
         """The run on the data set that is really there."""
-        return runs.Config(
+        return run_folder.Config(
             self.recipe, dataset, self.seed, self.steps, self.num_examples
         )
 

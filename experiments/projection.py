@@ -16,20 +16,20 @@ import jax.numpy as jnp
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots, training
-from gan_jax.theory import optimal
+from gan_jax import networks, plots, training
+from gan_jax.theory import fitting, optimal_discriminator, theory_table
 
 flags.adopt_module_key_flags(theory)
 
 _CLASSES, _FEATURES = 10, 8
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Trains projection discriminators on class-conditional Gaussians."""
     keys = jax.random.split(jax.random.key(seed), 3)
     mu, nu = 0.7 * jax.random.normal(keys[0], (2, _CLASSES, _FEATURES))
     nu = nu.at[0].set(mu[0])  # a class that the model has learnt
-    weights, biases = optimal.projection(mu, nu)
+    weights, biases = optimal_discriminator.projection(mu, nu)
     steps, count = (2000, 2) if quick else (6000, 8)
 
     gan = _gan(nu, steps)
@@ -41,28 +41,30 @@ def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
     cosines = jnp.sum(rows * weights, axis=-1)[:, 1:] / lengths[:, 1:]
 
     right = jax.vmap(partial(_accuracy, gan, mu, nu, keys[2]))(states)
-    best = optimal.projection_accuracy(mu, nu)
+    best = optimal_discriminator.projection_accuracy(mu, nu)
     found = [
-        claims.equal(
+        theory_table.equal(
             f"matrix, {count} trained: largest RMS error",
             0,
             jnp.sqrt(jnp.mean((rows - weights) ** 2, (1, 2)).max()),
             0.05 if quick else 0.03,
         ),
-        claims.equal(
+        theory_table.equal(
             "biases: largest RMS error",
             0,
             jnp.sqrt(jnp.mean((offsets - biases) ** 2, 1).max()),
             0.1 if quick else 0.05,
         ),
-        claims.equal("cosine of row y and mu_y - nu_y, least", 1, cosines.min(), 0.01),
-        claims.equal(
+        theory_table.equal(
+            "cosine of row y and mu_y - nu_y, least", 1, cosines.min(), 0.01
+        ),
+        theory_table.equal(
             "length of the row of a class that is learnt, mu_y = nu_y",
             0,
             jnp.linalg.norm(rows[:, 0], axis=-1).max(),
             0.2 if quick else 0.1,
         ),
-        claims.equal(
+        theory_table.equal(
             "accuracy by class - Phi(|mu_y - nu_y| / 2), largest",
             0,
             jnp.abs(right - best).max(),

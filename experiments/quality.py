@@ -23,10 +23,12 @@ from typing import Any
 from absl import flags
 
 from experiments import cli, tables
-from gan_jax import checkpoints, data, loop, parallel, recipes, runs, training
+from gan_jax import data, recipes, training
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import comparison, report
-from gan_jax.files import write_text
+from gan_jax.run import checkpoints, loop, run_folder
+from gan_jax.system.files import write_text
 
 PROGRAMS = ("peer", "published", "tuned")
 
@@ -71,11 +73,13 @@ class Job:
         return recipes.recipe(loss, table, conditional=loss != self.gan)
 
 
-def config_of(job: Job, dataset: str, size: int, steps: int | None) -> runs.Config:
+def config_of(
+    job: Job, dataset: str, size: int, steps: int | None
+) -> run_folder.Config:
     """What a run of this project computes: ``steps``, or one epoch of ``size``."""
     recipe = job.recipe()
     epoch = training.steps_per_epoch(recipes.make_gan(recipe), size, recipe.batch_size)
-    return runs.Config(recipe, dataset, job.seed, steps or epoch)
+    return run_folder.Config(recipe, dataset, job.seed, steps or epoch)
 
 
 def train(
@@ -91,10 +95,10 @@ def train(
     """
     config = config_of(job, dataset.name, len(dataset.images), steps)
     folder = workdir / job.name
-    with runs.claim(folder):
-        runs.prepare(folder, config, overwrite=False)
+    with run_folder.claim(folder):
+        run_folder.prepare(folder, config, overwrite=False)
         if checkpoints.newest(folder) != config.steps:
-            runs.write_config(folder, config, source=dataset.source)
+            run_folder.write_config(folder, config, source=dataset.source)
             devices = parallel.choose_devices(1)
             schedule = loop.Schedule(log_every=50, sample_every=500)
             loop.train(config, dataset, folder, schedule=schedule, devices=devices)
@@ -161,9 +165,9 @@ def _mean_fcd(values: dict[str, comparison.Values], jobs: list[Job]) -> float:
     return statistics.mean(values[job.name]["fcd"] for job in jobs)
 
 
-def _check_folder(folder: pathlib.Path, config: runs.Config) -> None:
+def _check_folder(folder: pathlib.Path, config: run_folder.Config) -> None:
     try:
-        runs.check(folder, config, overwrite=False)
+        run_folder.check(folder, config, overwrite=False)
     except UserError as error:
         raise UserError(
             f"{folder} cannot be taken up ({error}): use another --workdir"
@@ -195,7 +199,7 @@ def main() -> None:
             " out with --programs=published,tuned"
         )
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    runs.check_place(workdir)
+    run_folder.check_place(workdir)
     name, size, steps = _DATASET.value, data.SIZES["train"], None
     if _QUICK.value:
         name, size, steps = "garments", 640, 10

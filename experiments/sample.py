@@ -13,9 +13,10 @@ import sys
 from absl import flags
 
 from experiments import cli
-from gan_jax import plots, runs, sampling
+from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.files import whole_file
+from gan_jax.run import run_folder, sampling
+from gan_jax.system.files import whole_file
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "How many images to draw.")
@@ -58,7 +59,7 @@ def main() -> None:
         with whole_file(output) as file:
             plots.save_grid(file, samples.images)
     print(f"{len(samples.images)} images in {output}")
-    if warning := runs.read_warning(workdir):
+    if warning := run_folder.read_warning(workdir):
         print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -18,8 +18,9 @@ import numpy as np
 from absl import flags
 
 from experiments import cli, theory
-from gan_jax import claims, plots
-from gan_jax.theory import sgd, sgd_nonconvex
+from gan_jax import plots
+from gan_jax.theory import theory_table
+from gan_jax.theory.dynamics import sgd, sgd_nonconvex
 
 flags.adopt_module_key_flags(theory)
 
@@ -27,7 +28,7 @@ _FALLING = 0.4, 0.6, 0.75  # the squares of the first have an infinite sum
 _CONSTANT, _FINITE = (0.025, 0.05, 0.1), (0.1, 1.5)
 _CURVATURES, _NOISE = np.array([1, 1.5, 2], np.float32), 0.5  # h, sigma
 _START = 2.5  # in each well; past pi / 2, where the curvature is negative
-_Found = list[claims.Claim]
+_Found = list[theory_table.Claim]
 
 
 def _squared_gradient(theta: jax.Array) -> jax.Array:
@@ -75,8 +76,10 @@ def _falling(axes: Any, paths: np.ndarray, share: float) -> _Found:
         what, slope = f"steps j^-{power:g}", sgd.slope(path, len(j) // 10)
         ratio = sgd.late(path / closed)
         found += [
-            claims.close(f"{what}: slope", -power, slope, share),
-            claims.close(f"{what}: E |grad f|^2 over that of a_j", 1, ratio, share),
+            theory_table.close(f"{what}: slope", -power, slope, share),
+            theory_table.close(
+                f"{what}: E |grad f|^2 over that of a_j", 1, ratio, share
+            ),
         ]
     return found
 
@@ -92,7 +95,9 @@ def _finite(axes: Any, path: np.ndarray) -> _Found:
     what, closed = "steps {:g} j^-{:g}".format(*_FINITE), stops(*_FINITE)
     axes.loglog(np.arange(1, len(path) + 1), path, label=what)
     axes.axhline(closed, **plots.THEORY)
-    return [claims.close(f"{what}: E |grad f|^2 in the end", closed, path[-1], 0.05)]
+    return [
+        theory_table.close(f"{what}: E |grad f|^2 in the end", closed, path[-1], 0.05)
+    ]
 
 
 def _constant(axes: Any, paths: np.ndarray) -> _Found:
@@ -116,8 +121,8 @@ def _constant(axes: Any, paths: np.ndarray) -> _Found:
     for n, step in enumerate(_CONSTANT):
         what = f"steps {step:g}: E |grad f|^2"
         found += [
-            claims.close(f"{what}, late", floors[n], late[n], 0.02),
-            claims.at_most(f"{what}, mean of all", bounds[n], means[n]),
+            theory_table.close(f"{what}, late", floors[n], late[n], 0.02),
+            theory_table.at_most(f"{what}, mean of all", bounds[n], means[n]),
         ]
     return found
 

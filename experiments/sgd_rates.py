@@ -18,15 +18,16 @@ from absl import flags
 from optax import projections
 
 from experiments import cli, theory
-from gan_jax import claims, plots
-from gan_jax.theory import sgd
-from gan_jax.theory.sgd import Problem
+from gan_jax import plots
+from gan_jax.theory import theory_table
+from gan_jax.theory.dynamics import sgd
+from gan_jax.theory.dynamics.sgd import Problem
 
 flags.adopt_module_key_flags(theory)
 
 _SLOW, _FAST = (0.1, 0.2, 0.3), (0.75, 1.0, 2.0, 4.0)  # 2 c alpha < 1, and > 1: c = 1
 _BOUNDED = (1.0, 1.4, 2.0)  # alpha in a bounded set, c = 1
-_Found = list[claims.Claim]
+_Found = list[theory_table.Claim]
 
 
 def _vector(*values: float) -> np.ndarray:
@@ -127,16 +128,18 @@ def _quadratic(
         axes.loglog(j, closed, **plots.THEORY)
         power, what = -min(2 * rate, 1), f"quadratic, alpha {rate:g}"
         found.append(
-            claims.close(f"{what}: slope", power, sgd.slope(path, first), 0.05)
+            theory_table.close(f"{what}: slope", power, sgd.slope(path, first), 0.05)
         )
         if 2 * rate > 1:
             limit, late = sgd.limit(rate, 1.0, 1.0), sgd.late(j * path)
-            found.append(claims.close(f"{what}: j E theta^2, late", limit, late, share))
+            found.append(
+                theory_table.close(f"{what}: j E theta^2, late", limit, late, share)
+            )
     largest = np.abs(even / exact - 1).max()
     what = "quadratic: E theta^2 over its recursion - 1, largest"
-    found.append(claims.equal(what, 0, largest, 5 * deviation))
+    found.append(theory_table.equal(what, 0, largest, 5 * deviation))
     what, slope = "curvatures 0.2, 1, 4, alpha 1: slope", sgd.slope(uneven, first)
-    return [*found, claims.close(what, -2 * _UNEVEN.min(), slope, 0.05)]
+    return [*found, theory_table.close(what, -2 * _UNEVEN.min(), slope, 0.05)]
 
 
 def _bounded(
@@ -167,15 +170,19 @@ def _bounded(
                 first, slack = sgd.bound_from(rate, 1.0), 5 * deviation
             largest = part[first - 1 :].max()
             found += [
-                claims.close(f"{what}, late", limit / bound, sgd.late(part), share),
-                claims.at_most(f"{what}, largest, j >= {first}", 1 + slack, largest),
+                theory_table.close(
+                    f"{what}, late", limit / bound, sgd.late(part), share
+                ),
+                theory_table.at_most(
+                    f"{what}, largest, j >= {first}", 1 + slack, largest
+                ),
             ]
             label = name if rate == 1 else None
             axes.loglog(j[first - 1 :], part[first - 1 :], f"C{colour}", label=label)
             axes.loglog(j[[len(j) // 2, -1]], [limit / bound] * 2, **plots.THEORY)
             if name == "coins" and rate == 1:
                 axes.loglog(2, part[1], f"C{colour}o", label="coins, alpha 1, j = 2")
-                found.append(claims.equal(f"{what}, j = 2", 2, part[1], 1e-3))
+                found.append(theory_table.equal(f"{what}, j = 2", 2, part[1], 1e-3))
     axes.axhline(1, **plots.THEORY)
     return found
 
@@ -188,8 +195,10 @@ def _overestimated(axes: Any, j: np.ndarray, paths: np.ndarray) -> _Found:
     axes.loglog(far, factors[1:], **plots.THEORY)
     what = "theta^2 / 10, alpha"
     return [
-        claims.close(f"{what} 1: theta in the end", factors[0], paths[0, -1], 1e-3),
-        claims.equal(f"{what} 5: theta after a step", 0, paths[1, 1], 1e-6),
+        theory_table.close(
+            f"{what} 1: theta in the end", factors[0], paths[0, -1], 1e-3
+        ),
+        theory_table.equal(f"{what} 5: theta after a step", 0, paths[1, 1], 1e-6),
     ]
 
 
@@ -219,8 +228,10 @@ def _projections(axes: Any, key: jax.Array) -> _Found:
     apart, what = largest.pop("sphere"), "|Px - Py| / |x - y|, largest"
     most, count = max(largest.values()), len(largest)
     return [
-        claims.at_most(f"{what} of {count} convex sets", 1 + 1e-5, most),
-        claims.close(f"{what}, sphere, at a tenth of it", 1 / inside, apart, 1e-3),
+        theory_table.at_most(f"{what} of {count} convex sets", 1 + 1e-5, most),
+        theory_table.close(
+            f"{what}, sphere, at a tenth of it", 1 / inside, apart, 1e-3
+        ),
     ]
 
 

@@ -25,22 +25,14 @@ import jax
 from absl import flags
 
 from experiments import cli, study_report
-from gan_jax import (
-    data,
-    ledger,
-    many,
-    parallel,
-    plots,
-    recipes,
-    runs,
-    study,
-    sweep,
-    training,
-)
-from gan_jax.checkpoints import differences
+from gan_jax import data, plots, recipes, training
+from gan_jax.devices import many, parallel
 from gan_jax.errors import UserError, check_name
-from gan_jax.evaluation import populations, report
-from gan_jax.files import remove, whole_file, write_text, writing
+from gan_jax.evaluation import report
+from gan_jax.run import run_folder
+from gan_jax.run.checkpoints import differences
+from gan_jax.study import ledger, populations, sweep, waves
+from gan_jax.system.files import remove, whole_file, write_text, writing
 
 _LOSS = flags.DEFINE_list(
     "loss", ["nonsaturating", "wasserstein_gp"], "Losses, with commas between."
@@ -94,7 +86,7 @@ _QUICK = flags.DEFINE_boolean(
     "quick", False, "Drawn images, two seeds, twenty steps: seconds, for tests."
 )
 
-_OURS = ("runs.jsonl", "runs.csv", "results.json", "study.png", "samples", study.WAVE)
+_OURS = ("runs.jsonl", "runs.csv", "results.json", "study.png", "samples", waves.WAVE)
 
 
 class Asked(NamedTuple):
@@ -162,7 +154,7 @@ def _study(asked: Asked) -> int:
     devices = _devices()
     at_once = _AT_ONCE.value or (1 if devices[0].platform == "cpu" else 32)
     # Whatever can be refused is refused before what takes time.
-    runs.check_folder(asked.workdir)
+    run_folder.check_folder(asked.workdir)
     if asked.dataset != "auto":
         _check(asked, asked.dataset)
     quick = _QUICK.value
@@ -172,13 +164,13 @@ def _study(asked: Asked) -> int:
     dataset = reference.training_split
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
-    plan = study.Plan(
+    plan = waves.Plan(
         asked.epochs, asked.steps, devices, at_once, _CHECKPOINT_EVERY.value
     )
     for program in sweep.programs(asked.runs):  # refused before the folder is touched
         plan.steps_of(program.recipe, len(dataset.images))
     _check(asked, dataset.name)
-    with runs.claim(asked.workdir):
+    with run_folder.claim(asked.workdir):
         _begin(asked, dataset, devices)
         rows = _train(asked, plan, reference)
         if len(rows) == len(asked.runs):
@@ -256,7 +248,7 @@ def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> No
         "command": shlex.join(sys.argv[1:]),
         "warning": dataset.warning,
         "source": dataset.source,
-        "versions": runs.versions(),
+        "versions": run_folder.versions(),
         "devices": {"kind": devices[0].device_kind, "count": len(devices)},
     }
     text = json.dumps(contents, indent=2) + "\n"
@@ -270,7 +262,7 @@ def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> No
 
 
 def _train(
-    asked: Asked, plan: study.Plan, reference: report.Reference
+    asked: Asked, plan: waves.Plan, reference: report.Reference
 ) -> list[ledger.Row]:
     """Trains and measures what is missing; the rows of all that is done, in order."""
     dataset = reference.training_split
@@ -289,10 +281,10 @@ def _train(
         # Of all, also of those that are done: what is left goes on in the same program.
         fitted = plan.fit(len(program.runs))
         rest = program._replace(runs=list(filter(is_missing, program.runs)))
-        waves = study.train(
+        trained = waves.train(
             rest, dataset, fitted, asked.workdir, should_stop=cli.signals.should_stop
         )
-        for wave in waves:
+        for wave in trained:
             for i, run in enumerate(wave.runs):
                 measures, images = judge(wave.gan, many.pick(wave.states, i))
                 config = plan.config(run, dataset)

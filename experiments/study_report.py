@@ -13,9 +13,11 @@ import jax
 import numpy as np
 
 from experiments import tables
-from gan_jax import claims, data, ledger, plots, runs, sweep
-from gan_jax.evaluation import populations
-from gan_jax.files import whole_file, write_text
+from gan_jax import data, plots
+from gan_jax.run import run_folder
+from gan_jax.study import ledger, populations, sweep
+from gan_jax.system.files import whole_file, write_text
+from gan_jax.theory import theory_table
 
 _LEGEND = 10  # groups, at most; more are named on an axis alone
 _HEADER = ("loss", "settings", "GANs", "FCD", "best", "25 %", "50 %", "75 %", "lost")
@@ -57,7 +59,7 @@ def publish(
         "date": datetime.date.today().isoformat(),
         "dataset": dataset.name,
         "device": jax.devices()[0].device_kind,
-        "versions": runs.versions(),
+        "versions": run_folder.versions(),
         "groups": [
             {"loss": group[0], "settings": dict(group[1:]), **summary}
             for group, summary in summaries.items()
@@ -66,7 +68,7 @@ def publish(
     }
     if dataset.warning:
         document["warning"] = dataset.warning
-    document = jax.tree.map(claims.plain, document)
+    document = jax.tree.map(theory_table.plain, document)
     write_text(folder / "results.json", json.dumps(document, indent=1) + "\n")
     with whole_file(folder / "study.png") as file:
         plots.save(file, _figure(groups, drawn))

@@ -11,10 +11,13 @@ import jax
 from absl import flags
 
 from experiments import cli, tables
-from gan_jax import claims, plots, progress, runs
-from gan_jax.claims import Claim
+from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.files import PART, whole_file, write_text, writing
+from gan_jax.run import run_folder
+from gan_jax.system import progress
+from gan_jax.system.files import PART, whole_file, write_text, writing
+from gan_jax.theory import theory_table
+from gan_jax.theory.theory_table import Claim
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the results. Default: runs/ and the experiment's name."
@@ -62,7 +65,11 @@ def main(name: str, measure: Measure) -> None:
     seconds = time.perf_counter() - started
     for table in shown:
         print(table, end="\n\n")
-    print(tables.as_text(claims.HEADER, [claims.row(claim) for claim in found]))
+    print(
+        tables.as_text(
+            theory_table.HEADER, [theory_table.row(claim) for claim in found]
+        )
+    )
     with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
     document = {
@@ -71,9 +78,9 @@ def main(name: str, measure: Measure) -> None:
         "quick": _QUICK.value,
         "seconds": round(seconds, 1),
         "device": jax.devices()[0].device_kind,
-        "versions": runs.versions(),
-        "claims": claims.as_json(found),
-        **jax.tree.map(claims.plain, dict(details)),
+        "versions": run_folder.versions(),
+        "claims": theory_table.as_json(found),
+        **jax.tree.map(theory_table.plain, dict(details)),
     }
     with whole_file(workdir / f"{name}.png") as file:
         plots.save(file, figure)
@@ -91,7 +98,7 @@ def _check_folder(workdir: pathlib.Path, name: str) -> None:
     Raises:
       UserError: it cannot be written to, or there are other files in it.
     """
-    runs.check_place(workdir)
+    run_folder.check_place(workdir)
     expected = {"results.json", f"{name}.png"}
     there = workdir.iterdir() if workdir.exists() else ()
     for path in there:

@@ -24,11 +24,11 @@ import numpy as np
 from absl import flags
 
 from experiments import cli
-from gan_jax import checkpoints, runs, sampling
 from gan_jax.errors import UserError, check_name
-from gan_jax.files import PART, write_text
 from gan_jax.losses import LOSSES
-from gan_jax.metrics_log import read_metrics
+from gan_jax.run import checkpoints, run_folder, sampling
+from gan_jax.run.metrics_log import read_metrics
+from gan_jax.system.files import PART, write_text
 
 _KILLS = flags.DEFINE_integer("kills", 20, "How many processes are killed.")
 _LOSS = flags.DEFINE_string(
@@ -127,7 +127,9 @@ def fingerprint(folder: pathlib.Path) -> dict[str, str]:
     lines = read_metrics(folder)
     untimed = [{k: v for k, v in line.items() if k not in _CLOCK} for line in lines]
     contents["metrics.jsonl"] = json.dumps(untimed).encode()
-    contents["config.json"] = json.dumps(runs.read_config(folder).flags()).encode()
+    contents["config.json"] = json.dumps(
+        run_folder.read_config(folder).flags()
+    ).encode()
     contents["checkpoints"] = json.dumps(checkpoints.steps(folder)).encode()
     left = [path.name for path in folder.rglob(f"*{PART}")]
     left += [path.name for path in (folder / checkpoints.FOLDER).glob("*tmp*")]
@@ -143,7 +145,7 @@ def main() -> None:
     cli.require_seed(_SEED)
     check_name("loss", _LOSS.value, LOSSES)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    runs.check_place(workdir)
+    run_folder.check_place(workdir)
     if workdir.exists() and any(workdir.iterdir()):
         raise UserError(f"--workdir={workdir} holds files: name a new folder")
     reference = workdir / "reference"

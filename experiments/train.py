@@ -17,9 +17,11 @@ from absl import flags
 
 from experiments import cli, plan
 from experiments.plan import Plan
-from gan_jax import data, loop, parallel, processes, recorder, runs
+from gan_jax import data
+from gan_jax.devices import parallel, processes
 from gan_jax.errors import UserError
-from gan_jax.metrics_log import read_metrics
+from gan_jax.run import loop, recorder, run_folder
+from gan_jax.run.metrics_log import read_metrics
 
 flags.adopt_module_key_flags(plan)
 
@@ -45,7 +47,7 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     # Whatever can be refused is refused before what takes time: a download, perhaps.
     if processes.is_first():
         if asked.dataset == "auto":
-            runs.check_folder(asked.workdir)
+            run_folder.check_folder(asked.workdir)
         else:
             _check(asked, own.name if own else asked.dataset)
     dataset = own or asked.load()
@@ -62,7 +64,7 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     evaluate = None
     if asked.schedule.evaluate_every:
         evaluate = _monitor(asked, dataset.name)
-    with runs.claim(asked.workdir):
+    with run_folder.claim(asked.workdir):
         _begin(asked, dataset, devices)
         step = _run(asked, dataset, devices, evaluate)
     if step == asked.steps:
@@ -71,13 +73,13 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
 
 
 def _check(asked: Plan, dataset: str) -> None:
-    runs.check(asked.workdir, asked.config(dataset), overwrite=asked.overwrite)
+    run_folder.check(asked.workdir, asked.config(dataset), overwrite=asked.overwrite)
 
 
 def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> None:
     """Makes the folder into that of this run, and says what will be trained."""
     config = asked.config(dataset.name)
-    runs.prepare(asked.workdir, config, overwrite=asked.overwrite)
+    run_folder.prepare(asked.workdir, config, overwrite=asked.overwrite)
     notes = {
         "source": dataset.source,
         "num_devices": len(devices),
@@ -86,7 +88,7 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
     }
     if dataset.warning:
         notes["warning"] = dataset.warning
-    runs.write_config(asked.workdir, config, **notes)
+    run_folder.write_config(asked.workdir, config, **notes)
     recipe = asked.recipe
     kind = "conditional " if recipe.conditional else ""
     print(

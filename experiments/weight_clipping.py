@@ -20,10 +20,11 @@ from absl import flags
 from flax import linen as nn
 
 from experiments import cli, theory
-from gan_jax import claims, fitting, networks, plots, training
+from gan_jax import networks, plots, training
 from gan_jax.data import mixtures
-from gan_jax.evaluation import transport
+from gan_jax.evaluation import wasserstein
 from gan_jax.penalties import one_sided_gradient_penalty
+from gan_jax.theory import fitting, theory_table
 
 flags.adopt_module_key_flags(theory)
 
@@ -46,7 +47,7 @@ _LINE = np.linspace(-_EXTENT, _EXTENT, _SIDE, dtype=np.float32)
 _SQUARE = np.stack(np.meshgrid(_LINE, _LINE), axis=-1).reshape(-1, 2)
 
 
-def measure(seed: int, quick: bool) -> tuple[list[claims.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     """Trains deep critics and shallow ones, clipped and penalised."""
     figure, axes = plots.subplots(
         (
@@ -138,7 +139,7 @@ def _norm(g: jax.Array) -> jax.Array:
     return largest * jnp.linalg.norm(g / largest[:, None], axis=1)
 
 
-def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
+def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     """Twelve layers, Swiss roll: by what factor gradients grow on the way back."""
     data = _data()["Swiss roll"]
 
@@ -160,21 +161,21 @@ def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[claims.Claim]:
     # No matrix of entries within +-c stretches more than c times its width.
     most = _CLIPS * _DEEP[0]
     return [
-        claims.at_least(f"{what[0]}: it explodes", 1.5, growth[0]),
-        *map(claims.at_most, what[:3], most, growth[:3]),
-        claims.close(what[3], 1, growth[3], 0.25),
+        theory_table.at_least(f"{what[0]}: it explodes", 1.5, growth[0]),
+        *map(theory_table.at_most, what[:3], most, growth[:3]),
+        theory_table.close(what[3], 1, growth[3], 0.25),
     ]
 
 
 def _surfaces(
     histograms: Any, surfaces: Any, key: jax.Array, quick: bool
-) -> list[claims.Claim]:
+) -> list[theory_table.Claim]:
     """Critics of every data set: their weights, what they see, and what they say."""
     steps, points = (400, 500) if quick else (3000, 1500)
     keys = jax.random.split(key)
     data = fitting.stack(list(_data().values()))
     draws = jax.device_get(_draw(keys[1], data, points))
-    exact = [transport.wasserstein(*both) for both in zip(*draws, strict=True)]
+    exact = [wasserstein.wasserstein(*both) for both in zip(*draws, strict=True)]
     found = []
     for i, clip in enumerate((0.01, None)):
         kind = "penalised" if clip is None else f"clipped to {clip:g}"
@@ -187,16 +188,16 @@ def _surfaces(
             seen = gaps[j] / slopes[j].max() / w1
             what = f"{name}, {kind}: gap / largest slope / W1"
             if clip is None:
-                found.append(claims.at_least(what, 0.6 if quick else 0.75, seen))
+                found.append(theory_table.at_least(what, 0.6 if quick else 0.75, seen))
                 what, share = f"{name}, {kind}: gap, W1", 0.35 if quick else 0.1
-                found.append(claims.close(what, w1, gaps[j], share))
+                found.append(theory_table.close(what, w1, gaps[j], share))
             else:
-                found.append(claims.at_most(what, 0.75, seen))
+                found.append(theory_table.at_most(what, 0.75, seen))
         kernels = [np.ravel(layer["kernel"]) for layer in _layers(params)]
         weights = np.abs(np.concatenate(kernels))
         share = np.mean(weights > 0.95 * weights.max())
         what = f"{kind}: share of weights within 5 % of the largest"
-        bound = claims.at_least if clip else claims.at_most
+        bound = theory_table.at_least if clip else theory_table.at_most
         found.append(bound(what, 0.4 if clip else 0.01, share))
         histograms[i].hist(np.concatenate(kernels), 80)
     return found

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.convolution import Conv, pixel_shuffle
 from gan_jax.errors import UserError
+from gan_jax.networks.convolution import Conv, pixel_shuffle
 
 Array = jax.Array
 

@@ -2,9 +2,10 @@
 
 ``train_step(gan, state, batch) -> (state, metrics)`` is pure. A run of steps is a
 loop of it (`train_steps`), data parallelism a ``pmap`` of that loop
-(`gan_jax.parallel`), many seeds a ``vmap``. All randomness of step ``t`` comes from
-``fold_in(state.key, t)`` and is drawn for the GLOBAL batch, one key per example, so
-that neither the number of devices nor an interruption changes what is computed.
+(`gan_jax.devices.parallel`), many seeds a ``vmap``. All randomness of step ``t``
+comes from ``fold_in(state.key, t)`` and is drawn for the GLOBAL batch, one key per
+example, so that neither the number of devices nor an interruption changes what is
+computed.
 """
 
 import dataclasses

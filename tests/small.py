@@ -8,7 +8,7 @@ import pytest
 from flax import linen as nn
 
 from gan_jax import networks, plots
-from gan_jax.convolution import pixel_shuffle
+from gan_jax.networks.convolution import pixel_shuffle
 
 
 class Generator(nn.Module):

@@ -15,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import checkpoints, networks, parallel, recipes, runs, training
+from gan_jax import networks, recipes, training
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError
+from gan_jax.run import checkpoints, run_folder
 
-CONFIG = runs.Config(
+CONFIG = run_folder.Config(
     recipes.recipe("wasserstein_gp", latent_size=3, ema_decay=0.9), "garments", 0, 100
 )
-ABOUT = {"flags": CONFIG.flags(), "versions": runs.versions()}
+ABOUT = {"flags": CONFIG.flags(), "versions": run_folder.versions()}
 
 
 def small_gan(recipe=CONFIG.recipe):
@@ -307,7 +309,7 @@ def test_a_checkpoint_of_another_configuration_is_refused_by_its_flags(tmp_path)
 
 
 def test_other_versions_are_told(tmp_path):
-    versions = {**runs.versions(), "jax": "0.1"}
+    versions = {**run_folder.versions(), "jax": "0.1"}
     save(tmp_path, 10, about={**ABOUT, "versions": versions})
     state, said = restore(tmp_path)
     assert_same(state, state_at(10))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gan_jax.convolution import (
+from gan_jax.networks.convolution import (
     Conv,
     conv2d,
     pixel_shuffle,

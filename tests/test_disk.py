@@ -9,8 +9,10 @@ import subprocess
 import jax
 import pytest
 
-from gan_jax import checkpoints, files, recipes
+from gan_jax import recipes
 from gan_jax.errors import UserError
+from gan_jax.run import checkpoints
+from gan_jax.system import files
 from tests.experiments.running import digest, start
 from tests.test_resume import Death, dataset, everything, small_networks, train
 
@@ -42,7 +44,7 @@ def disk(monkeypatch):
     disk = Disk()
     monkeypatch.setattr(files, "really_writing", files.writing, raising=False)
     monkeypatch.setattr(files, "writing", disk.writing)
-    monkeypatch.setattr("gan_jax.metrics_log.writing", disk.writing)
+    monkeypatch.setattr("gan_jax.run.metrics_log.writing", disk.writing)
     return disk
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gan_jax import files
+from gan_jax.system import files
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

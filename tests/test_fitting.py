@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_jax import fitting, networks, recipes, training
+from gan_jax import networks, recipes, training
 from gan_jax.data import mixtures
 from gan_jax.losses import LOSSES
+from gan_jax.theory import fitting
 
 RING = mixtures.ring()
 

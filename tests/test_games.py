@@ -8,8 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import games, networks
+from gan_jax import networks
 from gan_jax.losses import LOSSES
+from gan_jax.theory.dynamics import games
 
 # Of the quadratic game below.
 P, Q, R, S, B, C = np.random.default_rng(0).normal(size=(6, 3, 3))

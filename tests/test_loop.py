@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import loop, recipes, recorder, runs, training
+from gan_jax import recipes, training
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
-from gan_jax.metrics_log import read_metrics
+from gan_jax.run import loop, recorder, run_folder
+from gan_jax.run.metrics_log import read_metrics
 from tests import small
 
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
@@ -34,7 +35,7 @@ def dataset():
 
 def config(steps, **changes):
     """Eleven steps an epoch."""
-    made = runs.Config(
+    made = run_folder.Config(
         recipes.recipe("nonsaturating", batch_size=8), "garments", 0, steps
     )
     return dataclasses.replace(made, **changes)
@@ -42,8 +43,8 @@ def config(steps, **changes):
 
 def train(workdir, dataset, config):
     said = []
-    runs.prepare(workdir, config, overwrite=False)
-    runs.write_config(workdir, config)
+    run_folder.prepare(workdir, config, overwrite=False)
+    run_folder.write_config(workdir, config)
     devices = jax.devices()[:1]
     state = loop.train(
         config, dataset, workdir, schedule=SCHEDULE, devices=devices, say=said.append
@@ -146,8 +147,8 @@ def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(
         return {"fcd": 100.0 / seen[-1]}
 
     made = config(13)
-    runs.prepare(tmp_path / "run", made, overwrite=False)
-    runs.write_config(tmp_path / "run", made)
+    run_folder.prepare(tmp_path / "run", made, overwrite=False)
+    run_folder.write_config(tmp_path / "run", made)
     state = loop.train(
         made,
         dataset,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax.losses import LOSSES
-from gan_jax.theory import optimal
+from gan_jax.theory import optimal_discriminator
 
 EXTREMES = (0.0, 1.0, -1.0, 1e4, -1e4)
 PLAYERS = ("discriminator", "generator")
@@ -182,11 +182,13 @@ def gradient_by_theta(name, theta, offset):
     return jax.grad(loss)(theta)
 
 
-@pytest.mark.parametrize("name", optimal.GENERATOR_SLOPES)
+@pytest.mark.parametrize("name", optimal_discriminator.GENERATOR_SLOPES)
 def test_gradient_through_a_generator_is_the_closed_form(name):
     with jax.enable_x64(True):
         gradient = gradient_by_theta(name, 0.6, 0.2)
-        slopes = optimal.GENERATOR_SLOPES[name](jnp.asarray(SLOPE * 0.6 * Z + 0.2))
+        slopes = optimal_discriminator.GENERATOR_SLOPES[name](
+            jnp.asarray(SLOPE * 0.6 * Z + 0.2)
+        )
         slopes = np.asarray(slopes)
     np.testing.assert_allclose(gradient, np.mean(slopes * SLOPE * Z), rtol=1e-13)
 
@@ -194,7 +196,7 @@ def test_gradient_through_a_generator_is_the_closed_form(name):
 def test_the_slope_of_minimax_is_minus_d():
     # One published solution drops the minus sign.
     h = np.array([-3.0, 0.0, 2.0])
-    slope = optimal.GENERATOR_SLOPES["minimax"](jnp.asarray(h))
+    slope = optimal_discriminator.GENERATOR_SLOPES["minimax"](jnp.asarray(h))
     np.testing.assert_allclose(slope, -1 / (1 + np.exp(-h)), rtol=1e-6)
 
 
@@ -217,11 +219,13 @@ def at_grid(h):
     return h[np.repeat(real, 16)], h[np.tile(fake, 16)]
 
 
-@pytest.mark.parametrize("name", optimal.OPTIMAL_LOGITS)
+@pytest.mark.parametrize("name", optimal_discriminator.OPTIMAL_LOGITS)
 def test_each_discriminator_is_minimised_by_its_optimal_logit(name):
     loss = loss_of(name, "discriminator")
     with jax.enable_x64(True):
-        best = optimal.OPTIMAL_LOGITS[name](jnp.log(P / 16), jnp.log(Q / 16))
+        best = optimal_discriminator.OPTIMAL_LOGITS[name](
+            jnp.log(P / 16), jnp.log(Q / 16)
+        )
         if name != "hinge":  # which has a corner there
             gradient = jax.grad(lambda h: loss(*at_grid(h)))(best)
             np.testing.assert_allclose(gradient, np.zeros(4), atol=1e-15)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gan_jax import many, networks, parallel, recipes, training
+from gan_jax import networks, recipes, training
+from gan_jax.devices import many, parallel
 
 SHAPE = (4, 4, 1)
 SEEDS = (0, 5, 7, 8)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gan_jax.errors import UserError
-from gan_jax.metrics_log import MetricsLog, read_metrics
+from gan_jax.run.metrics_log import MetricsLog, read_metrics
 
 
 def line(step):

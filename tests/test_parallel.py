@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gan_jax import parallel, recipes, training
-from gan_jax.convolution import Conv, pixel_shuffle
+from gan_jax import recipes, training
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
+from gan_jax.networks.convolution import Conv, pixel_shuffle
 
 BATCH = 16
 STEPS = 20

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gan_jax import progress
+from gan_jax.system import progress
 
 
 class Terminal(io.StringIO):

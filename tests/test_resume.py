@@ -7,10 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import checkpoints, loop, parallel, recipes, runs
+from gan_jax import recipes
 from gan_jax.data import Dataset
+from gan_jax.devices import parallel
 from gan_jax.losses import LOSSES
-from gan_jax.metrics_log import read_metrics
+from gan_jax.run import checkpoints, loop, run_folder
+from gan_jax.run.metrics_log import read_metrics
 
 STEPS = 9
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
@@ -45,9 +47,9 @@ class Death(BaseException):
 
 
 def train(workdir, dataset, recipe, devices, dies_at=None):
-    config = runs.Config(recipe, "garments", 3, STEPS)
-    runs.prepare(workdir, config, overwrite=False)
-    runs.write_config(workdir, config)
+    config = run_folder.Config(recipe, "garments", 3, STEPS)
+    run_folder.prepare(workdir, config, overwrite=False)
+    run_folder.write_config(workdir, config)
 
     def die(gan, state):
         if state.step == dies_at:

@@ -9,10 +9,11 @@ import sys
 import jax
 import pytest
 
-from gan_jax import recipes, runs
+from gan_jax import recipes
 from gan_jax.errors import UserError
+from gan_jax.run import run_folder
 
-CONFIG = runs.Config(
+CONFIG = run_folder.Config(
     recipe=recipes.recipe("wasserstein_gp", ema_decay=0.9, batch_size=8),
     dataset="garments",
     seed=3,
@@ -24,8 +25,8 @@ CONFIG = runs.Config(
 def run(tmp_path):
     """A folder that holds a run."""
     folder = tmp_path / "run"
-    runs.prepare(folder, CONFIG, overwrite=False)
-    runs.write_config(folder, CONFIG, source="drawn")
+    run_folder.prepare(folder, CONFIG, overwrite=False)
+    run_folder.write_config(folder, CONFIG, source="drawn")
     return folder
 
 
@@ -38,13 +39,13 @@ def refuses(words, folder, config=CONFIG, **how):
     """`prepare` fails in one line with those words, and changes nothing."""
     before = everything_in(folder.parent)
     with pytest.raises(UserError, match=words) as caught:
-        runs.prepare(folder, config, overwrite=how.get("overwrite", False))
+        run_folder.prepare(folder, config, overwrite=how.get("overwrite", False))
     assert "\n" not in str(caught.value)
     assert everything_in(folder.parent) == before
 
 
 def test_a_config_is_read_back_as_it_was_written(run):
-    assert runs.read_config(run) == CONFIG
+    assert run_folder.read_config(run) == CONFIG
     contents = json.loads((run / "config.json").read_text())
     assert contents["source"] == "drawn"
     assert contents["versions"]["jax"] == jax.__version__
@@ -52,8 +53,8 @@ def test_a_config_is_read_back_as_it_was_written(run):
 
 
 def test_a_run_may_go_on_and_may_go_on_for_longer(run):
-    runs.prepare(run, CONFIG, overwrite=False)
-    runs.prepare(run, dataclasses.replace(CONFIG, steps=40), overwrite=False)
+    run_folder.prepare(run, CONFIG, overwrite=False)
+    run_folder.prepare(run, dataclasses.replace(CONFIG, steps=40), overwrite=False)
 
 
 def test_another_configuration_is_refused_by_the_flags_that_differ(run):
@@ -68,7 +69,7 @@ def test_fewer_steps_than_are_trained_are_refused(run):
     refuses(
         "trained up to step 15.*--steps=10", run, dataclasses.replace(CONFIG, steps=10)
     )
-    runs.prepare(run, CONFIG, overwrite=False)
+    run_folder.prepare(run, CONFIG, overwrite=False)
 
 
 def test_overwriting_deletes_the_run_and_nothing_else(run):
@@ -77,13 +78,13 @@ def test_overwriting_deletes_the_run_and_nothing_else(run):
     (run / "checkpoints" / "5").mkdir(parents=True)
     (run / "notes.txt").write_text("mine")
     other = dataclasses.replace(CONFIG, seed=4)
-    runs.prepare(run, other, overwrite=True)
+    run_folder.prepare(run, other, overwrite=True)
     # What makes the folder a run stays until it is replaced, so that this can be
     # broken off at any moment and repeated.
     assert sorted(p.name for p in run.iterdir()) == ["config.json", "notes.txt"]
-    runs.prepare(run, other, overwrite=True)
-    runs.write_config(run, other)
-    assert runs.read_config(run) == other
+    run_folder.prepare(run, other, overwrite=True)
+    run_folder.write_config(run, other)
+    assert run_folder.read_config(run) == other
 
 
 def test_a_folder_of_other_files_is_refused_even_to_overwrite(tmp_path):
@@ -100,7 +101,7 @@ def test_a_file_is_no_folder(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_refused():
     with pytest.raises(UserError, match="cannot write to --workdir"):
-        runs.prepare(pathlib.Path("/proc/no/run"), CONFIG, overwrite=False)
+        run_folder.prepare(pathlib.Path("/proc/no/run"), CONFIG, overwrite=False)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +110,12 @@ def test_a_folder_that_cannot_be_made_is_refused():
 def test_a_damaged_config_is_refused_by_name(run, text):
     (run / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json is damaged.*--overwrite"):
-        runs.read_config(run)
+        run_folder.read_config(run)
 
 
 def test_a_folder_without_a_run_says_how_to_train_one(tmp_path):
     with pytest.raises(UserError, match=r"no run in .*experiments\.train --workdir"):
-        runs.read_config(tmp_path)
+        run_folder.read_config(tmp_path)
 
 
 # The lock
@@ -142,7 +143,7 @@ def holder(tmp_path):
 def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
     with (
         pytest.raises(UserError, match=rf"by process {holder.pid} on \S+ since \S+ \("),
-        runs.claim(tmp_path / "run"),
+        run_folder.claim(tmp_path / "run"),
     ):
         pass
 
@@ -156,24 +157,24 @@ def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
     mine.write_text("not ours")
     holder.kill()
     holder.wait()
-    with runs.claim(tmp_path / "run"):
+    with run_folder.claim(tmp_path / "run"):
         assert not half.exists()
         assert mine.exists()
-        runs.prepare(tmp_path / "run", CONFIG, overwrite=False)
+        run_folder.prepare(tmp_path / "run", CONFIG, overwrite=False)
 
 
 def test_a_folder_is_free_again_after_its_run(tmp_path):
     for _ in range(2):
-        with runs.claim(tmp_path / "run"):
+        with run_folder.claim(tmp_path / "run"):
             pass
 
 
 def test_who_holds_a_folder_may_be_unreadable(tmp_path):
-    with runs.claim(tmp_path):
+    with run_folder.claim(tmp_path):
         (tmp_path / ".lock").write_text('{"process": 1}')
         with (
             pytest.raises(UserError, match="being trained in by another process: wait"),
-            runs.claim(tmp_path),
+            run_folder.claim(tmp_path),
         ):
             pass
 
@@ -183,19 +184,22 @@ def test_a_lock_that_is_another_file_leaves_that_file_alone(tmp_path):
     thesis.write_text("years of work")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").hardlink_to(thesis)
-    with runs.claim(tmp_path / "run"):
+    with run_folder.claim(tmp_path / "run"):
         pass
     assert thesis.read_text() == "years of work"
     (tmp_path / "run" / ".lock").unlink()
     (tmp_path / "run" / ".lock").symlink_to(thesis)
-    with pytest.raises(UserError, match="cannot lock"), runs.claim(tmp_path / "run"):
+    with (
+        pytest.raises(UserError, match="cannot lock"),
+        run_folder.claim(tmp_path / "run"),
+    ):
         pass
 
 
 def test_a_half_file_of_a_process_that_lives_is_left_to_it(tmp_path, holder):
     half = tmp_path / f"evaluation.json.{holder.pid}.part"
     half.write_text("{")
-    with runs.claim(tmp_path):
+    with run_folder.claim(tmp_path):
         assert half.exists()
 
 
@@ -204,6 +208,6 @@ def test_overwriting_does_not_follow_links_out_of_the_folder(run, tmp_path):
     elsewhere.mkdir()
     (elsewhere / "thesis.tex").write_text("years of work")
     (run / "checkpoints").symlink_to(elsewhere)
-    runs.prepare(run, CONFIG, overwrite=True)
+    run_folder.prepare(run, CONFIG, overwrite=True)
     assert (elsewhere / "thesis.tex").exists()
     assert not (run / "checkpoints").exists()

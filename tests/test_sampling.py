@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import recipes, sampling, training
+from gan_jax import recipes, training
 from gan_jax.errors import UserError
+from gan_jax.run import sampling
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from gan_jax import second_order
 from gan_jax.losses import LOSSES
-from gan_jax.second_order import conjugate_gradients, hessian_free
+from gan_jax.theory import second_order
+from gan_jax.theory.second_order import conjugate_gradients, hessian_free
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 X = jax.random.normal(KEYS[0], (7, 2))

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import checkpoints, loop, parallel, recipes, runs
+from gan_jax import recipes
 from gan_jax.data import Dataset, npy, stream
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError
+from gan_jax.run import checkpoints, loop, run_folder
 from tests.test_resume import everything
 
 SIZE, STEPS = 50, 9
@@ -31,9 +33,9 @@ def recipe_of(loss, *, conditional, critic_steps):
 
 
 def train(workdir, dataset, recipe, images_on, *, devices=1, steps=STEPS):
-    config = runs.Config(recipe, "garments", 3, steps)
-    runs.prepare(workdir, config, overwrite=False)
-    runs.write_config(workdir, config)
+    config = run_folder.Config(recipe, "garments", 3, steps)
+    run_folder.prepare(workdir, config, overwrite=False)
+    run_folder.write_config(workdir, config)
     state = loop.train(
         config,
         dataset,

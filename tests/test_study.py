@@ -7,8 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import checkpoints, data, loop, many, recipes, study, sweep, training
+from gan_jax import data, recipes, training
+from gan_jax.devices import many
 from gan_jax.errors import UserError
+from gan_jax.run import checkpoints, loop
+from gan_jax.study import sweep, waves
 from tests import small
 
 STEPS = 5
@@ -27,7 +30,7 @@ def dataset():
 
 def plan(num_devices=2, at_once=1, every=2):
     devices = jax.devices()[:num_devices]
-    return study.Plan(1, STEPS, devices, at_once, every)
+    return waves.Plan(1, STEPS, devices, at_once, every)
 
 
 def program(text, loss="nonsaturating"):
@@ -39,11 +42,11 @@ def program(text, loss="nonsaturating"):
 RATES = program("generator_lr:1e-4..1e-2:log,seed:0..2")
 
 
-def finish(waves):
+def finish(trained):
     """Everything that waves end with, run by run, on the host."""
     return [
         (run, jax.device_get(jax.random.key_data(state.key)), jax.device_get(params))
-        for wave in waves
+        for wave in trained
         for i, run in enumerate(wave.runs)
         for state in [many.pick(wave.states, i)]
         for params in [(state.generator.params, state.generator.batch_stats)]
@@ -61,17 +64,16 @@ def whole(dataset, tmp_path_factory):
     """Three GANs on two devices: a wave of two, and one that is filled up."""
     folder = tmp_path_factory.mktemp("whole")
     said = []
-    waves = study.train(RATES, dataset, plan(), folder, say=said.append)
-    found = finish(waves)
+    found = finish(waves.train(RATES, dataset, plan(), folder, say=said.append))
     assert len(said) == 1  # compiled once, for both waves
-    assert not (folder / study.WAVE).exists()
+    assert not (folder / waves.WAVE).exists()
     return found
 
 
 def test_a_gan_is_the_one_that_train_makes_of_its_flags(dataset, tmp_path):
     """In float32 and after one step of Adam: later, rounding has grown."""
     first = dataclasses.replace(plan(), steps=1)
-    found = finish(study.train(RATES, dataset, first, tmp_path))
+    found = finish(waves.train(RATES, dataset, first, tmp_path))
     run, _, (params, _) = found[-1]
     config = first.config(run, dataset)
     folder = tmp_path / f"{run.seed}"
@@ -100,22 +102,22 @@ def test_a_wave_that_was_broken_off_ends_in_the_same_bytes(
     whole, stop, dataset, tmp_path
 ):
     asked = iter([False] * stop + [True])
-    broken = study.train(
+    broken = waves.train(
         RATES, dataset, plan(), tmp_path, should_stop=lambda: next(asked)
     )
     assert list(broken) == []
-    assert (tmp_path / study.WAVE).exists() == (stop > 0)
+    assert (tmp_path / waves.WAVE).exists() == (stop > 0)
     said = []
-    found = finish(study.train(RATES, dataset, plan(), tmp_path, say=said.append))
+    found = finish(waves.train(RATES, dataset, plan(), tmp_path, say=said.append))
     assert any("going on" in line for line in said) == (stop > 0)
     assert_same_bytes(found, whole)
 
 
 def test_seconds_are_not_told_of_a_wave_that_was_broken_off(dataset, tmp_path):
     asked = iter([False, True])
-    list(study.train(RATES, dataset, plan(), tmp_path, should_stop=lambda: next(asked)))
-    waves = study.train(RATES, dataset, plan(), tmp_path)
-    first, second = (wave.seconds for wave in waves)
+    list(waves.train(RATES, dataset, plan(), tmp_path, should_stop=lambda: next(asked)))
+    found = waves.train(RATES, dataset, plan(), tmp_path)
+    first, second = (wave.seconds for wave in found)
     assert first is None
     assert second > 0
 
@@ -129,12 +131,12 @@ def test_what_other_gans_have_saved_is_deleted_and_said(
     asked = iter([False, True])
     others = program("generator_lr:1e-4..1e-2:log,seed:3..5")
     there = (others, plan()) if other == "runs" else (RATES, plan(at_once=2))
-    broken = study.train(
+    broken = waves.train(
         there[0], dataset, there[1], tmp_path, should_stop=lambda: next(asked)
     )
     assert list(broken) == []
     said = []
-    found = finish(study.train(RATES, dataset, plan(), tmp_path, say=said.append))
+    found = finish(waves.train(RATES, dataset, plan(), tmp_path, say=said.append))
     assert any("of other GANs, or of other devices: deleted" in line for line in said)
     assert_same_bytes(found, whole)
 
@@ -142,11 +144,11 @@ def test_what_other_gans_have_saved_is_deleted_and_said(
 def test_a_gan_that_goes_wrong_stops_no_other(dataset, tmp_path):
     rates = program("generator_lr:1e30|1e-3")
     asked = iter([False, False, True])
-    broken = study.train(
+    broken = waves.train(
         rates, dataset, plan(), tmp_path, should_stop=lambda: next(asked)
     )
     assert list(broken) == []  # a state with NaN is saved, and gone on with
-    wrong, right = finish(study.train(rates, dataset, plan(), tmp_path))
+    wrong, right = finish(waves.train(rates, dataset, plan(), tmp_path))
     finite = [
         all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
         for _, _, params in (wrong, right)
@@ -160,7 +162,7 @@ def test_more_side_by_side_or_more_devices_are_the_same_gans(whole, dataset, tmp
     first = dataclasses.replace(plan(), steps=1)
     other = dataclasses.replace(plan(num_devices=1, at_once=4), steps=1)
     one, two = (
-        finish(study.train(RATES, dataset, how, tmp_path)) for how in (first, other)
+        finish(waves.train(RATES, dataset, how, tmp_path)) for how in (first, other)
     )
     for (run, key, a), (same, same_key, b) in zip(one, two, strict=True):
         assert run == same
@@ -176,12 +178,12 @@ def test_more_side_by_side_or_more_devices_are_the_same_gans(whole, dataset, tmp
 def test_data_that_are_too_few_for_a_step_are_refused(tmp_path):
     few = data.load("garments", garments_size=4)
     with pytest.raises(UserError, match="--batch_size"):
-        list(study.train(RATES, few, plan(), tmp_path))
+        list(waves.train(RATES, few, plan(), tmp_path))
     assert list(pathlib.Path(tmp_path).iterdir()) == []
 
 
 def test_epochs_are_counted_in_steps_of_each_recipe():
-    by_epochs = study.Plan(3, None, jax.devices()[:1], 1, 500)
+    by_epochs = waves.Plan(3, None, jax.devices()[:1], 1, 500)
     recipe = recipes.recipe("wasserstein", batch_size=10, critic_steps=5)
     assert by_epochs.steps_of(recipe, 120) == 3 * 2
     assert plan().steps_of(recipe, 120) == STEPS

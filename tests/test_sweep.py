@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from gan_jax import recipes, sweep
+from gan_jax import recipes
 from gan_jax.errors import UserError
+from gan_jax.study import sweep
 
 
 def expand(text, losses=("hinge",), **how):

@@ -12,7 +12,8 @@ import numpy as np
 
 from experiments import cli
 from experiments.peers.worker import random_images
-from gan_jax import many, parallel, recipes, training
+from gan_jax import recipes, training
+from gan_jax.devices import many, parallel
 from gan_jax.recipes import Recipe
 from gan_jax.training import Examples
 

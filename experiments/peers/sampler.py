@@ -18,7 +18,7 @@ import torch
 from experiments.peers import torch_gan
 from gan_jax import data
 from gan_jax.errors import UserError
-from gan_jax.files import whole_file
+from gan_jax.system.files import whole_file
 
 _BATCH = 500
 
@@ -48,7 +48,7 @@ def train(spec: dict[str, Any], device: torch.device) -> torch_gan.Trainer:
 def draw(
     trainer: torch_gan.Trainer, recipe: SimpleNamespace, num_samples: int
 ) -> dict[str, np.ndarray]:
-    """Samples as `gan_jax.sampling.draw` has them: running statistics, classes in
+    """Samples as `gan_jax.run.sampling.draw` has them: running statistics, classes in
     turns where conditional."""
     generator = trainer.generator.eval()
     device = next(generator.parameters()).device

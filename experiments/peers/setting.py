@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from itertools import product
 
 from experiments.peers import worker
-from gan_jax import data, parallel, recipes, training
+from gan_jax import data, recipes, training
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError, check_name
 from gan_jax.recipes import Recipe
 

@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from gan_jax.evaluation import corruptions, report
-from gan_jax.sampling import Samples
+from gan_jax.run.sampling import Samples
 
 DISTANCES = ("fcd", "kernel_distance", "sliced_wasserstein")
 

@@ -21,11 +21,11 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from gan_jax import progress
-from gan_jax.convolution import Conv
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
-from gan_jax.files import cache_folder, read_npz, whole_file
+from gan_jax.networks.convolution import Conv
+from gan_jax.system import progress
+from gan_jax.system.files import cache_folder, read_npz, whole_file
 from gan_jax.training import scale_images
 
 Array = jax.Array

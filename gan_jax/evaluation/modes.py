@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gan_jax.data.mixtures import Mixture
-from gan_jax.evaluation import transport
+from gan_jax.evaluation import wasserstein
 
 Array = jax.Array
 
@@ -82,7 +82,7 @@ def measure_each(
     chex.assert_rank([samples, real], [3, 2])
     found = _modes_of_each(samples, mixture)
     distances = [
-        transport.wasserstein(x[:paired], real[:paired])
+        wasserstein.wasserstein(x[:paired], real[:paired])
         if np.isfinite(x).all()
         else np.inf
         for x in samples

@@ -8,9 +8,15 @@ import numpy as np
 
 from gan_jax import data
 from gan_jax.errors import UserError
-from gan_jax.evaluation import classes, frechet, kernel, manifold, sliced
+from gan_jax.evaluation import (
+    classes,
+    frechet,
+    kid,
+    precision_recall,
+    sliced_wasserstein,
+)
 from gan_jax.evaluation.classifier import Classifier, classify, load_or_train
-from gan_jax.sampling import Samples, draw
+from gan_jax.run.sampling import Samples, draw
 from gan_jax.training import GAN, GANState
 
 NEIGHBOURS = 5  # of precision, recall, density and coverage
@@ -88,8 +94,8 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
     count = len(samples.images)
     check_count(count)
     features, predicted = classify(reference.classifier, samples.images)
-    distance = kernel.kernel_distance(features, reference.features)
-    prdc = manifold.precision_recall_density_coverage(
+    distance = kid.kernel_distance(features, reference.features)
+    prdc = precision_recall.precision_recall_density_coverage(
         reference.features, features, neighbours=NEIGHBOURS
     )
     histogram = classes.class_histogram(predicted)
@@ -98,7 +104,7 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
         "kernel_distance": distance.value,
         "kernel_distance_error": distance.standard_error,
         **prdc._asdict(),
-        "sliced_wasserstein": sliced.sliced_wasserstein(
+        "sliced_wasserstein": sliced_wasserstein.sliced_wasserstein(
             samples.images, reference.test_split.images
         ),
         "class_kl": classes.kl_from_uniform(histogram),

@@ -1,7 +1,5 @@
-"""Closed forms: what the experiments and the tests compare with.
+"""The theory: closed forms to compare with, and what fits GANs to known densities.
 
-`best_response` and `dirac`: games that can be solved. `optimal`: discriminators at
-their optimum. `generator`: what it minimises there. `divergences`: between Gaussians in
-closed form, between any densities by quadrature. `lipschitz`: critics whose slope is
-bounded, or has a price. Pure functions all; nothing here is trained.
+Closed forms are computed from their definitions, in plain JAX and with none of the
+training code, so that what they are compared with can disagree.
 """

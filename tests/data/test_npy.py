@@ -7,7 +7,7 @@ import pytest
 
 from gan_jax.data import npy
 from gan_jax.errors import UserError
-from gan_jax.recorder import hundred_real
+from gan_jax.run.recorder import hundred_real
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (120, 28, 28, 1), dtype=np.uint8)
 LABELS = np.arange(120) % 10

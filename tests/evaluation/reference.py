@@ -9,7 +9,7 @@ from gan_jax import data
 from gan_jax.data import mnist_family
 from gan_jax.evaluation import report
 from gan_jax.evaluation.classifier import classify, load_or_train
-from gan_jax.files import cache_folder
+from gan_jax.system.files import cache_folder
 
 _FILE = "garments.npz"
 

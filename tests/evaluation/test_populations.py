@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import recipes, training
-from gan_jax.evaluation import populations
+from gan_jax.study import populations
 
 
 def row(fcd, fcd_train=None, *, collapsed=False):

@@ -7,10 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import loop, recipes, runs, sampling, training
+from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.evaluation import comparison, frechet, report
 from gan_jax.evaluation.classifier import classify
+from gan_jax.run import loop, run_folder, sampling
 from tests import small
 
 COUNT = 200
@@ -123,13 +124,13 @@ def compare(reference, root):
         ("half", "hinge", 2),
     ):
         recipe = recipes.recipe(loss, batch_size=8)
-        config = runs.Config(recipe, "garments", seed, 3)
-        runs.prepare(root / name, config, overwrite=False)
+        config = run_folder.Config(recipe, "garments", seed, 3)
+        run_folder.prepare(root / name, config, overwrite=False)
         devices = jax.devices()[:1]
         loop.train(config, dataset, root / name, devices=devices, say=lambda line: None)
         if name == "half":
             config = dataclasses.replace(config, steps=6)
-        runs.write_config(root / name, config)
+        run_folder.write_config(root / name, config)
         subjects.append(comparison.run_subject(root / name, COUNT, 7))
     sampling.write_npz(root / "real.npz", report.floor(reference, COUNT + 1, seed=5))
     subjects.append(comparison.file_subject(root / "real.npz", COUNT))
@@ -199,7 +200,7 @@ def test_every_run_keeps_its_numbers_and_a_picture_of_its_neighbours(compared):
 def test_a_run_that_starts_again_keeps_no_evaluation_of_the_one_before(compared):
     root, measured = compared
     config = measured.subjects[2].config
-    runs.prepare(root / "c", config, overwrite=True)
+    run_folder.prepare(root / "c", config, overwrite=True)
     # The settings stay until those of the next run replace them.
     assert [path.name for path in (root / "c").iterdir()] == ["config.json"]
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import parallel, processes
+from gan_jax.devices import parallel, processes
 from tests.test_parallel import make_gan, run
 
 LOSSES = ("wasserstein_gp",)  # its generator has batch norm

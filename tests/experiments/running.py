@@ -21,7 +21,7 @@ import time
 import jax
 import numpy as np
 
-from gan_jax import checkpoints, sampling
+from gan_jax.run import checkpoints, sampling
 from tests import small
 
 # XLA's flags for processes that compute more than they compile.

@@ -26,17 +26,17 @@ import optax
 import orbax.checkpoint
 import tensorboardX
 
+import gan_jax.devices.processes
 import gan_jax.evaluation.comparison
-import gan_jax.evaluation.populations
-import gan_jax.loop
-import gan_jax.processes
-import gan_jax.sampling
+import gan_jax.run.loop
+import gan_jax.run.sampling
+import gan_jax.study.populations
 from tests import small
 
 _PRELOADED = (
     *(absl.app, flax.linen, grain.python, matplotlib.pyplot, optax, orbax.checkpoint),
-    *(tensorboardX, gan_jax.loop, gan_jax.processes, gan_jax.sampling),
-    *(gan_jax.evaluation.comparison, gan_jax.evaluation.populations),
+    *(tensorboardX, gan_jax.run.loop, gan_jax.devices.processes, gan_jax.run.sampling),
+    *(gan_jax.evaluation.comparison, gan_jax.study.populations),
 )
 # Settings that JAX has read from the environment when it was imported.
 _OF_JAX = {
@@ -91,7 +91,7 @@ def become(request):
             jax.config.update(name.lower(), kind(value))
     # Who dies is noticed sooner. A thread of its own sends heartbeats, however busy all
     # the others are.
-    gan_jax.processes._HEARTBEAT = 10
+    gan_jax.devices.processes._HEARTBEAT = 10
     if request["small"]:
         small.install()
     if request["hang"]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli
-from gan_jax import processes
+from gan_jax.devices import processes
 
 
 def main():

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import checkpoints
-from gan_jax.metrics_log import read_metrics
+from gan_jax.run import checkpoints
+from gan_jax.run.metrics_log import read_metrics
 from tests.experiments import process_worker
 from tests.experiments.running import (
     Process,

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from gan_jax import sampling
+from gan_jax.run import sampling
 from tests.experiments.running import FAST, Process
 
 TORCH = importlib.util.find_spec("torch") is not None

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from gan_jax import checkpoints
-from gan_jax.metrics_log import read_metrics
+from gan_jax.run import checkpoints
+from gan_jax.run.metrics_log import read_metrics
 from tests.experiments.running import (
     Process,
     data_flags,
@@ -149,7 +149,9 @@ def test_a_file_that_is_half_written_does_not_stay(tmp_path):
 
 
 def test_a_signal_while_programs_are_compiled_leaves_nothing_in_the_way(tmp_path):
-    stderr = interrupt_in(tmp_path / "run", "gan_jax.parallel.compile_train_steps")
+    stderr = interrupt_in(
+        tmp_path / "run", "gan_jax.devices.parallel.compile_train_steps"
+    )
     assert stderr == "train: SIGTERM: ended; there was nothing new to save\n"
     assert lines_in(tmp_path / "run") == 0
     status, _, stderr = start(tmp_path / "run", *FLAGS, "--steps=2").end()

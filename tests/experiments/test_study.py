@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoints
+from gan_jax.run import checkpoints
 from tests.experiments.running import FAST, Process, wait_until
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")

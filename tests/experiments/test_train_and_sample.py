@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import sampling
-from gan_jax.metrics_log import read_metrics
+from gan_jax.run import sampling
+from gan_jax.run.metrics_log import read_metrics
 from tests.experiments.running import FAST, ROOT, Process
 
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.theory import best_response
+from gan_jax.theory.dynamics import best_response
 
 REAL, LOW, HIGH = 0.5, -1.0, 2.0
 

@@ -4,9 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import games
 from gan_jax.losses import LOSSES
-from gan_jax.theory import consensus, dirac
+from gan_jax.theory.dynamics import consensus, dirac, games
 
 
 def update(slopes, weight, rate, symplectic):

@@ -10,10 +10,11 @@ import optax
 import pytest
 from flax import linen as nn
 
-from gan_jax import fitting, training
+from gan_jax import training
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
-from gan_jax.theory import dirac
+from gan_jax.theory import fitting
+from gan_jax.theory.dynamics import dirac
 
 RULES = [
     dirac.Rule(loss, penalty, weight, alternating)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optax import projections
 
-from gan_jax.theory import sgd
+from gan_jax.theory.dynamics import sgd
 
 # The same cases every time, and no limit but that of the suite: see pyproject.toml.
 many = settings(max_examples=300, deadline=None, derandomize=True, database=None)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gan_jax.theory import sgd_nonconvex
+from gan_jax.theory.dynamics import sgd_nonconvex
 
 CURVATURES, NOISE = np.array([0.5, 1.0, 3.0]), 0.6
 

@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import progress
 from gan_jax.data import mnist_family
 from gan_jax.data.garments.bags import draw_bag
 from gan_jax.data.garments.cloth import SIZE, lay_out
 from gan_jax.data.garments.clothes import draw_top, draw_trousers
 from gan_jax.data.garments.footwear import draw_sandal, draw_shoe
+from gan_jax.system import progress
 
 CLASS_NAMES = mnist_family.CLASS_NAMES["fashion_mnist"]
 _CHUNK = 500  # images of one class that are drawn by one call: about 20 MB

@@ -4,7 +4,7 @@ The state of a GAN that several devices train is never stacked: it goes in and c
 replicated (``in_axes=None``), each device takes its part of every global batch, and
 gradients, metrics and batch norm are averaged over the axis `AXIS`. ``pmap`` does not
 check that replicas agree; a test compares eight devices with one. The devices may
-belong to several processes (`gan_jax.processes`).
+belong to several processes (`gan_jax.devices.processes`).
 
 Devices that train GANs of their own (`over_devices`) know nothing of each other.
 """
@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import progress, training
+from gan_jax import training
 from gan_jax.errors import UserError
+from gan_jax.system import progress
 
 AXIS = "devices"
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from gan_jax.errors import UserError
-from gan_jax.files import write_text, writing
+from gan_jax.system.files import write_text, writing
 
 _MOST = 1e40  # of any metric: they are computed in float32
 

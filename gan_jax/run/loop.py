@@ -1,7 +1,8 @@
 """The host's side of training: chunks of compiled steps, from any step to the last.
 
-Between two chunks the host may log, draw samples and save (`gan_jax.recorder`); what
-is computed does not depend on when it does so, nor on how often a run was broken off.
+Between two chunks the host may log, draw samples and save (`gan_jax.run.recorder`);
+what is computed does not depend on when it does so, nor on how often a run was broken
+off.
 """
 
 import contextlib
@@ -17,9 +18,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import checkpoints, parallel, processes, recipes, recorder, runs, training
+from gan_jax import recipes, training
 from gan_jax.data import Dataset, npy, stream
-from gan_jax.recorder import Schedule
+from gan_jax.devices import parallel, processes
+from gan_jax.run import checkpoints, recorder, run_folder
+from gan_jax.run.recorder import Schedule
 
 IMAGES_ON = ("device", "host")
 
@@ -30,7 +33,7 @@ Advance = Callable[
 
 
 def train(
-    config: runs.Config,
+    config: run_folder.Config,
     dataset: Dataset,
     workdir: pathlib.Path,
     *,
@@ -46,8 +49,8 @@ def train(
     Args:
       config: what to compute.
       dataset: the images; ``config.dataset`` is its name.
-      workdir: run folder, already accepted by `runs.prepare`; of several processes
-        (`processes.connect`), only the first looks at it.
+      workdir: run folder, already accepted by `run_folder.prepare`; of several
+        processes (`processes.connect`), only the first looks at it.
       schedule: how often to write.
       evaluate: measures a state's samples every ``schedule.evaluate_every`` steps, if
         that is set, and after the last, for the metrics.
@@ -75,7 +78,7 @@ def train(
     size = len(dataset.images)
     per_epoch = training.steps_per_epoch(gan, size, config.recipe.batch_size)
     key = jax.random.key(config.seed)
-    about = {"flags": config.flags(), "versions": runs.versions()}
+    about = {"flags": config.flags(), "versions": run_folder.versions()}
     shape = tuple(dataset.images.shape[1:])
     start = parallel.initialise(gan, key, shape, devices)
     start = parallel.local(start)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import parallel
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError
 
 _PATIENCE = 300  # seconds to wait for the other processes at the start

@@ -11,19 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import (
-    checkpoints,
-    files,
-    finite,
-    parallel,
-    plots,
-    progress,
-    runs,
-    training,
-)
+from gan_jax import plots, training
 from gan_jax.data import Dataset
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError
-from gan_jax.metrics_log import MetricsLog, read_metrics
+from gan_jax.run import checkpoints, finite, run_folder
+from gan_jax.run.metrics_log import MetricsLog, read_metrics
+from gan_jax.system import files, progress
 
 Evaluate = Callable[[training.GAN, training.GANState], dict[str, float]]
 
@@ -80,7 +74,7 @@ class Recorder:
         self,
         workdir: pathlib.Path,
         gan: training.GAN,
-        config: runs.Config,
+        config: run_folder.Config,
         dataset: Dataset,
         schedule: Schedule,
         evaluate: Evaluate | None,

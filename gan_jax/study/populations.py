@@ -12,9 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import sampling, training
+from gan_jax import training
 from gan_jax.evaluation import classes, frechet, report
 from gan_jax.evaluation.classifier import classify
+from gan_jax.run import sampling
 
 COVERED = 0.01  # least share of samples, a tenth of a class's own of ten
 FEWEST_CLASSES = 5  # covered by a GAN that has not collapsed

@@ -9,8 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoints, files, parallel, progress, recipes, runs, training
+from gan_jax import recipes, training
+from gan_jax.devices import parallel
 from gan_jax.errors import UserError
+from gan_jax.run import checkpoints, run_folder
+from gan_jax.system import files, progress
 
 _BATCH = 500
 _SHAPE = (28, 28, 1)
@@ -46,7 +49,7 @@ def restore(
     Raises:
       UserError: there is no run, no checkpoint in it yet, or only damaged ones.
     """
-    config = runs.read_config(workdir)
+    config = run_folder.read_config(workdir)
     gan = recipes.make_gan(config.recipe)
     checkpoints.require(workdir)
     like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))

@@ -14,7 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gan_jax import parallel, training
+from gan_jax import training
+from gan_jax.devices import parallel
 from gan_jax.training import GAN, Examples, GANState, Metrics
 
 Array = jax.Array

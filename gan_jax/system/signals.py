@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Self
 
-from gan_jax import files
+from gan_jax.system import files
 
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 

@@ -11,10 +11,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from gan_jax import runs
 from gan_jax.errors import UserError
-from gan_jax.files import write_text
-from gan_jax.sweep import Run
+from gan_jax.run import run_folder
+from gan_jax.study.sweep import Run
+from gan_jax.system.files import write_text
 
 LINES = "runs.jsonl"
 TABLE = "runs.csv"
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def row(
-    run: Run, config: runs.Config, seconds: float | None, measures: dict[str, Any]
+    run: Run, config: run_folder.Config, seconds: float | None, measures: dict[str, Any]
 ) -> Row:
     """A GAN that is done.
 
@@ -46,7 +46,7 @@ def row(
     }
 
 
-def key(config: runs.Config) -> str:
+def key(config: run_folder.Config) -> str:
     """What makes a GAN the same as another."""
     return json.dumps(config.flags(), sort_keys=True)
 

@@ -20,8 +20,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import files, finite
 from gan_jax.errors import UserError
+from gan_jax.run import finite
+from gan_jax.system import files
 from gan_jax.training import GANState
 
 FOLDER = "checkpoints"

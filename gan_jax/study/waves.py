@@ -1,7 +1,7 @@
 """Many GANs, a program at a time and a wave at a time.
 
 A wave is what fits on the devices at once. While it is trained, its states are saved
-in ``wave/checkpoints`` of the study's folder (`gan_jax.checkpoints`): one that was
+in ``wave/checkpoints`` of the study's folder (`gan_jax.run.checkpoints`): one that was
 broken off goes on from there.
 """
 
@@ -18,11 +18,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoints, many, parallel, progress, recipes, runs, training
+from gan_jax import recipes, training
 from gan_jax.data import Dataset
-from gan_jax.files import write_text, writing
-from gan_jax.recorder import Schedule
-from gan_jax.sweep import Program, Run
+from gan_jax.devices import many, parallel
+from gan_jax.run import checkpoints, run_folder
+from gan_jax.run.recorder import Schedule
+from gan_jax.study.sweep import Program, Run
+from gan_jax.system import progress
+from gan_jax.system.files import write_text, writing
 from gan_jax.training import GANState
 
 WAVE = "wave"
@@ -52,10 +55,10 @@ class Plan:
         at_once = min(self.at_once, -(-gans // len(devices)))
         return dataclasses.replace(self, devices=devices, at_once=at_once)
 
-    def config(self, run: Run, dataset: Dataset) -> runs.Config:
+    def config(self, run: Run, dataset: Dataset) -> run_folder.Config:
         """The same GAN as `experiments.train` trains it alone."""
         steps = self.steps_of(run.recipe, len(dataset.images))
-        return runs.Config(run.recipe, dataset.name, run.seed, steps)
+        return run_folder.Config(run.recipe, dataset.name, run.seed, steps)
 
     def steps_of(self, recipe: recipes.Recipe, num_examples: int) -> int:
         """Generator steps in all.
@@ -212,7 +215,7 @@ class _Trainer:
         flags = [self._plan.config(run, self._dataset).flags() for run in members]
         layout = [len(self._plan.devices), self._plan.at_once]
         about = {"runs": flags, "layout": layout, "names": list(self._program.names)}
-        return {"flags": about, "versions": runs.versions()}
+        return {"flags": about, "versions": run_folder.versions()}
 
     def _compile(self, settings: many.Settings, states: GANState) -> Callable[..., Any]:
         started = time.perf_counter()

@@ -1,6 +1,6 @@
 """Consensus optimisation on the Dirac-GAN, in closed form: where it is stable, or not.
 
-At the equilibrium of `gan_jax.theory.dirac` the field of both players' gradients has
+At the equilibrium of `dirac` the field of both players' gradients has
 the Jacobian ``J = [[0, -a_G], [a_D, 0]]``. That of ``v + gamma J^T v`` is ``J + gamma
 diag(a_D^2, a_G^2)``, and of symplectic gradient adjustment, with ``m = (a_D + a_G) /
 2``, ``J + lambda m diag(a_D, a_G)``: both damp both players. Where ``a_D = a_G`` they
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gan_jax.theory import dirac
+from gan_jax.theory.dynamics import dirac
 
 Array = jax.Array
 Slopes = tuple[float, float]

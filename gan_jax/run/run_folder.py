@@ -1,12 +1,12 @@
 """A run folder: what a training run leaves behind, and how to read it again.
 
 config.json      every setting, the data set really used, versions, devices
-metrics.jsonl    one line a log step (`gan_jax.metrics_log`)
+metrics.jsonl    one line a log step (`gan_jax.run.metrics_log`)
 events.out.*     the same for TensorBoard
 real.png         a hundred training images
 samples/         step_000050.png ...: the same hundred latents over training
 curves.png       the metrics, drawn
-checkpoints/     the training state (`gan_jax.checkpoints`)
+checkpoints/     the training state (`gan_jax.run.checkpoints`)
 .lock            who trains here now; the system lets go of it when they end or die
 """
 
@@ -26,10 +26,11 @@ from typing import Any
 
 import jax
 
-from gan_jax import __version__, checkpoints, recipes
+from gan_jax import __version__, recipes
 from gan_jax.errors import UserError
-from gan_jax.files import PART, remove, remove_abandoned, write_text
 from gan_jax.recipes import Recipe
+from gan_jax.run import checkpoints
+from gan_jax.system.files import PART, remove, remove_abandoned, write_text
 
 _LOCK = ".lock"
 _OURS = (

@@ -1,0 +1,1 @@
+"""Where a training step runs: devices, processes, and many GANs at once."""

@@ -1,0 +1,1 @@
+"""One run and its folder: the loop, what it writes, and how that is read again."""

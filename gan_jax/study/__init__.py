@@ -1,0 +1,1 @@
+"""Many runs: what a sweep asks for, how it is trained, and what was found."""
