@@ -114,10 +114,10 @@ def _silent_about_orbax(unraisable: Any) -> None:
 
 def _require_devices() -> None:
     """Ends the process where JAX cannot start: whatever has failed, this is why."""
-    from gan_jax.devices import parallel
+    from gan_jax.devices import available
 
     try:
-        parallel.find_devices()
+        available.find_devices()
     except UserError as error:
         _fail(str(error))
 

@@ -20,7 +20,7 @@ from absl import flags
 
 from experiments import cli, tables, theory
 from gan_jax import plots, recipes, training
-from gan_jax.devices import many, parallel
+from gan_jax.devices import many, placement
 from gan_jax.errors import UserError
 from gan_jax.evaluation import frechet, report
 from gan_jax.evaluation.classifier import classify
@@ -120,7 +120,7 @@ def _race(
     gan, split = recipes.make_gan(recipe), reference.training_split
     devices = jax.devices()[:1]
     examples = training.Examples(split.images, split.labels)
-    examples = parallel.replicate(examples, devices)
+    examples = placement.replicate(examples, devices)
     size, count = len(split.images), len(seeds)
     per_epoch = training.steps_per_epoch(gan, size, recipe.batch_size)
     total = 20 if epochs is None else epochs * per_epoch

@@ -20,7 +20,7 @@ from experiments import cli, tables
 from gan_jax import data
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import comparison, report
-from gan_jax.run import run_folder
+from gan_jax.run import configuration
 from gan_jax.system.files import write_text
 
 _WORKDIR = flags.DEFINE_list(
@@ -102,7 +102,7 @@ def main() -> None:
         write_text(pathlib.Path(_MARKDOWN.value), text)
     for folder in folders:
         print(f"{folder / 'evaluation.json'}  {folder / 'neighbours.png'}")
-        if warning := run_folder.read_warning(folder):
+        if warning := configuration.read_warning(folder):
             print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -15,7 +15,7 @@ from absl import flags
 from experiments import cli
 from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.run import run_folder, sampling
+from gan_jax.run import configuration, sampling
 from gan_jax.system.files import whole_file
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
@@ -62,7 +62,7 @@ def main() -> None:
         with whole_file(path) as file:
             plots.save_film(file, grids, _MILLISECONDS.value)
         print(path)
-    if warning := run_folder.read_warning(workdir):
+    if warning := configuration.read_warning(workdir):
         print(f"warning: {warning}", file=sys.stderr)
 
 

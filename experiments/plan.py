@@ -11,7 +11,7 @@ from gan_jax.data import npy
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
-from gan_jax.run import loop, run_folder
+from gan_jax.run import configuration, loop
 
 NPY = "npy"
 _DATASETS = (*data.DATASETS, NPY)
@@ -217,9 +217,9 @@ class Plan(NamedTuple):
             self.dataset, data_dir=self.data_dir, num_examples=self.num_examples
         )
 
-    def config(self, dataset: str) -> run_folder.Config:
+    def config(self, dataset: str) -> configuration.Config:
         """The run on the data set that is really there."""
-        return run_folder.Config(
+        return configuration.Config(
             self.recipe, dataset, self.seed, self.steps, self.num_examples
         )
 

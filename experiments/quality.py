@@ -24,10 +24,10 @@ from absl import flags
 
 from experiments import cli, tables
 from gan_jax import data, recipes, training
-from gan_jax.devices import parallel
+from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import comparison, report
-from gan_jax.run import checkpoints, loop, run_folder
+from gan_jax.run import checkpoints, configuration, loop, run_folder
 from gan_jax.system.files import write_text
 
 PROGRAMS = ("peer", "published", "tuned")
@@ -75,11 +75,11 @@ class Job:
 
 def config_of(
     job: Job, dataset: str, size: int, steps: int | None
-) -> run_folder.Config:
+) -> configuration.Config:
     """What a run of this project computes: ``steps``, or one epoch of ``size``."""
     recipe = job.recipe()
     epoch = training.steps_per_epoch(recipes.make_gan(recipe), size, recipe.batch_size)
-    return run_folder.Config(recipe, dataset, job.seed, steps or epoch)
+    return configuration.Config(recipe, dataset, job.seed, steps or epoch)
 
 
 def train(
@@ -98,8 +98,8 @@ def train(
     with run_folder.claim(folder):
         run_folder.prepare(folder, config, overwrite=False)
         if checkpoints.newest(folder) != config.steps:
-            run_folder.write_config(folder, config, source=dataset.source)
-            devices = parallel.choose_devices(1)
+            configuration.write_config(folder, config, source=dataset.source)
+            devices = available.choose_devices(1)
             schedule = loop.Schedule(log_every=50, sample_every=500)
             loop.train(config, dataset, folder, schedule=schedule, devices=devices)
     subject = comparison.run_subject(folder, _NUM_SAMPLES.value, job.seed)
@@ -165,7 +165,7 @@ def _mean_fcd(values: dict[str, comparison.Values], jobs: list[Job]) -> float:
     return statistics.mean(values[job.name]["fcd"] for job in jobs)
 
 
-def _check_folder(folder: pathlib.Path, config: run_folder.Config) -> None:
+def _check_folder(folder: pathlib.Path, config: configuration.Config) -> None:
     try:
         run_folder.check(folder, config, overwrite=False)
     except UserError as error:

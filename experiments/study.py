@@ -26,11 +26,11 @@ from absl import flags
 
 from experiments import cli, study_report
 from gan_jax import data, plots, recipes, training
-from gan_jax.devices import many, parallel
+from gan_jax.devices import available, many
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import report
-from gan_jax.run import run_folder
-from gan_jax.run.checkpoints import differences
+from gan_jax.run import configuration, run_folder
+from gan_jax.run.configuration import differences
 from gan_jax.study import ledger, populations, sweep, waves
 from gan_jax.system.files import remove, whole_file, write_text, writing
 
@@ -193,7 +193,7 @@ def _devices() -> list[jax.Device]:
     with contextlib.suppress(RuntimeError):  # in use already: those that are there
         if not os.environ.get("JAX_NUM_CPU_DEVICES"):
             jax.config.update("jax_num_cpu_devices", _NUM_DEVICES.value or cli.cores())
-    return parallel.choose_devices(_NUM_DEVICES.value)
+    return available.choose_devices(_NUM_DEVICES.value)
 
 
 def _settings(asked: Asked, dataset: str) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> No
         "command": shlex.join(sys.argv[1:]),
         "warning": dataset.warning,
         "source": dataset.source,
-        "versions": run_folder.versions(),
+        "versions": configuration.versions(),
         "devices": {"kind": devices[0].device_kind, "count": len(devices)},
     }
     text = json.dumps(contents, indent=2) + "\n"

@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments import tables
 from gan_jax import data, plots
-from gan_jax.run import run_folder
+from gan_jax.run import configuration
 from gan_jax.study import ledger, populations, sweep
 from gan_jax.system.files import whole_file, write_text
 from gan_jax.theory import theory_table
@@ -59,7 +59,7 @@ def publish(
         "date": datetime.date.today().isoformat(),
         "dataset": dataset.name,
         "device": jax.devices()[0].device_kind,
-        "versions": run_folder.versions(),
+        "versions": configuration.versions(),
         "groups": [
             {"loss": group[0], "settings": dict(group[1:]), **summary}
             for group, summary in summaries.items()

@@ -13,7 +13,7 @@ from absl import flags
 from experiments import cli, tables
 from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.run import run_folder
+from gan_jax.run import configuration, run_folder
 from gan_jax.system import progress
 from gan_jax.system.files import PART, whole_file, write_text, writing
 from gan_jax.theory import theory_table
@@ -78,7 +78,7 @@ def main(name: str, measure: Measure) -> None:
         "quick": _QUICK.value,
         "seconds": round(seconds, 1),
         "device": jax.devices()[0].device_kind,
-        "versions": run_folder.versions(),
+        "versions": configuration.versions(),
         "claims": theory_table.as_json(found),
         **jax.tree.map(theory_table.plain, dict(details)),
     }

@@ -26,7 +26,7 @@ from absl import flags
 from experiments import cli
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
-from gan_jax.run import checkpoints, run_folder, sampling
+from gan_jax.run import checkpoints, configuration, run_folder, sampling
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.system.files import PART, write_text
 
@@ -128,7 +128,7 @@ def fingerprint(folder: pathlib.Path) -> dict[str, str]:
     untimed = [{k: v for k, v in line.items() if k not in _CLOCK} for line in lines]
     contents["metrics.jsonl"] = json.dumps(untimed).encode()
     contents["config.json"] = json.dumps(
-        run_folder.read_config(folder).flags()
+        configuration.read_config(folder).flags()
     ).encode()
     contents["checkpoints"] = json.dumps(checkpoints.steps(folder)).encode()
     left = [path.name for path in folder.rglob(f"*{PART}")]

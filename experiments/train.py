@@ -18,9 +18,9 @@ from absl import flags
 from experiments import cli, plan
 from experiments.plan import Plan
 from gan_jax import data
-from gan_jax.devices import parallel, processes
+from gan_jax.devices import available, placement, processes
 from gan_jax.errors import UserError
-from gan_jax.run import loop, recorder, run_folder
+from gan_jax.run import configuration, loop, recorder, run_folder
 from gan_jax.run.metrics_log import read_metrics
 
 flags.adopt_module_key_flags(plan)
@@ -31,7 +31,7 @@ def main() -> None:
     asked = plan.plan()
     if asked.processes is not None:
         processes.connect(*asked.processes)
-    devices = parallel.choose_devices(asked.num_devices)
+    devices = available.choose_devices(asked.num_devices)
     # The user's own images are opened, not read: an epoch is as long as they are.
     own = asked.load() if asked.dataset == plan.NPY else None
     asked = plan.plan(len(devices), len(own.images) if own else None)
@@ -43,7 +43,7 @@ def main() -> None:
 
 def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> int:
     """Checks what the flags name, and trains up to the step that it returns."""
-    parallel.local_batch_size(asked.recipe.batch_size, len(devices))
+    available.local_batch_size(asked.recipe.batch_size, len(devices))
     # Whatever can be refused is refused before what takes time: a download, perhaps.
     if processes.is_first():
         if asked.dataset == "auto":
@@ -88,7 +88,7 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
     }
     if dataset.warning:
         notes["warning"] = dataset.warning
-    run_folder.write_config(asked.workdir, config, **notes)
+    configuration.write_config(asked.workdir, config, **notes)
     recipe = asked.recipe
     kind = "conditional " if recipe.conditional else ""
     print(
@@ -114,7 +114,7 @@ def _run(
         images_on=asked.images_on,
         should_stop=cli.signals.should_stop,
     )
-    return int(parallel.local(state.step))
+    return int(placement.local(state.step))
 
 
 def _monitor(asked: Plan, dataset: str) -> recorder.Evaluate:

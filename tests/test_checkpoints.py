@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 
 from gan_jax import networks, recipes, training
-from gan_jax.devices import parallel
+from gan_jax.devices import placement
 from gan_jax.errors import UserError
-from gan_jax.run import checkpoints, run_folder
+from gan_jax.run import checkpoints, configuration, restoring
 
-CONFIG = run_folder.Config(
+CONFIG = configuration.Config(
     recipes.recipe("wasserstein_gp", latent_size=3, ema_decay=0.9), "garments", 0, 100
 )
-ABOUT = {"flags": CONFIG.flags(), "versions": run_folder.versions()}
+ABOUT = {"flags": CONFIG.flags(), "versions": configuration.versions()}
 
 
 def small_gan(recipe=CONFIG.recipe):
@@ -50,7 +50,7 @@ def save(folder, *steps, keep=2, about=ABOUT):
 
 def restore(folder, about=ABOUT, **how):
     said = []
-    state = checkpoints.restore(folder, state_at(0), about, say=said.append, **how)
+    state = restoring.restore(folder, state_at(0), about, say=said.append, **how)
     return state, said
 
 
@@ -102,7 +102,7 @@ def test_config_and_versions_lie_beside_the_state(tmp_path):
 
 
 def test_a_state_of_eight_devices_is_read_where_there_is_one(tmp_path):
-    state = parallel.replicate(state_at(10), jax.devices())
+    state = placement.replicate(state_at(10), jax.devices())
     writer = checkpoints.Writer(tmp_path, ABOUT, keep=2)
     writer.save(10, state)
     writer.close()
@@ -208,14 +208,14 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_no_damage(
     tmp_path, monkeypatch
 ):
     save(tmp_path, 10)
-    read = checkpoints._read
+    read = restoring._read
 
     def slow(folder, *rest):
         if folder.name == "10":  # the trainer goes on meanwhile, and keeps one
             save(tmp_path, 20, keep=1)
         return read(folder, *rest)
 
-    monkeypatch.setattr(checkpoints, "_read", slow)
+    monkeypatch.setattr(restoring, "_read", slow)
     state, said = restore(tmp_path)
     assert_same(state, state_at(20))
     assert said == []
@@ -226,7 +226,7 @@ def seal(folder, step, **changes):
     path = folder / "checkpoints" / str(step) / "about" / "metadata"
     about = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
     about = {k: v for k, v in (about | changes).items() if v is not None}
-    about["sha256"] = checkpoints._about_digest(about)
+    about["sha256"] = checkpoints.about_digest(about)
     path.write_text(json.dumps(about))
 
 
@@ -248,7 +248,7 @@ def test_arrays_of_other_shapes_are_refused_before_memory_is_taken_for_them(
     writer = checkpoints.Writer(tmp_path, ABOUT, keep=2)
     writer.save(10, state.replace(step=state.step + 10))
     writer.close()
-    monkeypatch.setattr(checkpoints, "digest", lambda state: pytest.fail("was read"))
+    monkeypatch.setattr(restoring, "digest", lambda state: pytest.fail("was read"))
     with pytest.raises(UserError, match=r"Dense_0\.bias is not float32 \[4\]"):
         restore(tmp_path)
 
@@ -285,7 +285,7 @@ def test_what_cannot_be_read_now_may_be_whole_and_is_left_where_it_is(
     def fail(folder, *rest):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(checkpoints, "_read", fail)
+    monkeypatch.setattr(restoring, "_read", fail)
     with pytest.raises(UserError, match=r"cannot read checkpoint 20 .*Too many open"):
         restore(tmp_path, set_aside=True)
     assert checkpoints.steps(tmp_path) == [10, 20]
@@ -309,7 +309,7 @@ def test_a_checkpoint_of_another_configuration_is_refused_by_its_flags(tmp_path)
 
 
 def test_other_versions_are_told(tmp_path):
-    versions = {**run_folder.versions(), "jax": "0.1"}
+    versions = {**configuration.versions(), "jax": "0.1"}
     save(tmp_path, 10, about={**ABOUT, "versions": versions})
     state, said = restore(tmp_path)
     assert_same(state, state_at(10))
@@ -348,9 +348,9 @@ def test_of_many_gans_some_may_have_gone_wrong_and_all_are_saved(tmp_path):
     writer.save(20, two)
     writer.close()
     how = {"say": print, "finite_only": False}
-    assert_same(checkpoints.restore(tmp_path, two, ABOUT, **how), two)
+    assert_same(restoring.restore(tmp_path, two, ABOUT, **how), two)
     with pytest.raises(UserError, match=r"generator\.params\.Dense_0\.bias is not fin"):
-        checkpoints.restore(tmp_path, two, ABOUT, say=print)
+        restoring.restore(tmp_path, two, ABOUT, say=print)
 
 
 def test_updates_that_are_skipped_are_part_of_the_state(tmp_path):
@@ -360,6 +360,4 @@ def test_updates_that_are_skipped_are_part_of_the_state(tmp_path):
     writer = checkpoints.Writer(tmp_path, ABOUT, keep=2)
     writer.save(5, state)
     writer.close()
-    assert_same(
-        checkpoints.restore(tmp_path, state, ABOUT, say=lambda line: None), state
-    )
+    assert_same(restoring.restore(tmp_path, state, ABOUT, say=lambda line: None), state)

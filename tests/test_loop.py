@@ -12,7 +12,7 @@ from PIL import Image
 from gan_jax import recipes, training
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
-from gan_jax.run import loop, recorder, run_folder
+from gan_jax.run import configuration, loop, recorder, run_folder
 from gan_jax.run.metrics_log import read_metrics
 from tests import small
 
@@ -35,7 +35,7 @@ def dataset():
 
 def config(steps, **changes):
     """Eleven steps an epoch."""
-    made = run_folder.Config(
+    made = configuration.Config(
         recipes.recipe("nonsaturating", batch_size=8), "garments", 0, steps
     )
     return dataclasses.replace(made, **changes)
@@ -44,7 +44,7 @@ def config(steps, **changes):
 def train(workdir, dataset, config):
     said = []
     run_folder.prepare(workdir, config, overwrite=False)
-    run_folder.write_config(workdir, config)
+    configuration.write_config(workdir, config)
     devices = jax.devices()[:1]
     state = loop.train(
         config, dataset, workdir, schedule=SCHEDULE, devices=devices, say=said.append
@@ -148,7 +148,7 @@ def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(
 
     made = config(13)
     run_folder.prepare(tmp_path / "run", made, overwrite=False)
-    run_folder.write_config(tmp_path / "run", made)
+    configuration.write_config(tmp_path / "run", made)
     state = loop.train(
         made,
         dataset,

@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 
 from gan_jax import networks, recipes, training
-from gan_jax.devices import many, parallel
+from gan_jax.devices import many, placement
 
 SHAPE = (4, 4, 1)
 SEEDS = (0, 5, 7, 8)
@@ -89,7 +89,7 @@ def test_each_is_the_gan_that_its_seed_and_numbers_alone_give(
         assert keys.shape == (num_devices, 4 // num_devices)
         states = in_float64(many.initialise(make, settings, keys, SHAPE, devices))
         begin = jax.tree.map(np.array, without_key(states))  # the states are donated
-        there = parallel.replicate(examples, devices)
+        there = placement.replicate(examples, devices)
         step = many.compile_train_steps(make, settings, states, there, devices, **SIZES)
         orders = many.orders(states, 0, num_examples=40, devices=devices)
         # Two calls: what the first returns is what the second takes.
@@ -140,7 +140,7 @@ def test_a_number_that_is_swept_changes_the_gan(examples):
     rates = np.array([1e-3, 2e-3], np.float32)
     keys, settings = many.spread((keys, {"generator_lr": rates}), devices)
     states = many.initialise(make, settings, keys, SHAPE, devices)
-    there = parallel.replicate(examples, devices)
+    there = placement.replicate(examples, devices)
     step = many.compile_train_steps(make, settings, states, there, devices, **SIZES)
     orders = many.orders(states, 0, num_examples=40, devices=devices)
     before = np.asarray(states.generator.params["Dense_0"]["kernel"][0])

@@ -10,7 +10,7 @@ import pytest
 
 from gan_jax import losses, penalties, recipes, training
 from gan_jax.errors import UserError
-from gan_jax.run import checkpoints, finite, loop, run_folder
+from gan_jax.run import checkpoints, configuration, finite, loop, run_folder
 from gan_jax.run.metrics_log import read_metrics
 from tests.test_resume import dataset, small_networks, train
 
@@ -154,9 +154,11 @@ def test_updates_that_are_skipped_in_any_critic_step_are_counted(
 def test_a_measurement_that_is_not_finite_is_logged_as_none(
     small_networks, dataset, tmp_path, value
 ):
-    config = run_folder.Config(recipes.recipe("hinge", batch_size=10), "garments", 0, 4)
+    config = configuration.Config(
+        recipes.recipe("hinge", batch_size=10), "garments", 0, 4
+    )
     run_folder.prepare(tmp_path / "run", config, overwrite=False)
-    run_folder.write_config(tmp_path / "run", config)
+    configuration.write_config(tmp_path / "run", config)
     for _ in range(2):  # and the log can be read when the run is started again
         loop.train(
             config,

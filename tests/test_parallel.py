@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 
 from gan_jax import recipes, training
-from gan_jax.devices import parallel
+from gan_jax.devices import available, parallel, placement
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.networks.convolution import Conv, pixel_shuffle
@@ -49,13 +49,13 @@ def make_gan(loss, size="reference"):
     """A GAN on the device axis, and the training images that it takes."""
     if size == "reference":
         recipe = recipes.recipe(loss, conditional=True)
-        return recipes.make_gan(recipe, axis_name=parallel.AXIS), _IMAGES
+        return recipes.make_gan(recipe, axis_name=placement.AXIS), _IMAGES
     recipe = recipes.recipe(loss)
     networks = {
-        "generator": SmallGenerator(parallel.AXIS),
+        "generator": SmallGenerator(placement.AXIS),
         "discriminator": SmallDiscriminator(),
     }
-    gan = recipes.make_gan(recipe, **networks, axis_name=parallel.AXIS)
+    gan = recipes.make_gan(recipe, **networks, axis_name=placement.AXIS)
     return gan, _IMAGES[:, 10:18, 10:18]
 
 
@@ -80,7 +80,7 @@ def run(gan, images, devices, steps=STEPS, dtype=jnp.float32):
     )
     order = training.epoch_permutation(state.key, 0, len(images))
     examples = training.Examples(images, np.arange(len(images), dtype=np.int32) % 10)
-    state, examples, order = parallel.replicate((state, examples, order), devices)
+    state, examples, order = placement.replicate((state, examples, order), devices)
     step = parallel.compile_train_steps(
         gan, state, examples, devices, batch_size=BATCH, capacity=STEPS
     )
@@ -128,7 +128,7 @@ def test_one_steps_gradients_agree_between_eight_devices_and_one_in_float32():
     def on(devices):
         mapped = jax.pmap(
             gradients,
-            axis_name=parallel.AXIS,
+            axis_name=placement.AXIS,
             in_axes=(None, 0),
             out_axes=None,
             devices=devices,
@@ -200,16 +200,16 @@ def test_the_state_is_initialised_replicated_and_the_same_on_any_devices():
 
 def test_a_batch_that_devices_cannot_share_is_refused():
     with pytest.raises(UserError, match=r"batch_size=60 is not divisible by 8.*use 56"):
-        parallel.local_batch_size(60, 8)
+        available.local_batch_size(60, 8)
     with pytest.raises(UserError, match="use 8"):
-        parallel.local_batch_size(4, 8)
-    assert parallel.local_batch_size(64, 8) == 8
+        available.local_batch_size(4, 8)
+    assert available.local_batch_size(64, 8) == 8
 
 
 def test_more_devices_than_there_are_is_refused():
     with pytest.raises(UserError, match="this machine has 8"):
-        parallel.choose_devices(9)
+        available.choose_devices(9)
     with pytest.raises(UserError, match="num_devices=0"):
-        parallel.choose_devices(0)
-    assert len(parallel.choose_devices(3)) == 3
-    assert len(parallel.choose_devices(None)) == 8
+        available.choose_devices(0)
+    assert len(available.choose_devices(3)) == 3
+    assert len(available.choose_devices(None)) == 8

@@ -11,7 +11,7 @@ from gan_jax import recipes
 from gan_jax.data import Dataset
 from gan_jax.devices import parallel
 from gan_jax.losses import LOSSES
-from gan_jax.run import checkpoints, loop, run_folder
+from gan_jax.run import checkpoints, configuration, loop, run_folder
 from gan_jax.run.metrics_log import read_metrics
 
 STEPS = 9
@@ -47,9 +47,9 @@ class Death(BaseException):
 
 
 def train(workdir, dataset, recipe, devices, dies_at=None):
-    config = run_folder.Config(recipe, "garments", 3, STEPS)
+    config = configuration.Config(recipe, "garments", 3, STEPS)
     run_folder.prepare(workdir, config, overwrite=False)
-    run_folder.write_config(workdir, config)
+    configuration.write_config(workdir, config)
 
     def die(gan, state):
         if state.step == dies_at:

@@ -11,9 +11,9 @@ import pytest
 
 from gan_jax import recipes
 from gan_jax.errors import UserError
-from gan_jax.run import run_folder
+from gan_jax.run import configuration, run_folder
 
-CONFIG = run_folder.Config(
+CONFIG = configuration.Config(
     recipe=recipes.recipe("wasserstein_gp", ema_decay=0.9, batch_size=8),
     dataset="garments",
     seed=3,
@@ -26,7 +26,7 @@ def run(tmp_path):
     """A folder that holds a run."""
     folder = tmp_path / "run"
     run_folder.prepare(folder, CONFIG, overwrite=False)
-    run_folder.write_config(folder, CONFIG, source="drawn")
+    configuration.write_config(folder, CONFIG, source="drawn")
     return folder
 
 
@@ -45,7 +45,7 @@ def refuses(words, folder, config=CONFIG, **how):
 
 
 def test_a_config_is_read_back_as_it_was_written(run):
-    assert run_folder.read_config(run) == CONFIG
+    assert configuration.read_config(run) == CONFIG
     contents = json.loads((run / "config.json").read_text())
     assert contents["source"] == "drawn"
     assert contents["versions"]["jax"] == jax.__version__
@@ -83,8 +83,8 @@ def test_overwriting_deletes_the_run_and_nothing_else(run):
     # broken off at any moment and repeated.
     assert sorted(p.name for p in run.iterdir()) == ["config.json", "notes.txt"]
     run_folder.prepare(run, other, overwrite=True)
-    run_folder.write_config(run, other)
-    assert run_folder.read_config(run) == other
+    configuration.write_config(run, other)
+    assert configuration.read_config(run) == other
 
 
 def test_a_folder_of_other_files_is_refused_even_to_overwrite(tmp_path):
@@ -110,12 +110,12 @@ def test_a_folder_that_cannot_be_made_is_refused():
 def test_a_damaged_config_is_refused_by_name(run, text):
     (run / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config\.json is damaged.*--overwrite"):
-        run_folder.read_config(run)
+        configuration.read_config(run)
 
 
 def test_a_folder_without_a_run_says_how_to_train_one(tmp_path):
     with pytest.raises(UserError, match=r"no run in .*experiments\.train --workdir"):
-        run_folder.read_config(tmp_path)
+        configuration.read_config(tmp_path)
 
 
 # The lock

@@ -9,9 +9,9 @@ import pytest
 
 from gan_jax import recipes
 from gan_jax.data import Dataset, npy, stream
-from gan_jax.devices import parallel
+from gan_jax.devices import parallel, placement
 from gan_jax.errors import UserError
-from gan_jax.run import checkpoints, loop, run_folder
+from gan_jax.run import checkpoints, configuration, loop, run_folder
 from tests.test_resume import everything
 
 SIZE, STEPS = 50, 9
@@ -33,9 +33,9 @@ def recipe_of(loss, *, conditional, critic_steps):
 
 
 def train(workdir, dataset, recipe, images_on, *, devices=1, steps=STEPS):
-    config = run_folder.Config(recipe, "garments", 3, steps)
+    config = configuration.Config(recipe, "garments", 3, steps)
     run_folder.prepare(workdir, config, overwrite=False)
-    run_folder.write_config(workdir, config)
+    configuration.write_config(workdir, config)
     state = loop.train(
         config,
         dataset,
@@ -142,7 +142,7 @@ def test_a_run_that_is_over_is_left_as_it_is(small_networks, tmp_path, dataset):
 def test_each_device_is_sent_its_own_part_of_a_block_and_no_more():
     devices = jax.devices()[:4]
     block = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5)
-    placed = parallel.scatter({"images": block}, devices)["images"]
+    placed = placement.scatter({"images": block}, devices)["images"]
     assert placed.shape == (4, 6, 5)
     shards = {
         shard.device: np.asarray(shard.data) for shard in placed.addressable_shards

@@ -19,7 +19,7 @@ from gan_jax.data import idx
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
-from gan_jax.run import checkpoints, run_folder, sampling
+from gan_jax.run import configuration, restoring, sampling
 from gan_jax.run.metrics_log import read_metrics
 from tests.data.test_idx import pack
 from tests.test_checkpoints import ABOUT, assert_same, save, state_at
@@ -54,7 +54,7 @@ def attempt(function, *arguments):
 above_0 = st.floats(1e-30, 1e30)
 unit = st.floats(0, 1, exclude_max=True)
 configs = st.builds(
-    run_folder.Config,
+    configuration.Config,
     recipe=st.builds(
         recipes.Recipe,
         loss=st.sampled_from(sorted(LOSSES)),
@@ -84,8 +84,8 @@ configs = st.builds(
 @many
 @given(config=configs)
 def test_every_config_is_read_back_as_it_was_written(tmp_path, config):
-    run_folder.write_config(tmp_path, config)
-    assert run_folder.read_config(tmp_path) == config
+    configuration.write_config(tmp_path, config)
+    assert configuration.read_config(tmp_path) == config
 
 
 json_values = st.recursive(
@@ -104,7 +104,7 @@ def test_a_setting_of_any_kind_is_checked(tmp_path, name, value):
     """And what passes makes a GAN, whose shapes can be computed."""
     settings = {**ABOUT["flags"], name: value}
     (tmp_path / "config.json").write_text(json.dumps({"flags": settings}))
-    config = attempt(run_folder.read_config, tmp_path)
+    config = attempt(configuration.read_config, tmp_path)
     if config is None:
         return
     # A whole number is a fine learning rate, and true is 1.
@@ -119,7 +119,7 @@ def test_any_file_may_stand_in_place_of_config_and_metrics(tmp_path, contents):
     if isinstance(contents, str):
         contents = contents.encode() + b"\n"
     for name, read in (
-        ("config.json", run_folder.read_config),
+        ("config.json", configuration.read_config),
         ("metrics.jsonl", read_metrics),
     ):
         (tmp_path / name).write_bytes(contents)
@@ -129,7 +129,7 @@ def test_any_file_may_stand_in_place_of_config_and_metrics(tmp_path, contents):
 @pytest.mark.parametrize("depth", [100_000])
 def test_json_that_is_too_deep_is_refused(tmp_path, depth):
     for name, read in (
-        ("config.json", run_folder.read_config),
+        ("config.json", configuration.read_config),
         ("metrics.jsonl", read_metrics),
     ):
         (tmp_path / name).write_text("[" * depth + "\n")
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_gives_the_same_state_or_is_refused(
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     damage(files[int(which * len(files))], *how)
     like, said = state_at(0), []
-    state = attempt(lambda: checkpoints.restore(folder, like, ABOUT, say=said.append))
+    state = attempt(lambda: restoring.restore(folder, like, ABOUT, say=said.append))
     if state is not None:
         assert_same(state, state_at(10))
 
@@ -278,13 +278,13 @@ def test_nothing_that_is_loaded_is_unpickled(intact, tmp_path):
     )
     path = tmp_path / "samples.npz"
     sampling.write_npz(path, sampling.Samples(np.zeros((2, 28, 28, 1), np.uint8)))
-    run_folder.write_config(
-        tmp_path, run_folder.Config(recipes.recipe("hinge"), "mnist", 0, 9)
+    configuration.write_config(
+        tmp_path, configuration.Config(recipes.recipe("hinge"), "mnist", 0, 9)
     )
-    state = checkpoints.restore(intact, state_at(0), ABOUT, say=print)
+    state = restoring.restore(intact, state_at(0), ABOUT, say=print)
     assert_same(state, state_at(10))
     sampling.read_npz(path)
-    run_folder.read_config(tmp_path)
+    configuration.read_config(tmp_path)
     read_metrics(tmp_path)
     assert found == []
     np.savez(path, images=np.array([{}]))  # objects are pickled

@@ -13,7 +13,7 @@ import numpy as np
 from experiments import cli
 from experiments.peers.worker import random_images
 from gan_jax import recipes, training
-from gan_jax.devices import many, parallel
+from gan_jax.devices import available, many, parallel, placement
 from gan_jax.recipes import Recipe
 from gan_jax.training import Examples
 
@@ -35,7 +35,7 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
         cli.configure_jax()
     else:
         jax.config.update("jax_enable_compilation_cache", False)
-    devices = parallel.choose_devices(spec["num_devices"])
+    devices = available.choose_devices(spec["num_devices"])
     phases.end("import")
     examples = _examples(spec, devices)
     phases.end("data")
@@ -69,7 +69,7 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
 def _examples(spec: "Spec", devices: Sequence[jax.Device]) -> Examples:
     images = _load(spec)
     labels = np.arange(len(images), dtype=np.int32) % recipes.NUM_CLASSES
-    return jax.block_until_ready(parallel.replicate(Examples(images, labels), devices))
+    return jax.block_until_ready(placement.replicate(Examples(images, labels), devices))
 
 
 def _load(spec: "Spec") -> np.ndarray:
@@ -89,7 +89,7 @@ def loop(
     recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The loop on the device, as experiments.train has it; over several devices."""
-    gan = recipes.make_gan(recipe, axis_name=parallel.AXIS)
+    gan = recipes.make_gan(recipe, axis_name=placement.AXIS)
     state, order = _initialise(gan, examples, devices)
 
     def compile_steps() -> "RunSteps":
@@ -189,7 +189,7 @@ def _initialise(
     """The state before step 0, and the first epoch's order, on the devices."""
     state = parallel.initialise(gan, jax.random.key(0), _SHAPE, devices)
     order = training.epoch_permutation(state.key, 0, len(examples.images))
-    return jax.block_until_ready((state, parallel.replicate(order, devices)))
+    return jax.block_until_ready((state, placement.replicate(order, devices)))
 
 
 PROGRAMS = {"gan_jax": loop, "stepwise": stepwise}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from experiments.peers import machine, worker
 from gan_jax import penalties, recipes, training
+from gan_jax.training.step import apply, latents, update
 
 _CALLS = 4  # of a piece, in its turn
 Piece = tuple[Callable[..., Any], tuple[Any, ...], int]  # function, arguments, times
@@ -32,16 +33,16 @@ def pieces_of_a_step(gan: training.GAN, batch: int) -> dict[str, Piece]:
     key = jax.random.key(1)
 
     def data(key: jax.Array, images: jax.Array, chosen: jax.Array) -> Any:
-        z = training._latents(gan, jax.random.split(key, batch), jnp.float32)
+        z = latents(gan, jax.random.split(key, batch), jnp.float32)
         return training.scale_images(images[chosen]), z
 
     def generator(state: training.GANState, z: jax.Array) -> Any:
         player = state.generator
-        return training._apply(gan.generator, player, player.params, z, None)
+        return apply(gan.generator, player, player.params, z, None)
 
     def score(params: Any, x: jax.Array) -> jax.Array:
         player = state.discriminator
-        return training._apply(gan.discriminator, player, params, x, None)[0]
+        return apply(gan.discriminator, player, params, x, None)[0]
 
     @jax.grad
     def discriminator(params: Any, real: jax.Array, fake: jax.Array) -> jax.Array:
@@ -56,8 +57,8 @@ def pieces_of_a_step(gan: training.GAN, batch: int) -> dict[str, Piece]:
     def generator_step(state: training.GANState, real: jax.Array, key: Any) -> Any:
         return training.generator_gradients(gan, state, real, key)[0]
 
-    def update(optimiser: Any) -> Callable[..., Any]:
-        return lambda player, gradients: training._update(optimiser, player, gradients)
+    def optimise(optimiser: Any) -> Callable[..., Any]:
+        return lambda player, gradients: update(optimiser, player, gradients)
 
     def step(state: training.GANState, real: jax.Array) -> Any:
         return training.train_step(gan, state, real)
@@ -70,9 +71,9 @@ def pieces_of_a_step(gan: training.GAN, batch: int) -> dict[str, Piece]:
         "G forward": (generator, (state, z), n),
         "D on real and fake": (discriminator, (d.params, real[0], fake), n),
         "penalty": (penalty, (d.params, real[0], fake, key), n),
-        "D optimiser": (update(gan.discriminator_optimiser), (d, d.params), n),
+        "D optimiser": (optimise(gan.discriminator_optimiser), (d, d.params), n),
         "G gradients": (generator_step, (state, real[0], key), 1),
-        "G optimiser": (update(gan.generator_optimiser), (g, g.params), 1),
+        "G optimiser": (optimise(gan.generator_optimiser), (g, g.params), 1),
         "whole step": (step, (state, real), 1),
     }
     if gan.penalty is None:

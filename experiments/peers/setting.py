@@ -6,7 +6,7 @@ from itertools import product
 
 from experiments.peers import worker
 from gan_jax import data, recipes, training
-from gan_jax.devices import parallel
+from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.recipes import Recipe
 
@@ -78,7 +78,7 @@ class Setting:
         check_name("data", self.data, ("random", *data.DATASETS))
         for devices, gans in product(self.num_devices, self.gans):
             if gans == 1:
-                parallel.local_batch_size(self.batch_size, devices)
+                available.local_batch_size(self.batch_size, devices)
             elif gans % devices:
                 raise UserError(f"--gans={gans} is not divisible by {devices} devices")
         gan = recipes.make_gan(self.recipe())

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import training
-from gan_jax.devices import parallel
+from gan_jax.devices import parallel, placement
 from gan_jax.training import GAN, Examples, GANState, Metrics
 
 Array = jax.Array
@@ -42,8 +42,8 @@ def spread(values: Any, devices: Sequence[jax.Device]) -> Any:
             raise ValueError(f"{len(leaf)} GANs on {len(devices)} devices")
         return leaf.reshape(len(devices), -1, *leaf.shape[1:])
 
-    axis = jax.sharding.PartitionSpec(parallel.AXIS)
-    return parallel.place(jax.tree.map(fold, values), devices, axis)
+    axis = jax.sharding.PartitionSpec(placement.AXIS)
+    return placement.place(jax.tree.map(fold, values), devices, axis)
 
 
 def initialise(

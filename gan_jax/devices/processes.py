@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.devices import parallel
+from gan_jax.devices import placement
 from gan_jax.errors import UserError
 
 _PATIENCE = 300  # seconds to wait for the other processes at the start
@@ -104,7 +104,7 @@ def from_first(tree: Any) -> Any:
 
     leaves, structure = jax.tree.flatten(tree)
     plain = [
-        np.asarray(jax.random.key_data(leaf) if parallel.is_key(leaf) else leaf)
+        np.asarray(jax.random.key_data(leaf) if placement.is_key(leaf) else leaf)
         for leaf in leaves
     ]
     # As bytes: JAX sends a sum with zeros, in which -0.0 is lost.
@@ -115,7 +115,7 @@ def from_first(tree: Any) -> Any:
         part, sent = sent[: like.nbytes], sent[like.nbytes :]
         array = np.frombuffer(part, like.dtype).reshape(like.shape)
         found.append(
-            jax.random.wrap_key_data(array) if parallel.is_key(leaf) else array
+            jax.random.wrap_key_data(array) if placement.is_key(leaf) else array
         )
     return jax.tree.unflatten(structure, found)
 
@@ -146,7 +146,7 @@ class Agreement:
         self._devices = devices
         self._answer: jax.Array | None = None
         if jax.process_count() > 1:
-            replicated = parallel.replicate(np.zeros(()), devices).sharding
+            replicated = placement.replicate(np.zeros(()), devices).sharding
             self._any = jax.jit(jnp.any, out_shardings=replicated)
 
     def ask(self, mine: bool) -> bool:
@@ -159,6 +159,6 @@ class Agreement:
             return mine
         last = self._answer
         votes = np.full(len(self._devices), mine)
-        spec = jax.sharding.PartitionSpec(parallel.AXIS)
-        self._answer = self._any(parallel.place(votes, self._devices, spec))
+        spec = jax.sharding.PartitionSpec(placement.AXIS)
+        self._answer = self._any(placement.place(votes, self._devices, spec))
         return last is not None and bool(last.addressable_data(0))

@@ -12,7 +12,7 @@ import numpy as np
 from gan_jax import data, plots
 from gan_jax.errors import UserError
 from gan_jax.evaluation import neighbours, report
-from gan_jax.run import checkpoints, run_folder, sampling
+from gan_jax.run import checkpoints, configuration, run_folder, sampling
 from gan_jax.system import progress
 from gan_jax.system.files import whole_file, write_text
 
@@ -37,7 +37,7 @@ class Subject:
     name: str
     draw: Callable[[], sampling.Samples]
     seed: int | None = None
-    config: run_folder.Config | None = None
+    config: configuration.Config | None = None
     folder: pathlib.Path | None = None
     step: int | None = None
 
@@ -70,7 +70,7 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
       UserError: there is no run, no checkpoint in it yet, or a damaged one; or the
         folder cannot be written to.
     """
-    config = run_folder.read_config(folder)
+    config = configuration.read_config(folder)
     run_folder.check_folder(folder)
     step = checkpoints.require(folder)
     gan, state = sampling.restore(folder)
@@ -166,7 +166,7 @@ def compare(
             "floor": {"name": FLOOR} | floor,
             "ceiling": {"name": ceiling_name} | ceiling,
         }
-        if warning := run_folder.read_warning(subject.folder):
+        if warning := configuration.read_warning(subject.folder):
             document["warning"] = warning
         text = json.dumps(document, indent=2, allow_nan=False) + "\n"
         write_text(subject.folder / "evaluation.json", text)

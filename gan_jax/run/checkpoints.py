@@ -14,7 +14,6 @@ import hashlib
 import json
 import pathlib
 import shutil
-from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -70,148 +69,6 @@ def require(workdir: pathlib.Path) -> int:
     return step
 
 
-def restore(
-    workdir: pathlib.Path,
-    like: GANState,
-    about: dict[str, Any],
-    *,
-    say: Callable[[str], None],
-    set_aside: bool = False,
-    finite_only: bool = True,
-) -> GANState | None:
-    """Reads the newest checkpoint that can be read.
-
-    Args:
-      workdir: run folder.
-      like: a state of the same GAN, or `jax.eval_shape` of one; its values are not
-        used.
-      about: what a run of today would save beside it. ``flags`` must be equal in all
-        but ``steps``; where ``versions`` are not, the user is told.
-      say: takes a line for each damaged checkpoint, and for other versions.
-      set_aside: move damaged checkpoints out of the way, to `DAMAGED`, as the run
-        will come by their steps again.
-      finite_only: whether NaN and infinity are damage.
-
-    Returns:
-      The state, its numbers on the host; None where there is no checkpoint.
-
-    Raises:
-      UserError: every checkpoint is damaged, or the newest whole one belongs to
-        another configuration.
-    """
-    damaged: dict[int, str] = {}
-    gone: set[int] = set()
-    while remaining := [s for s in steps(workdir) if s not in {*damaged, *gone}]:
-        step = remaining[-1]
-        try:
-            folder = (workdir / FOLDER / str(step)).absolute()  # as orbax wants it
-            state, there = _read(folder, like, about["flags"], finite_only)
-        except UserError:
-            raise
-        except Exception as error:  # orbax and tensorstore raise many kinds
-            if files.is_passing(error):
-                raise UserError(
-                    f"cannot read checkpoint {step} in {workdir}"
-                    f" ({files.reason(error)}): mend that, and start again"
-                ) from error
-            # A run that is being trained deletes its oldest: that is no damage.
-            if (workdir / FOLDER / str(step)).exists():
-                damaged[step] = files.reason(error)
-            else:
-                gone.add(step)
-            continue
-        for bad, why in damaged.items():
-            say(
-                f"checkpoint {bad} in {workdir} is damaged ({why}): using the one of"
-                f" step {step} instead"
-            )
-            if set_aside:
-                _set_aside(workdir, bad)
-        if versions := differences(there["versions"], about.get("versions", {})):
-            say(
-                f"checkpoint {step} was saved with other versions"
-                f" ({versions.replace('--', '')}): its run may end in other last bits"
-            )
-        return state
-    if damaged:
-        bad, why = next(iter(damaged.items()))
-        raise UserError(
-            f"checkpoint {bad} in {workdir / FOLDER} cannot be read ({why}), and there"
-            " is no other that can: train again with --overwrite"
-        )
-    return None
-
-
-def _read(
-    folder: pathlib.Path, like: GANState, flags: dict[str, Any], finite_only: bool
-) -> tuple[GANState, dict[str, Any]]:
-    import orbax.checkpoint as ocp  # slow to import
-
-    plain = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), _plain(like))
-    args = ocp.args
-    handler = ocp.CompositeCheckpointHandler(
-        state=ocp.StandardCheckpointHandler(), about=ocp.JsonCheckpointHandler()
-    )
-    with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader:
-        about = reader.restore(folder, args.Composite(about=args.JsonRestore())).about
-        if _about_digest(about) != about["sha256"]:
-            raise ValueError("what is written about it is not as saved")
-        if not all(isinstance(about[name], dict) for name in ("flags", "versions")):
-            raise ValueError("what is written about it is of another kind")
-        if differing := differences(about["flags"], flags):
-            raise UserError(
-                f"checkpoint {folder} belongs to another run ({differing}): use"
-                " another --workdir, or --overwrite"
-            )
-        _check_shapes(folder, plain)  # before memory is taken for them
-        wanted = args.Composite(state=args.StandardRestore(plain))
-        state = reader.restore(folder, wanted).state
-    if digest(state) != about["state_sha256"]:
-        raise ValueError("its numbers are not as saved")
-    if (state.step != int(folder.name)).any():  # one, or one for each of many GANs
-        raise ValueError(f"it is of step {state.step}")
-    if finite_only and (name := finite.first_non_finite(state)):
-        raise ValueError(f"{name} is not finite")
-    return state.replace(key=jax.random.wrap_key_data(state.key)), about
-
-
-def _check_shapes(folder: pathlib.Path, like: GANState) -> None:
-    import orbax.checkpoint as ocp
-
-    stored = ocp.StandardCheckpointHandler().metadata(folder / "state").tree
-    found = {leaf.name: (leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(stored)}
-    leaves = zip(finite.names(like), jax.tree.leaves(like), strict=True)
-    for name, leaf in leaves:
-        if found.pop(name, None) != (leaf.shape, leaf.dtype):
-            raise ValueError(f"{name} is not {leaf.dtype} {list(leaf.shape)}")
-    if found:
-        raise ValueError(f"it holds {min(found)} besides")
-
-
-def _about_digest(about: dict[str, Any]) -> str:
-    rest = {name: value for name, value in about.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def differences(
-    there: dict[str, Any], here: dict[str, Any], but: Collection[str] = ("steps",)
-) -> str:
-    """The settings that differ, by the names of their flags; ``but`` may do so."""
-    return ", ".join(
-        f"--{name}={there.get(name)} there and {here[name]} now"
-        for name in here
-        if name not in but and there.get(name) != here[name]
-    )
-
-
-def _set_aside(workdir: pathlib.Path, step: int) -> None:
-    place = workdir / DAMAGED / str(step)
-    place.parent.mkdir(exist_ok=True)
-    if place.exists():
-        shutil.rmtree(place)
-    shutil.move(workdir / FOLDER / str(step), place)  # perhaps to another disk
-
-
 def digest(state: Any) -> str:
     """SHA-256 of every number of a pytree of arrays on the host, with its shape."""
     sha = hashlib.sha256()
@@ -219,6 +76,12 @@ def digest(state: Any) -> str:
         sha.update(f"{leaf.dtype}{leaf.shape}".encode())
         sha.update(np.ascontiguousarray(leaf).data)
     return sha.hexdigest()
+
+
+def about_digest(about: dict[str, Any]) -> str:
+    """SHA-256 of what is written about a state, but for this sum itself."""
+    rest = {name: value for name, value in about.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 class Writer:
@@ -251,7 +114,7 @@ class Writer:
             max_to_keep=keep,
             create=False,
             cleanup_tmp_directories=True,
-            multiprocessing_options=_alone(),
+            multiprocessing_options=alone(),
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
         self._saving: int | None = None
@@ -267,12 +130,12 @@ class Writer:
           UserError: the state holds NaN or infinity, and must not; or the disk does
             not take it, or did not take the one before.
         """
-        plain = jax.device_get(_plain(state))
+        plain = jax.device_get(without_key(state))
         if self._finite_only and (name := finite.first_non_finite(plain)):
             raise UserError(f"{name} is not finite at step {step}: stopped, not saved")
         args = self._ocp.args
         about = {**self._about, "state_sha256": digest(plain)}
-        about["sha256"] = _about_digest(about)
+        about["sha256"] = about_digest(about)
         with self._reported():
             self._manager.wait_until_finished()
             self._saving = step
@@ -327,7 +190,7 @@ class Writer:
             ) from error
 
 
-def _alone() -> Any:
+def alone() -> Any:
     """Orbax's setting for a run folder that one process reads and writes."""
     import orbax.checkpoint as ocp
 
@@ -337,7 +200,7 @@ def _alone() -> Any:
     )
 
 
-def _plain(state: GANState) -> GANState:
+def without_key(state: GANState) -> GANState:
     """With the key as numbers: a typed key is no array to a file."""
     if isinstance(state.key, jax.ShapeDtypeStruct):
         return state.replace(key=jax.eval_shape(jax.random.key_data, state.key))

@@ -20,8 +20,8 @@ import numpy as np
 
 from gan_jax import recipes, training
 from gan_jax.data import Dataset, npy, stream
-from gan_jax.devices import parallel, processes
-from gan_jax.run import checkpoints, recorder, run_folder
+from gan_jax.devices import available, parallel, placement, processes
+from gan_jax.run import configuration, recorder, restoring
 from gan_jax.run.recorder import Schedule
 
 IMAGES_ON = ("device", "host")
@@ -33,7 +33,7 @@ Advance = Callable[
 
 
 def train(
-    config: run_folder.Config,
+    config: configuration.Config,
     dataset: Dataset,
     workdir: pathlib.Path,
     *,
@@ -74,16 +74,16 @@ def train(
     say = say if processes.is_first() else lambda line: None
     same = json.dumps([config.flags(), dataclasses.asdict(schedule), images_on])
     processes.require_same(same.encode(), "flags")
-    gan = recipes.make_gan(config.recipe, axis_name=parallel.AXIS)
+    gan = recipes.make_gan(config.recipe, axis_name=placement.AXIS)
     size = len(dataset.images)
     per_epoch = training.steps_per_epoch(gan, size, config.recipe.batch_size)
     key = jax.random.key(config.seed)
-    about = {"flags": config.flags(), "versions": run_folder.versions()}
+    about = {"flags": config.flags(), "versions": configuration.versions()}
     shape = tuple(dataset.images.shape[1:])
     start = parallel.initialise(gan, key, shape, devices)
-    start = parallel.local(start)
+    start = placement.local(start)
     if processes.is_first():
-        saved = checkpoints.restore(workdir, start, about, say=say, set_aside=True)
+        saved = restoring.restore(workdir, start, about, say=say, set_aside=True)
         start = saved or start
     start = processes.from_first(start)
     step = int(start.step)
@@ -92,7 +92,7 @@ def train(
 
     if jax.process_count() > 1:
         processes.require_same(_images_sum(dataset, images_on), "images")
-    state = parallel.replicate(start, devices)
+    state = placement.replicate(start, devices)
     started = time.perf_counter()
     feed = resident if images_on == "device" else streamed
     with feed(
@@ -138,12 +138,12 @@ def resident(
     examples = training.Examples(np.asarray(dataset.images), dataset.labels)
     size = len(examples.images)
     per_epoch = training.steps_per_epoch(gan, size, batch_size)
-    examples = parallel.replicate(examples, devices)
+    examples = placement.replicate(examples, devices)
     train_steps = parallel.compile_train_steps(
         gan, state, examples, devices, batch_size=batch_size, capacity=capacity
     )
     permute = _permutations(state, size)
-    order = lru_cache(1)(lambda epoch: parallel.replicate(permute(epoch), devices))
+    order = lru_cache(1)(lambda epoch: placement.replicate(permute(epoch), devices))
     yield lambda state, step, stop: train_steps(
         state, examples, order(step // per_epoch), stop - step
     )
@@ -161,19 +161,19 @@ def streamed(
     steps: tuple[int, int],
 ) -> Iterator[Advance]:
     """Training with the images of the next steps alone, each on its own device."""
-    local_batch = parallel.local_batch_size(batch_size, len(devices))
+    local_batch = available.local_batch_size(batch_size, len(devices))
     with stream.Blocks(
         dataset.images,
         None if gan.num_classes is None else dataset.labels,
         _permutations(state, len(dataset.images)),
         batch=(gan.critic_steps, len(devices), local_batch),
-        mine=parallel.local_positions(devices),
+        mine=placement.local_positions(devices),
         steps=steps,
         capacity=capacity,
     ) as blocks:
 
         def on_devices(block: tuple[np.ndarray, np.ndarray | None]) -> Any:
-            return parallel.scatter(training.Examples(*block), devices)
+            return placement.scatter(training.Examples(*block), devices)
 
         train_steps = parallel.compile_block_steps(
             gan,
@@ -192,7 +192,7 @@ def _permutations(state: training.GANState, size: int) -> Callable[[int], jax.Ar
     """The order of the examples in an epoch, as a function of its number."""
     permute = jax.jit(partial(training.epoch_permutation, num_examples=size))
     # A copy: the state's own key is donated.
-    key = np.array(jax.random.key_data(parallel.local(state.key)))
+    key = np.array(jax.random.key_data(placement.local(state.key)))
     key = jax.random.wrap_key_data(key)
     return lambda epoch: permute(key, epoch)
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from gan_jax import plots, training
 from gan_jax.data import Dataset
-from gan_jax.devices import parallel
+from gan_jax.devices import placement
 from gan_jax.errors import UserError
-from gan_jax.run import checkpoints, finite, run_folder
+from gan_jax.run import checkpoints, configuration, finite
 from gan_jax.run.metrics_log import MetricsLog, read_metrics
 from gan_jax.system import files, progress
 
@@ -74,7 +74,7 @@ class Recorder:
         self,
         workdir: pathlib.Path,
         gan: training.GAN,
-        config: run_folder.Config,
+        config: configuration.Config,
         dataset: Dataset,
         schedule: Schedule,
         evaluate: Evaluate | None,
@@ -162,7 +162,7 @@ class Recorder:
             parameter is NaN or infinite.
         """
         self._flush()
-        state = parallel.local(state)
+        state = placement.local(state)
         watched = finite.watched(state)
         self._watched = self._watched or finite.names(watched)
         skipped = finite.skipped_updates(state) if self._skip else None
@@ -188,7 +188,7 @@ class Recorder:
           UserError: as `after`.
         """
         if step and step != self._saved:
-            self._save(step, parallel.local(state))
+            self._save(step, placement.local(state))
         if lines := read_metrics(self._workdir):
             with files.whole_file(self._workdir / "curves.png") as file:
                 plots.save_curves(file, lines)
@@ -213,7 +213,7 @@ class Recorder:
         step, count, metrics, state_finite, skipped = self._pending
         self._pending = None
         values = {
-            name: np.asarray(parallel.local(value))[:count]
+            name: np.asarray(placement.local(value))[:count]
             for name, value in sorted(metrics.items())
         }
         now = time.perf_counter()

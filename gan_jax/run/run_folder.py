@@ -11,26 +11,25 @@ checkpoints/     the training state (`gan_jax.run.checkpoints`)
 """
 
 import contextlib
-import dataclasses
 import datetime
 import json
 import os
 import pathlib
-import platform
 import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from importlib import metadata
-from typing import Any
 
-import jax
-
-from gan_jax import __version__, recipes
 from gan_jax.errors import UserError
-from gan_jax.recipes import Recipe
 from gan_jax.run import checkpoints
-from gan_jax.system.files import PART, remove, remove_abandoned, write_text
+from gan_jax.run.configuration import (
+    Config,
+    check_letters,
+    differences,
+    read_config,
+    read_json,
+)
+from gan_jax.system.files import PART, remove, remove_abandoned
 
 _LOCK = ".lock"
 _OURS = (
@@ -45,110 +44,6 @@ _OURS = (
     checkpoints.DAMAGED,
     checkpoints.FOLDER,
 )
-_RECIPE_FIELDS = [field.name for field in dataclasses.fields(Recipe)]
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What a run computes; two runs of equal configs end in the same numbers.
-
-    Attributes:
-      recipe: every number of the GAN.
-      dataset: the data set really used.
-      seed: of weights, data order and latents.
-      steps: generator steps in all; a finished run may be continued with more.
-      num_examples: how many of the training images, the first; None for all.
-    """
-
-    recipe: Recipe
-    dataset: str
-    seed: int
-    steps: int
-    num_examples: int | None = None
-
-    def flags(self) -> dict[str, Any]:
-        """The settings by the names of their flags."""
-        flat = dataclasses.asdict(self)
-        return flat.pop("recipe") | flat
-
-
-def write_config(folder: pathlib.Path, config: Config, **notes: Any) -> None:
-    """Writes ``config.json``: the settings, then notes, versions and devices."""
-    device = jax.devices()[0]
-    contents = {
-        "flags": config.flags(),
-        **notes,
-        "versions": versions(),
-        "devices": {"kind": device.device_kind, "platform": device.platform},
-    }
-    write_text(folder / "config.json", json.dumps(contents, indent=2) + "\n")
-
-
-def versions() -> dict[str, str]:
-    """Of everything that the numbers of a run depend on."""
-    libraries = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
-    return {
-        "gan_jax": __version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in libraries},
-    }
-
-
-def read_config(folder: pathlib.Path) -> Config:
-    """Reads a run's settings back.
-
-    Raises:
-      UserError: there is no run in the folder, or its config.json is damaged.
-    """
-    check_letters(folder)
-    path = folder / "config.json"
-    if not path.is_file():
-        raise UserError(
-            f"no run in {folder}: it has no config.json; train one with"
-            f" python -m experiments.train --workdir={folder}"
-        )
-    try:
-        flags = dict(_read_json(path)["flags"])
-        recipe = Recipe(**{name: flags.pop(name) for name in _RECIPE_FIELDS})
-        recipes.check(recipe)
-        config = Config(recipe=recipe, **flags)
-        _check_types(config)
-        return config
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path} is damaged or of another version ({why}): train again with"
-            " --overwrite"
-        ) from error
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    """Reads JSON that anybody may have written.
-
-    Raises:
-      ValueError: it is none.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except (RecursionError, OSError) as error:
-        raise ValueError(str(error)) from error
-
-
-def _check_types(config: Config) -> None:
-    if not isinstance(config.dataset, str):
-        raise ValueError(f"dataset={config.dataset}")
-    for name, least in (("seed", 0), ("steps", 1), ("num_examples", 1)):
-        value = getattr(config, name)
-        if value is None and name == "num_examples":
-            continue
-        if type(value) is not int or not least <= value < 2**32:
-            raise ValueError(f"{name}={value}")
-
-
-def read_warning(folder: pathlib.Path) -> str | None:
-    """What a user of the run's results has to know: garments stood in, perhaps."""
-    warning = _read_json(folder / "config.json").get("warning")
-    return None if warning is None else str(warning)
 
 
 @contextlib.contextmanager
@@ -202,28 +97,13 @@ def claim(folder: pathlib.Path) -> Iterator[None]:
 
 def _holder(lock: pathlib.Path) -> str:
     try:
-        who = _read_json(lock)
+        who = read_json(lock)
         return (
             f"process {who['process']} on {who['host']} since {who['since']}"
             f" ({who['command']})"
         )
     except (ValueError, KeyError, TypeError):
         return "another process"
-
-
-def check_letters(folder: pathlib.Path) -> None:
-    """Refuses a name that checkpoints cannot be written under, in such a locale.
-
-    Raises:
-      UserError: it has other letters than ASCII and the locale, as C, knows none.
-    """
-    try:
-        str(folder.absolute()).encode()
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"--workdir={folder} has letters that are not in this locale: set"
-            " PYTHONUTF8=1, or name a folder in plain ASCII"
-        ) from error
 
 
 def check_place(folder: pathlib.Path) -> None:
@@ -298,7 +178,7 @@ def _make(folder: pathlib.Path) -> None:
 
 def _refuse_other_config(folder: pathlib.Path, config: Config) -> None:
     there, here = read_config(folder).flags(), config.flags()
-    if differing := checkpoints.differences(there, here):
+    if differing := differences(there, here):
         raise UserError(
             f"--workdir={folder} holds another run ({differing}): use another"
             " --workdir, or --overwrite"

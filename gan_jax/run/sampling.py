@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import recipes, training
-from gan_jax.devices import parallel
+from gan_jax.devices import available
 from gan_jax.errors import UserError
-from gan_jax.run import checkpoints, run_folder
+from gan_jax.run import checkpoints, configuration, restoring
 from gan_jax.system import files, progress
 
 _BATCH = 500
@@ -49,14 +49,14 @@ def restore(
     Raises:
       UserError: there is no run, no checkpoint in it yet, or only damaged ones.
     """
-    config = run_folder.read_config(workdir)
+    config = configuration.read_config(workdir)
     gan = recipes.make_gan(config.recipe)
     checkpoints.require(workdir)
     like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
     about = {"flags": config.flags()}
     # First: where there is no device, no checkpoint is at fault.
-    device = parallel.find_devices()[0]
-    state = checkpoints.restore(workdir, like, about, say=say)
+    device = available.find_devices()[0]
+    state = restoring.restore(workdir, like, about, say=say)
     return gan, jax.device_put(state, device)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gan_jax.errors import UserError
-from gan_jax.run import run_folder
+from gan_jax.run import configuration
 from gan_jax.study.sweep import Run
 from gan_jax.system.files import write_text
 
@@ -25,7 +25,10 @@ Row = dict[str, Any]
 
 
 def row(
-    run: Run, config: run_folder.Config, seconds: float | None, measures: dict[str, Any]
+    run: Run,
+    config: configuration.Config,
+    seconds: float | None,
+    measures: dict[str, Any],
 ) -> Row:
     """A GAN that is done.
 
@@ -46,7 +49,7 @@ def row(
     }
 
 
-def key(config: run_folder.Config) -> str:
+def key(config: configuration.Config) -> str:
     """What makes a GAN the same as another."""
     return json.dumps(config.flags(), sort_keys=True)
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from gan_jax import recipes, training
 from gan_jax.data import Dataset
-from gan_jax.devices import many, parallel
-from gan_jax.run import checkpoints, run_folder
+from gan_jax.devices import many, placement
+from gan_jax.run import checkpoints, configuration, restoring
 from gan_jax.run.recorder import Schedule
 from gan_jax.study.sweep import Program, Run
 from gan_jax.system import progress
@@ -55,10 +55,10 @@ class Plan:
         at_once = min(self.at_once, -(-gans // len(devices)))
         return dataclasses.replace(self, devices=devices, at_once=at_once)
 
-    def config(self, run: Run, dataset: Dataset) -> run_folder.Config:
+    def config(self, run: Run, dataset: Dataset) -> configuration.Config:
         """The same GAN as `experiments.train` trains it alone."""
         steps = self.steps_of(run.recipe, len(dataset.images))
-        return run_folder.Config(run.recipe, dataset.name, run.seed, steps)
+        return configuration.Config(run.recipe, dataset.name, run.seed, steps)
 
     def steps_of(self, recipe: recipes.Recipe, num_examples: int) -> int:
         """Generator steps in all.
@@ -147,7 +147,7 @@ class _Trainer:
             self._gan, self._size, self._batch_size
         )
         examples = training.Examples(dataset.images, dataset.labels)
-        self._examples = parallel.replicate(examples, plan.devices)
+        self._examples = placement.replicate(examples, plan.devices)
         every = plan.checkpoint_every  # nothing else is written meanwhile
         self._schedule = Schedule(every, every, every)
         self._train_steps: Callable[..., Any] | None = None
@@ -215,7 +215,7 @@ class _Trainer:
         flags = [self._plan.config(run, self._dataset).flags() for run in members]
         layout = [len(self._plan.devices), self._plan.at_once]
         about = {"runs": flags, "layout": layout, "names": list(self._program.names)}
-        return {"flags": about, "versions": run_folder.versions()}
+        return {"flags": about, "versions": configuration.versions()}
 
     def _compile(self, settings: many.Settings, states: GANState) -> Callable[..., Any]:
         started = time.perf_counter()
@@ -257,7 +257,7 @@ class _Saved(contextlib.AbstractContextManager):
             with writing(self._folder):
                 shutil.rmtree(self._folder)
             return states
-        found = checkpoints.restore(
+        found = restoring.restore(
             self._folder,
             states,
             self._about,
@@ -267,10 +267,10 @@ class _Saved(contextlib.AbstractContextManager):
         )
         if found is None:
             return states
-        axis = jax.sharding.PartitionSpec(parallel.AXIS)
+        axis = jax.sharding.PartitionSpec(placement.AXIS)
         self._last = int(found.step[0, 0])
         self._say(f"going on with a wave at step {self._last}")
-        return parallel.place(found, devices, axis)
+        return placement.place(found, devices, axis)
 
     def save(self, step: int, states: GANState) -> None:
         if step == self._last:

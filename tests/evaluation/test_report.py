@@ -11,7 +11,7 @@ from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.evaluation import comparison, frechet, report
 from gan_jax.evaluation.classifier import classify
-from gan_jax.run import loop, run_folder, sampling
+from gan_jax.run import configuration, loop, run_folder, sampling
 from tests import small
 
 COUNT = 200
@@ -124,13 +124,13 @@ def compare(reference, root):
         ("half", "hinge", 2),
     ):
         recipe = recipes.recipe(loss, batch_size=8)
-        config = run_folder.Config(recipe, "garments", seed, 3)
+        config = configuration.Config(recipe, "garments", seed, 3)
         run_folder.prepare(root / name, config, overwrite=False)
         devices = jax.devices()[:1]
         loop.train(config, dataset, root / name, devices=devices, say=lambda line: None)
         if name == "half":
             config = dataclasses.replace(config, steps=6)
-        run_folder.write_config(root / name, config)
+        configuration.write_config(root / name, config)
         subjects.append(comparison.run_subject(root / name, COUNT, 7))
     sampling.write_npz(root / "real.npz", report.floor(reference, COUNT + 1, seed=5))
     subjects.append(comparison.file_subject(root / "real.npz", COUNT))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.devices import parallel, processes
+from gan_jax.devices import placement, processes
 from tests.test_parallel import make_gan, run
 
 LOSSES = ("wasserstein_gp",)  # its generator has batch norm
@@ -24,7 +24,7 @@ def train(loss):
         state, _ = run(gan, images, jax.devices(), dtype=jnp.float64)
         players = (state.generator, state.discriminator)
         trees = [(player.params, player.batch_stats) for player in players]
-        return [np.asarray(leaf) for leaf in jax.tree.leaves(parallel.local(trees))]
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(placement.local(trees))]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax import recipes, training
-from gan_jax.run import checkpoints, run_folder
+from gan_jax.run import checkpoints, configuration, run_folder
 from tests.data.test_idx import pack
 from tests.experiments.running import ROOT, call, selected
 from tests.experiments.test_theory import APART
@@ -258,10 +258,10 @@ def folder(tmp_path_factory):
     (root / "file").write_text("")
     (root / "files").mkdir()
     (root / "files" / "thesis.tex").write_text("")
-    config = run_folder.Config(recipes.recipe("minimax"), "garments", 0, 937)
+    config = configuration.Config(recipes.recipe("minimax"), "garments", 0, 937)
     for name in ("run", "damaged"):
         run_folder.prepare(root / name, config, overwrite=False)
-        run_folder.write_config(root / name, config)
+        configuration.write_config(root / name, config)
     (root / "damaged" / "config.json").write_text('{"flags"')
     (root / "empty").mkdir()
     (root / "study").mkdir()
@@ -282,7 +282,7 @@ def folder(tmp_path_factory):
     for path in (root / "torn" / "checkpoints" / "1").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:10])
-    other = run_folder.Config(recipes.recipe("nonsaturating"), "garments", 5, 10)
+    other = configuration.Config(recipes.recipe("nonsaturating"), "garments", 5, 10)
     _save_run(root / "quality" / "nonsaturating" / "published" / "seed_0", other)
     _save_run(root / "digits", dataclasses.replace(config, dataset="mnist"))
     shape = (9, 28, 28, 1)
@@ -302,10 +302,10 @@ def folder(tmp_path_factory):
 def _save_run(folder, config):
     """A run with a checkpoint of untrained networks."""
     run_folder.prepare(folder, config, overwrite=False)
-    run_folder.write_config(folder, config)
+    configuration.write_config(folder, config)
     gan = recipes.make_gan(config.recipe)
     state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
-    about = {"flags": config.flags(), "versions": run_folder.versions()}
+    about = {"flags": config.flags(), "versions": configuration.versions()}
     writer = checkpoints.Writer(folder, about, keep=1)
     writer.save(1, state.replace(step=state.step + 1))
     writer.close()

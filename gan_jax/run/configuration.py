@@ -1,0 +1,147 @@
+"""What a run computes: its settings, as written to config.json and read again."""
+
+import dataclasses
+import json
+import pathlib
+import platform
+from collections.abc import Collection
+from importlib import metadata
+from typing import Any
+
+import jax
+
+from gan_jax import __version__, recipes
+from gan_jax.errors import UserError
+from gan_jax.recipes import Recipe
+from gan_jax.system.files import write_text
+
+_RECIPE_FIELDS = [field.name for field in dataclasses.fields(Recipe)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What a run computes; two runs of equal configs end in the same numbers.
+
+    Attributes:
+      recipe: every number of the GAN.
+      dataset: the data set really used.
+      seed: of weights, data order and latents.
+      steps: generator steps in all; a finished run may be continued with more.
+      num_examples: how many of the training images, the first; None for all.
+    """
+
+    recipe: Recipe
+    dataset: str
+    seed: int
+    steps: int
+    num_examples: int | None = None
+
+    def flags(self) -> dict[str, Any]:
+        """The settings by the names of their flags."""
+        flat = dataclasses.asdict(self)
+        return flat.pop("recipe") | flat
+
+
+def write_config(folder: pathlib.Path, config: Config, **notes: Any) -> None:
+    """Writes ``config.json``: the settings, then notes, versions and devices."""
+    device = jax.devices()[0]
+    contents = {
+        "flags": config.flags(),
+        **notes,
+        "versions": versions(),
+        "devices": {"kind": device.device_kind, "platform": device.platform},
+    }
+    write_text(folder / "config.json", json.dumps(contents, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Of everything that the numbers of a run depend on."""
+    libraries = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+    return {
+        "gan_jax": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in libraries},
+    }
+
+
+def read_config(folder: pathlib.Path) -> Config:
+    """Reads a run's settings back.
+
+    Raises:
+      UserError: there is no run in the folder, or its config.json is damaged.
+    """
+    check_letters(folder)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(
+            f"no run in {folder}: it has no config.json; train one with"
+            f" python -m experiments.train --workdir={folder}"
+        )
+    try:
+        flags = dict(read_json(path)["flags"])
+        recipe = Recipe(**{name: flags.pop(name) for name in _RECIPE_FIELDS})
+        recipes.check(recipe)
+        config = Config(recipe=recipe, **flags)
+        _check_types(config)
+        return config
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path} is damaged or of another version ({why}): train again with"
+            " --overwrite"
+        ) from error
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Reads JSON that anybody may have written.
+
+    Raises:
+      ValueError: it is none.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (RecursionError, OSError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _check_types(config: Config) -> None:
+    if not isinstance(config.dataset, str):
+        raise ValueError(f"dataset={config.dataset}")
+    for name, least in (("seed", 0), ("steps", 1), ("num_examples", 1)):
+        value = getattr(config, name)
+        if value is None and name == "num_examples":
+            continue
+        if type(value) is not int or not least <= value < 2**32:
+            raise ValueError(f"{name}={value}")
+
+
+def read_warning(folder: pathlib.Path) -> str | None:
+    """What a user of the run's results has to know: garments stood in, perhaps."""
+    warning = read_json(folder / "config.json").get("warning")
+    return None if warning is None else str(warning)
+
+
+def check_letters(folder: pathlib.Path) -> None:
+    """Refuses a name that checkpoints cannot be written under, in such a locale.
+
+    Raises:
+      UserError: it has other letters than ASCII and the locale, as C, knows none.
+    """
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"--workdir={folder} has letters that are not in this locale: set"
+            " PYTHONUTF8=1, or name a folder in plain ASCII"
+        ) from error
+
+
+def differences(
+    there: dict[str, Any], here: dict[str, Any], but: Collection[str] = ("steps",)
+) -> str:
+    """The settings that differ, by the names of their flags; ``but`` may do so."""
+    return ", ".join(
+        f"--{name}={there.get(name)} there and {here[name]} now"
+        for name in here
+        if name not in but and there.get(name) != here[name]
+    )

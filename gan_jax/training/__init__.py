@@ -1,0 +1,42 @@
+"""The training state and the one step that everything else is made of.
+
+A run of steps is a loop of `train_step` (`train_steps`), data parallelism a ``pmap`` of
+that loop (`gan_jax.devices.parallel`), many seeds a ``vmap``.
+"""
+
+from gan_jax.training.epoch import epoch_permutation, steps_per_epoch, train_steps
+from gan_jax.training.pixels import scale_images, to_uint8
+from gan_jax.training.state import (
+    GAN,
+    Examples,
+    GANState,
+    Metrics,
+    Player,
+    check_batch,
+    generate,
+    init_state,
+)
+from gan_jax.training.step import (
+    discriminator_gradients,
+    generator_gradients,
+    train_step,
+)
+
+__all__ = [
+    "GAN",
+    "Examples",
+    "GANState",
+    "Metrics",
+    "Player",
+    "check_batch",
+    "discriminator_gradients",
+    "epoch_permutation",
+    "generate",
+    "generator_gradients",
+    "init_state",
+    "scale_images",
+    "steps_per_epoch",
+    "to_uint8",
+    "train_step",
+    "train_steps",
+]

@@ -1,0 +1,103 @@
+"""Many steps as one compiled loop, over the images in an epoch's order."""
+
+import jax
+import jax.numpy as jnp
+
+from gan_jax.errors import UserError
+from gan_jax.training.pixels import scale_images
+from gan_jax.training.state import GAN, Examples, GANState, Metrics
+from gan_jax.training.step import train_step
+
+Array = jax.Array
+
+
+def steps_per_epoch(gan: GAN, num_examples: int, batch_size: int) -> int:
+    """Generator steps in a pass over the data; the remainder is dropped.
+
+    Raises:
+      UserError: the data set is too small for one step.
+    """
+    steps = num_examples // (batch_size * gan.critic_steps)
+    if steps == 0:
+        raise UserError(
+            f"one step takes {gan.critic_steps} x {batch_size} examples and the data"
+            f" set has {num_examples}: use a smaller --batch_size"
+        )
+    return steps
+
+
+def epoch_permutation(key: Array, epoch: int, num_examples: int) -> Array:
+    """The order of the examples in an epoch: a pure function, nothing to save.
+
+    Args:
+      key: the run's key (`GANState.key`).
+      epoch: number of the epoch, from 0.
+      num_examples: size of the data set.
+
+    Returns:
+      ``[num_examples]`` int32, a permutation of ``range(num_examples)``.
+    """
+    # Steps fold in 0, 1, 2...: data take their own branch of the key.
+    key = jax.random.fold_in(jax.random.fold_in(key, 2**32 - 1), epoch)
+    return jax.random.permutation(key, num_examples)
+
+
+def train_steps(
+    gan: GAN,
+    state: GANState,
+    examples: Examples,
+    order: Array,
+    num_steps: Array,
+    shard: Array,
+    first: Array | int = 0,
+    *,
+    batch_size: int,
+    capacity: int,
+) -> tuple[GANState, Metrics]:
+    """Takes ``num_steps`` steps within one epoch, as one compiled loop.
+
+    The examples are the whole data set, or a block of it that serves a few steps
+    (`parallel.compile_block_steps`).
+
+    The bound of the loop is dynamic: one program serves every chunk, however long,
+    and so the same bits come out however a run was cut into chunks. (With ``scan``,
+    each chunk length is a program of its own, to compile and to round differently.)
+
+    Args:
+      gan: what to train.
+      state: before the first step.
+      examples: on the device.
+      order: int32, which of them each step takes, one global batch after another: the
+        epoch's `epoch_permutation`.
+      num_steps: int32 scalar, at most ``capacity``.
+      shard: int32 scalar: which part of each global batch is this device's.
+      first: int32 scalar: the step that ``order`` begins with, or that and a number of
+        times that ``order`` was gone through.
+      batch_size: examples of this device in a batch; static.
+      capacity: length of the returned metrics; static.
+
+    Returns:
+      The state after the steps, and each metric as ``[capacity]``, of which the first
+      ``num_steps`` are filled.
+    """
+    devices = 1 if gan.axis_name is None else jax.lax.axis_size(gan.axis_name)
+    consumed = batch_size * devices * gan.critic_steps
+    per_order = order.shape[0] // consumed
+    dtype = jax.tree.leaves(state.generator.params)[0].dtype
+
+    def step(state: GANState) -> tuple[GANState, Metrics]:
+        start = (state.step - first) % per_order * consumed
+        index = jax.lax.dynamic_slice_in_dim(order, start, consumed)
+        index = index.reshape(gan.critic_steps, devices, batch_size)[:, shard]
+        images, labels = jax.tree.map(lambda array: array[index], examples)
+        return train_step(gan, state, scale_images(images, dtype), labels)
+
+    shapes = jax.eval_shape(step, state)[1]
+    log = jax.tree.map(lambda s: jnp.zeros((capacity,), s.dtype), shapes)
+
+    def body(i: Array, carry: tuple[GANState, Metrics]) -> tuple[GANState, Metrics]:
+        state, log = carry
+        state, metrics = step(state)
+        return state, jax.tree.map(lambda a, m: a.at[i].set(m), log, metrics)
+
+    return jax.lax.fori_loop(0, num_steps, body, (state, log))
