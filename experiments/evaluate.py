@@ -16,7 +16,7 @@ import sys
 
 from absl import flags
 
-from experiments import cli, tables
+from experiments.common import cli, tables
 from gan_jax import data
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import comparison, report

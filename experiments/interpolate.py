@@ -12,7 +12,7 @@ import sys
 
 from absl import flags
 
-from experiments import cli
+from experiments.common import cli
 from gan_jax import plots
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, sampling

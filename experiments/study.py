@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from experiments import cli, study_report
+from experiments.common import cli, study_report
 from gan_jax import data, plots, recipes, training
 from gan_jax.devices import available, many
 from gan_jax.errors import UserError, check_name

@@ -15,8 +15,8 @@ import sys
 import jax
 from absl import flags
 
-from experiments import cli, plan
-from experiments.plan import Plan
+from experiments.common import cli, plan
+from experiments.common.plan import Plan
 from gan_jax import data
 from gan_jax.devices import available, placement, processes
 from gan_jax.errors import UserError

@@ -3,6 +3,7 @@
 # Whatever can be refused is refused here, before a machine costs money.
 
 program=train
+source= # the program's file
 spot=false
 nodes=1
 flags=() # of the program
@@ -40,15 +41,16 @@ options() {
       *) flags+=("$argument") ;; # the value of --flag value
     esac
   done
-  [[ "$program" =~ ^[a-z0-9_]+$ ]] &&
-    grep -qs '^if __name__ == "__main__"' "$root/experiments/$program.py" ||
+  source=$root/experiments/${program//.//}.py
+  [[ "$program" =~ ^[a-z0-9_]+(\.[a-z0-9_]+)?$ ]] &&
+    grep -qs '^if __name__ == "__main__"' "$source" ||
     fail "--program=$program is no program of experiments: such as train or evaluate"
   require_count nodes 1
 }
 
 # A misspelt flag is told here, and not by a rented machine after its set-up.
 check_flag() {
-  grep -qF -e "\"$1\"" -e "\"${1#no}\"" "$root"/experiments/*.py ||
+  grep -qrF --include='*.py' --exclude-dir=peers -e "\"$1\"" -e "\"${1#no}\"" "$root/experiments" ||
     fail "--$1 is no flag of experiments and no option of $command: ./launch.sh --help\
  names the options, and what stands after -- is passed on unseen"
 }

@@ -47,9 +47,9 @@ rent() {
 # The run folder has the same path there as here, and nothing else is fetched. A folder
 # of its own, where none is named, so that two runs never mix.
 choose_workdir() {
-  local given source=$root/experiments/$program.py
+  local given
   given=$(flag workdir)
-  if ! grep -qwE '"workdir"|plan|theory' "$source"; then
+  if ! grep -qwE '"workdir"|plan|experiment\.main' "$source"; then
     given=$(flag output)
     [[ "$given" == --output=?* ]] || fail "experiments.$program has no --workdir: name a\
  file of its own with --output=runs/NAME/FILE, whose folder is fetched"

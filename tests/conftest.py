@@ -49,7 +49,7 @@ def evaluation_cache(tmp_path_factory):
 
     It is trained by a process whose programs are compiled to be fast.
     """
-    from tests.experiments.running import FAST, Process
+    from tests.processes.running import FAST, Process
 
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

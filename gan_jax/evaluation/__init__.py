@@ -18,7 +18,7 @@ from gan_jax.evaluation.frechet import (
 from gan_jax.evaluation.kid import KernelDistance, kernel_distance
 from gan_jax.evaluation.neighbours import nearest
 from gan_jax.evaluation.precision_recall import PRDC, precision_recall_density_coverage
-from gan_jax.evaluation.sliced_wasserstein import sliced_wasserstein
+from gan_jax.evaluation.sliced import sliced_wasserstein
 
 __all__ = [
     "CORRUPTIONS",

@@ -8,13 +8,7 @@ import numpy as np
 
 from gan_jax import data
 from gan_jax.errors import UserError
-from gan_jax.evaluation import (
-    classes,
-    frechet,
-    kid,
-    precision_recall,
-    sliced_wasserstein,
-)
+from gan_jax.evaluation import classes, frechet, kid, precision_recall, sliced
 from gan_jax.evaluation.classifier import Classifier, classify, load_or_train
 from gan_jax.run.sampling import Samples, draw
 from gan_jax.training import GAN, GANState
@@ -104,7 +98,7 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
         "kernel_distance": distance.value,
         "kernel_distance_error": distance.standard_error,
         **prdc._asdict(),
-        "sliced_wasserstein": sliced_wasserstein.sliced_wasserstein(
+        "sliced_wasserstein": sliced.sliced_wasserstein(
             samples.images, reference.test_split.images
         ),
         "class_kl": classes.kl_from_uniform(histogram),

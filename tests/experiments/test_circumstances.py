@@ -7,7 +7,7 @@ import sys
 import jax
 import pytest
 
-from tests.experiments.running import ROOT, data_flags
+from tests.processes.running import ROOT, data_flags
 
 # Environments, and arguments of Python, with which a run has nothing to complain of.
 RIGHT = {
@@ -32,7 +32,7 @@ def environment(changes):
 def train(workdir, changes, *python, shell='exec "$@"', more=(), cwd=None):
     """A run of two steps: status, stdout, stderr."""
     flags = (*data_flags(), "--steps=2", "--batch_size=8", f"--workdir={workdir}")
-    argv = [sys.executable, *python, "-m", "tests.experiments.small_train", *flags]
+    argv = [sys.executable, *python, "-m", "tests.processes.small_train", *flags]
     done = subprocess.run(
         ["bash", "-c", shell, "bash", *argv, *more],
         env=environment(changes),

@@ -10,11 +10,11 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments import cli, plan
+from experiments.common import cli, plan
 from gan_jax import recipes
 from gan_jax.errors import UserError
-from tests.experiments.running import digest, numbers, start
 from tests.experiments.test_processes import FLAGS, start_two, succeed
+from tests.processes.running import digest, numbers, start
 
 
 def planned(*arguments, **known):

@@ -12,9 +12,8 @@ import pytest
 from gan_jax import recipes, training
 from gan_jax.run import checkpoints, configuration, run_folder
 from tests.data.test_idx import pack
-from tests.experiments.running import ROOT, call, selected
-from tests.experiments.test_theory import APART
-from tests.experiments.test_theory import NAMES as THEORY
+from tests.experiments.theory import test_theory
+from tests.processes.running import ROOT, call, selected
 
 _TWO = ("--distributed", "--num_processes=2")
 
@@ -246,8 +245,8 @@ PROGRAMS = {
     "sample": SAMPLE,
     "evaluate": EVALUATE,
     "interpolate": INTERPOLATE,
-    "quality": QUALITY,
-    "calibration": CALIBRATION,
+    "measure.quality": QUALITY,
+    "measure.calibration": CALIBRATION,
 }
 
 
@@ -318,6 +317,10 @@ def call_cases(module, cases, folder):
     return dict(zip(cases, results[module], strict=True))
 
 
+THEORY, APART = (
+    tuple(f"theory.{name}" for name in names)
+    for names in (test_theory.NAMES, test_theory.APART)
+)
 # Of programs that cannot start without: what lets the others come as far as to JAX.
 _QUICK = ["--quick", "--workdir={0}/new"]
 STARTS = {
@@ -326,17 +329,19 @@ STARTS = {
     "sample": ["--workdir={0}/trained", "--output={0}/a.png"],
     "evaluate": ["--workdir={0}/trained", "--quick"],
     "interpolate": ["--workdir={0}/trained"],
-    "quality": [*_QUICK, "--programs=tuned"],
-    "calibration": _QUICK,
-    "torture": _QUICK,
-    "benchmark": ["--peers=", "--num_examples=64"],
-    "profile_step": [],
+    "measure.quality": [*_QUICK, "--programs=tuned"],
+    "measure.calibration": _QUICK,
+    "measure.torture": _QUICK,
+    "measure.benchmark": ["--peers=", "--num_examples=64"],
+    "measure.profile_step": [],
 } | dict.fromkeys(THEORY, _QUICK)
 
 
 def test_every_program_has_a_start():
-    programs = (ROOT / "experiments").glob("*.py")
-    assert {p.stem for p in programs if "cli.run(" in p.read_text()} == {*STARTS}
+    root = ROOT / "experiments"
+    programs = (p for p in root.rglob("*.py") if "cli.run(" in p.read_text())
+    names = {".".join(p.relative_to(root).with_suffix("").parts) for p in programs}
+    assert names == {*STARTS}
 
 
 # All of them end by the same `cli.guarded`: the suite asks what people use every day.
@@ -378,7 +383,7 @@ def test_a_backend_that_cannot_start_is_one_line(without_gpu, program):
     result, _ = without_gpu[f"experiments.{program}"]
     assert result["status"] == 2, result["stderr"]
     assert "JAX cannot start on JAX_PLATFORMS=cuda" in result["stderr"].splitlines()[-1]
-    if program != "benchmark":  # that says what it is about to start
+    if program != "measure.benchmark":  # that says what it is about to start
         assert len(result["stderr"].splitlines()) == 1, result["stderr"]
 
 
@@ -408,11 +413,11 @@ CASES = [(name, case) for name, cases in PROGRAMS.items() for case in cases]
 
 @pytest.mark.parametrize(("program", "case"), CASES)
 def test_a_mistake_is_one_line_with_status_2(program, case, results):
-    words = PROGRAMS[program][case][1]
+    words, name = PROGRAMS[program][case][1], program.rpartition(".")[2]
     result = results[program][case]
     assert result["status"] == 2
     assert len(result["stderr"].splitlines()) == 1, result["stderr"]
-    assert result["stderr"].startswith(f"{program}: ")
+    assert result["stderr"].startswith(f"{name}: ")
     assert re.search(words, result["stderr"]), result["stderr"]
 
 

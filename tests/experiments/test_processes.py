@@ -11,8 +11,8 @@ import pytest
 
 from gan_jax.run import checkpoints
 from gan_jax.run.metrics_log import read_metrics
-from tests.experiments import process_worker
-from tests.experiments.running import (
+from tests.processes import process_worker
+from tests.processes.running import (
     Process,
     digest,
     lines_in,
@@ -55,7 +55,7 @@ def succeed(processes):
 def test_two_processes_agree_with_one_of_four_devices_in_float64(tmp_path):
     address = free_address()
     path = tmp_path / "two.npz"
-    module = "tests.experiments.process_worker"
+    module = "tests.processes.process_worker"
     succeed(
         [
             Process([module, address, number, path], JAX_NUM_CPU_DEVICES="2")
@@ -156,7 +156,7 @@ def test_one_process_of_four_devices_goes_on_as_well(killed, tmp_path):
 
 def test_what_the_first_sends_keeps_its_bits_and_no_error_leaves_the_other_waiting():
     address = free_address()
-    two = [Process(["tests.experiments.talking", address, n]) for n in range(2)]
+    two = [Process(["tests.processes.talking", address, n]) for n in range(2)]
     results = [process.end() for process in two]
     for status, stdout, stderr in results:
         assert status != 0

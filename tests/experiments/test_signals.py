@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax.run import checkpoints
 from gan_jax.run.metrics_log import read_metrics
-from tests.experiments.running import (
+from tests.processes.running import (
     Process,
     data_flags,
     digest,
@@ -104,7 +104,7 @@ def test_a_second_starter_is_told_who_has_the_folder(sittings):
 @pytest.mark.parametrize("place", ["compiled", "swallowed"])
 def test_with_nothing_to_save_a_signal_ends_any_program_wherever_it_is(place, name):
     """In a compiled program, and where an exception would be swallowed."""
-    process = Process(["tests.experiments.endless", place])
+    process = Process(["tests.processes.endless", place])
     wait_until(lambda: process.said("stdout"), process)
     process.send_signal(getattr(signal, name))
     status, _, stderr = process.end()
@@ -113,7 +113,7 @@ def test_with_nothing_to_save_a_signal_ends_any_program_wherever_it_is(place, na
 
 
 def test_a_second_signal_ends_a_program_that_does_not_come_to_its_end():
-    process = Process(["tests.experiments.endless", "compiled", "deferred"])
+    process = Process(["tests.processes.endless", "compiled", "deferred"])
     wait_until(lambda: process.said("stdout"), process)
     process.send_signal(signal.SIGTERM)
     wait_until(lambda: process.said("stderr"), process)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.run import checkpoints
-from tests.experiments.running import FAST, Process, wait_until
+from tests.processes.running import FAST, Process, wait_until
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
 SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."

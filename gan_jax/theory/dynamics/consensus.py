@@ -32,7 +32,7 @@ SLOPES: dict[str, Slopes] = {
 
 
 class Rule(NamedTuple):
-    """How the players move, here and in `experiments.consensus`.
+    """How the players move, here and in `experiments.theory.consensus`.
 
     Attributes:
       loss: name in `SLOPES`.

@@ -1,0 +1,1 @@
+"""What programs share: flags, tables, one line for a mistake. Nothing here is run."""

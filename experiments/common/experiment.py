@@ -1,0 +1,110 @@
+"""What every experiment on a claim shares: flags, tables, figure, exit status."""
+
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from absl import flags
+
+from experiments.common import cli, tables
+from gan_jax import plots
+from gan_jax.errors import UserError
+from gan_jax.run import configuration, run_folder
+from gan_jax.system import progress
+from gan_jax.system.files import PART, whole_file, write_text, writing
+from gan_jax.theory import theory_table
+from gan_jax.theory.theory_table import Claim
+
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the results. Default: runs/ and the experiment's name."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of every random number.")
+_QUICK = flags.DEFINE_boolean(
+    "quick", False, "Fewer steps and wider tolerances: seconds, for tests."
+)
+
+
+class Findings(NamedTuple):
+    """What an experiment has measured.
+
+    Attributes:
+      claims: of the theory, beside what came out.
+      figure: of matplotlib.
+      tables: text to print before that of the claims.
+      details: more for results.json; can be written as JSON.
+    """
+
+    claims: Sequence[Claim]
+    figure: Any
+    tables: Sequence[str] = ()
+    details: Mapping[str, Any] = {}
+
+
+Measure = Callable[[int, bool], tuple[Any, ...]]
+
+
+def main(name: str, measure: Measure) -> None:
+    """Measures, prints the table, saves ``results.json`` and ``NAME.png``.
+
+    The exit status is 1 where a value lies outside of its tolerance.
+
+    Args:
+      name: of the experiment, its folder and its figure.
+      measure: ``(seed, quick) -> Findings``, or a tuple of its first attributes.
+    """
+    cli.require_seed(_SEED)
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
+    _check_folder(workdir, name)
+    started = time.perf_counter()
+    with progress.clock("measuring"):
+        found, figure, shown, details = Findings(*measure(_SEED.value, _QUICK.value))
+    seconds = time.perf_counter() - started
+    for table in shown:
+        print(table, end="\n\n")
+    print(
+        tables.as_text(
+            theory_table.HEADER, [theory_table.row(claim) for claim in found]
+        )
+    )
+    with writing(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+    document = {
+        "experiment": name,
+        "seed": _SEED.value,
+        "quick": _QUICK.value,
+        "seconds": round(seconds, 1),
+        "device": jax.devices()[0].device_kind,
+        "versions": configuration.versions(),
+        "claims": theory_table.as_json(found),
+        **jax.tree.map(theory_table.plain, dict(details)),
+    }
+    with whole_file(workdir / f"{name}.png") as file:
+        plots.save(file, figure)
+    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
+    print(f"{seconds:.0f} s  {workdir / 'results.json'}  {workdir / f'{name}.png'}")
+    wrong = [claim.quantity for claim in found if not claim.ok]
+    for quantity in wrong:
+        print(f"{name}: outside of its tolerance: {quantity}", file=sys.stderr)
+    sys.exit(1 if wrong else 0)
+
+
+def _check_folder(workdir: pathlib.Path, name: str) -> None:
+    """Refuses, before anything is measured, a folder that holds something else.
+
+    Raises:
+      UserError: it cannot be written to, or there are other files in it.
+    """
+    run_folder.check_place(workdir)
+    expected = {"results.json", f"{name}.png"}
+    there = workdir.iterdir() if workdir.exists() else ()
+    for path in there:
+        abandoned = path.name.endswith(PART)  # by a process that was killed
+        if path.is_dir() or not (path.name in expected or abandoned):
+            raise UserError(
+                f"--workdir={workdir} holds {path.name}, which is not of this"
+                " experiment: name an empty or a new folder"
+            )

@@ -1,0 +1,1 @@
+"""This project measured: speed beside its peers, quality over seeds, reliability."""

@@ -1,0 +1,93 @@
+"""Do the measures of quality grow with damage that is known?
+
+    python -m experiments.measure.calibration
+
+Damages real training images by growing noise, blur, cropping and swapped halves, and
+measures each against the test split as experiments.evaluate measures samples. FCD, the
+kernel distance and the sliced Wasserstein distance must grow at every step of every
+damage: where one does not, the exit status is 1. Leaves results.json and
+calibration.png in --workdir.
+"""
+
+import json
+import pathlib
+import sys
+
+from absl import flags
+
+from experiments.common import cli, tables
+from gan_jax import data, plots
+from gan_jax.errors import check_name
+from gan_jax.evaluation import calibration, comparison, report
+from gan_jax.run import run_folder
+from gan_jax.system.files import write_text
+
+_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Data set to damage.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of the data set, as in experiments.train."
+)
+_NUM_SAMPLES = flags.DEFINE_integer(
+    "num_samples", 10_000, "Training images that are damaged."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of which ones.")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/calibration", "Folder of the results.")
+_QUICK = flags.DEFINE_boolean(
+    "quick", False, "2,000 drawn garments: seconds, for tests."
+)
+_MARKDOWN = flags.DEFINE_string("markdown", None, "Markdown file for the table.")
+
+
+def main() -> None:
+    """Checks the flags, measures, prints and draws."""
+    cli.require_positive(_NUM_SAMPLES)
+    cli.require_seed(_SEED)
+    cli.require_writable(_MARKDOWN)
+    check_name("data set", _DATASET.value, data.DATASETS)
+    count = 2000 if _QUICK.value else _NUM_SAMPLES.value
+    report.check_count(count)
+    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    run_folder.check_place(workdir)
+    name = "garments" if _QUICK.value else _DATASET.value
+    reference = report.load_reference(
+        name, data_dir=_DATA_DIR.value, quick=_QUICK.value
+    )
+    if warning := reference.test_split.warning:
+        print(f"warning: {warning}", file=sys.stderr)
+    results = calibration.calibrate(reference, count, _SEED.value)
+    header = ["damage", "level", *comparison.COLUMNS]
+    rows = [
+        [damage if i == 0 else "", f"{line['level']:g}", *comparison.cells([line])]
+        for damage, lines in results.items()
+        for i, line in enumerate(lines)
+    ]
+    print(tables.as_text(header, rows))
+    workdir.mkdir(parents=True, exist_ok=True)
+    document = {
+        "num_samples": count,
+        "classifier": reference.classifier.describe(),
+        "results": results,
+    }
+    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
+    panels = {
+        title: {
+            damage: [(i, line[key]) for i, line in enumerate(lines)]
+            for damage, lines in results.items()
+        }
+        for title, (key, _) in comparison.COLUMNS.items()
+        if title != "class KL"
+    }
+    plots.save_panels(
+        workdir / "calibration.png", panels, xlabel="level of the damage", columns=4
+    )
+    if _MARKDOWN.value:
+        text = tables.as_markdown(header, rows) + "\n"
+        write_text(pathlib.Path(_MARKDOWN.value), text)
+    print(f"{workdir / 'results.json'}  {workdir / 'calibration.png'}")
+    wrong = calibration.failures(results)
+    for line in wrong:
+        print(line, file=sys.stderr)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    cli.run(main)

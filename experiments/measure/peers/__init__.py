@@ -1,0 +1,1 @@
+"""What `experiments.measure.benchmark` measures, each program in its own process."""

@@ -1,0 +1,195 @@
+"""gan_jax as the benchmark measures it: in a loop on the device, or not.
+
+Each program is a function of what to train, the examples and the devices that draws the
+initial weights and returns a function that compiles; that one returns what trains.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from experiments.common import cli
+from experiments.measure.peers.worker import random_images
+from gan_jax import recipes, training
+from gan_jax.devices import available, many, parallel, placement
+from gan_jax.recipes import Recipe
+from gan_jax.training import Examples
+
+if TYPE_CHECKING:
+    from experiments.measure.peers.worker import Phases, RunSteps, Spec
+
+Compile = Callable[[], "RunSteps"]
+_SHAPE = (28, 28, 1)
+
+
+def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
+    """A program up to its first step.
+
+    Returns:
+      What takes more steps, and what there is to report.
+    """
+    jax.config.update("jax_num_cpu_devices", spec["num_devices"])
+    if spec["compilation_cache"]:
+        cli.configure_jax()
+    else:
+        jax.config.update("jax_enable_compilation_cache", False)
+    devices = available.choose_devices(spec["num_devices"])
+    phases.end("import")
+    examples = _examples(spec, devices)
+    phases.end("data")
+    program = many_gans if spec["gans"] > 1 else PROGRAMS[spec["program"]]
+    compile_steps = program(Recipe(**spec["recipe"]), spec, examples, devices)
+    phases.end("initialise")
+    events = set()
+    jax.monitoring.register_event_listener(lambda event, **_: events.add(event))
+    run_steps = compile_steps()
+    phases.end("compile")
+    missed = "/jax/compilation_cache/cache_misses" in events
+    run_steps(1)
+    phases.end("first step")
+
+    def device_memory() -> int | None:
+        stats = [device.memory_stats() for device in devices]
+        return max(s["peak_bytes_in_use"] for s in stats) if all(stats) else None
+
+    cache = "miss" if missed else "hit"
+    precision = jax.config.jax_default_matmul_precision
+    return run_steps, {
+        "compilation_cache": cache if spec["compilation_cache"] else "off",
+        "platform": devices[0].platform,
+        "device": devices[0].device_kind,
+        "threads": cli.cores(),
+        "matmul_precision": str(precision or "default"),
+        "device_memory": device_memory,
+    }
+
+
+def _examples(spec: "Spec", devices: Sequence[jax.Device]) -> Examples:
+    images = _load(spec)
+    labels = np.arange(len(images), dtype=np.int32) % recipes.NUM_CLASSES
+    return jax.block_until_ready(placement.replicate(Examples(images, labels), devices))
+
+
+def _load(spec: "Spec") -> np.ndarray:
+    name, size = spec["data"], spec["num_examples"]
+    if name == "random":
+        return random_images(size)
+    from gan_jax import data
+    from gan_jax.errors import UserError
+
+    images = data.load(name, data_dir=spec["data_dir"], garments_size=size).images
+    if len(images) < size:
+        raise UserError(f"--num_examples={size}, and {name} has {len(images)} images")
+    return images[:size]
+
+
+def loop(
+    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+) -> Compile:
+    """The loop on the device, as experiments.train has it; over several devices."""
+    gan = recipes.make_gan(recipe, axis_name=placement.AXIS)
+    state, order = _initialise(gan, examples, devices)
+
+    def compile_steps() -> "RunSteps":
+        train_steps = parallel.compile_train_steps(
+            gan,
+            state,
+            examples,
+            devices,
+            batch_size=recipe.batch_size,
+            capacity=spec["capacity"],
+        )
+
+        def run_steps(num_steps: int) -> float:
+            nonlocal state
+            state, metrics = train_steps(state, examples, order, num_steps)
+            return float(metrics["d_loss"].block_until_ready()[num_steps - 1])
+
+        return run_steps
+
+    return compile_steps
+
+
+def stepwise(
+    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+) -> Compile:
+    """The same `training.train_step`, called by the host step after step."""
+    del spec
+    gan = recipes.make_gan(recipe)
+    state, order = _initialise(gan, examples, devices)
+
+    def gather(examples: Examples, order: jax.Array, step: jax.Array) -> Examples:
+        shape = (recipe.critic_steps, recipe.batch_size)
+        consumed = shape[0] * shape[1]
+        start = step % (len(order) // consumed) * consumed
+        index = jax.lax.dynamic_slice_in_dim(order, start, consumed).reshape(shape)
+        images, labels = jax.tree.map(lambda array: array[index], examples)
+        return Examples(training.scale_images(images), labels)
+
+    def take(
+        state: training.GANState, batch: Examples
+    ) -> tuple[training.GANState, training.Metrics]:
+        return training.train_step(gan, state, *batch)
+
+    def compile_steps() -> "RunSteps":
+        gathers = jax.jit(gather).lower(examples, order, state.step).compile()
+        batch = jax.eval_shape(gather, examples, order, state.step)
+        takes = jax.jit(take, donate_argnums=0).lower(state, batch).compile()
+
+        def run_steps(num_steps: int) -> float:
+            nonlocal state
+            for _ in range(num_steps):
+                batch = gathers(examples, order, state.step)
+                state, metrics = takes(state, batch)
+            return float(metrics["d_loss"])
+
+        return run_steps
+
+    return compile_steps
+
+
+def many_gans(
+    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+) -> Compile:
+    """The loop on the device, of many GANs side by side that differ in their seed."""
+    gan = recipes.make_gan(recipe)
+    numbers: many.Settings = {}  # the recipe's own
+    keys = many.spread(jax.random.split(jax.random.key(0), spec["gans"]), devices)
+    states = many.initialise(lambda _: gan, numbers, keys, _SHAPE, devices)
+    size = len(examples.images)
+    orders = many.orders(states, 0, num_examples=size, devices=devices)
+    jax.block_until_ready((states, orders))
+
+    def compile_steps() -> "RunSteps":
+        train_steps = many.compile_train_steps(
+            lambda _: gan,
+            numbers,
+            states,
+            examples,
+            devices,
+            batch_size=recipe.batch_size,
+            capacity=spec["capacity"],
+        )
+
+        def run_steps(num_steps: int) -> float:
+            nonlocal states
+            states, metrics = train_steps(states, numbers, examples, orders, num_steps)
+            return float(np.mean(metrics["d_loss"][..., num_steps - 1]))
+
+        return run_steps
+
+    return compile_steps
+
+
+def _initialise(
+    gan: training.GAN, examples: Examples, devices: Sequence[jax.Device]
+) -> tuple[training.GANState, jax.Array]:
+    """The state before step 0, and the first epoch's order, on the devices."""
+    state = parallel.initialise(gan, jax.random.key(0), _SHAPE, devices)
+    order = training.epoch_permutation(state.key, 0, len(examples.images))
+    return jax.block_until_ready((state, placement.replicate(order, devices)))
+
+
+PROGRAMS = {"gan_jax": loop, "stepwise": stepwise}

@@ -1,0 +1,167 @@
+"""What a training step must cost on this machine: the floor of the roofline.
+
+It has two terms: a step's matrix products at the rate of large ones, and its weights
+and optimiser state, read and written, at the rate of large copies. Both rates are
+measured, in a process of its own that takes turns with the programs, and not read off a
+data sheet. Activations are not counted as bytes: nothing says that they must leave the
+caches. Where caches hold weights and state as well, the second term is no bound.
+(Williams, Waterman & Patterson 2009, https://doi.org/10.1145/1498765.1498785.)
+"""
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from experiments.measure.peers.worker import Phases, Spec
+    from gan_jax.recipes import Recipe
+
+# Multiplications of one pass of one example through the reference networks.
+_DISCRIMINATOR = 14**2 * 32 * 16 + 7**2 * 64 * 512 + 3136 * 512 + 512
+_AFTER_LATENTS = 512 * 3136 + 14**2 * 32 * 144 + 28**2 * 72  # of the generator
+# Passes for each gradient penalty: at points that the loss scores anyway, the logits'
+# gradient and twice that to differentiate it; elsewhere the pass before it as well.
+_PENALTY = {"none": 0, "r1": 3, "r2": 3, "r1_r2": 6}
+_ELSEWHERE = 4
+_SIZES = {"cpu": (2048, 2**26), "gpu": (8192, 2**28)}  # side of a matrix; numbers
+_CALLS = 3  # timed together, so that the host's part of each is hidden
+_TRIES = 2
+
+
+def step_flops(recipe: "Recipe") -> float:
+    """Floating-point operations of the matrix products that a step cannot do without.
+
+    A product of one pass is three in training (output, gradients of input and weights).
+    First layers' input gradients are counted although some are not needed: they are
+    below 1 %.
+    """
+    generator = recipe.latent_size * 512 + _AFTER_LATENTS
+    penalty = _PENALTY.get(recipe.penalty, _ELSEWHERE)
+    critic = generator + (2 * 3 + penalty) * _DISCRIMINATOR
+    # The generator's own step: forward, and back to its weights through both.
+    scores_real = recipe.loss == "relativistic"
+    last = 3 * generator + (2 + scores_real) * _DISCRIMINATOR
+    return 2.0 * recipe.batch_size * (recipe.critic_steps * critic + last)
+
+
+def step_bytes(recipe: "Recipe") -> float:
+    """Bytes of weights and optimiser state that a step reads and writes."""
+    import jax
+
+    from gan_jax import recipes, training
+
+    gan = recipes.make_gan(recipe)
+    state = jax.eval_shape(
+        lambda: training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    )
+
+    def size(tree: Any) -> int:
+        return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+    critic = recipe.critic_steps * size(state.discriminator)
+    return 2.0 * (critic + size((state.generator, state.ema)))
+
+
+def floor_terms(
+    work: dict[str, float], rates: dict[str, float], devices: int = 1, gans: int = 1
+) -> dict[str, float]:
+    """Seconds of a step of one GAN, of ``flops`` and of ``bytes``.
+
+    Args:
+      work: of each in a step of one GAN.
+      rates: of each in a second, on one device.
+      devices: that share the work. One GAN is split by its batch, and each device moves
+        all of its weights; of several GANs, each device has some.
+      gans: how many are trained at once.
+    """
+    movers = devices if gans > 1 else 1
+    return {
+        "flops": work["flops"] / rates["flops"] / devices,
+        "bytes": work["bytes"] / rates["bytes"] / movers,
+    }
+
+
+def start(
+    spec: "Spec", phases: "Phases"
+) -> tuple[Callable[[int], dict[str, float]], dict[str, Any]]:
+    """Prepares to measure the rates in the precision of the programs.
+
+    Returns:
+      What measures ``flops`` and ``bytes`` a second on one device, whatever it is
+      given, and what there is to report: ``work`` of a step of one GAN, and
+      ``product_error``, the relative error of a matrix product: below 1e-6 in float32,
+      3e-4 in TF32.
+    """
+    import jax
+
+    from gan_jax.recipes import Recipe
+
+    recipe = Recipe(**spec["recipe"])
+    phases.end("import")
+    rates = rate_meter(recipe.precision)
+    phases.end("initialise")
+    rates()
+    phases.end("first step")
+    return lambda _: rates(), {
+        "work": {"flops": step_flops(recipe), "bytes": step_bytes(recipe)},
+        "product_error": _product_error(_noise(512, recipe.precision)),
+        "platform": jax.devices()[0].platform,
+        "device_memory": lambda: None,
+    }
+
+
+def rate_meter(precision: str) -> Callable[[], dict[str, float]]:
+    """What measures ``flops`` and ``bytes`` a second on the first device.
+
+    Args:
+      precision: type of the matrices.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    side, numbers = _SIZES.get(jax.devices()[0].platform, _SIZES["gpu"])
+    square = _noise(side, precision)
+    product = jax.jit(jnp.matmul)
+    add = jax.jit(lambda x: x + 1, donate_argnums=0)
+
+    def rates() -> dict[str, float]:
+        line = jnp.zeros(numbers)  # for as long as it is needed
+        return {
+            "flops": 2.0 * side**3 / _seconds(partial(product, square), square),
+            "bytes": 2.0 * line.nbytes / _seconds(add, line),
+        }
+
+    return rates
+
+
+def _noise(side: int, precision: str) -> Any:
+    """A square matrix, not of zeros, which are faster on a GPU."""
+    import jax
+
+    square = jax.random.normal(jax.random.key(0), (side, side)) / side**0.5
+    return square.astype(precision)
+
+
+def _seconds(call: Callable[[Any], Any], x: Any) -> float:
+    """The least seconds of a call on its own result."""
+    best = math.inf
+    for _ in range(_TRIES):
+        x = call(x).block_until_ready()
+        started = time.perf_counter()
+        for _ in range(_CALLS):
+            x = call(x)
+        x.block_until_ready()
+        best = min(best, (time.perf_counter() - started) / _CALLS)
+    return best
+
+
+def _product_error(x: Any) -> float:
+    """Relative error of ``x @ x`` in its type, against float64 on the host."""
+    exact = np.asarray(x, np.float64) @ np.asarray(x, np.float64)
+    return float(
+        np.linalg.norm(np.asarray(x @ x, np.float64) - exact) / np.linalg.norm(exact)
+    )

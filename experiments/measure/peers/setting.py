@@ -1,0 +1,120 @@
+"""What `turns` measures together: one GAN and several programs."""
+
+import dataclasses
+from collections.abc import Sequence
+from itertools import product
+
+from experiments.measure.peers import worker
+from gan_jax import data, recipes, training
+from gan_jax.devices import available
+from gan_jax.errors import UserError, check_name
+from gan_jax.recipes import Recipe
+
+EPOCH = 60_000  # examples: Fashion-MNIST's, whatever is kept in memory here
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One GAN, and the programs that take turns at training it.
+
+    gan_jax trains it on every number of devices and as every number of GANs at once;
+    the first of both is the program that the others are compared with.
+
+    Attributes:
+      loss: name in `gan_jax.losses.LOSSES`.
+      batch_size: real examples of a discriminator update, over all devices.
+      precision: "float32" or "bfloat16".
+      conditional: whether the networks see labels.
+      num_devices: of gan_jax; on a CPU, simulated ones.
+      gans: how many GANs gan_jax trains at once.
+      steps: generator steps of each program in a round.
+      rounds: how often each program has its turn.
+      data: "random" or a data set's name.
+      data_dir: folder of the data set, or None.
+      num_examples: size of the data set.
+      compilation_cache: whether gan_jax uses JAX's persistent compilation cache.
+      peers: names in `worker.PEERS`.
+    """
+
+    loss: str = "wasserstein_gp"
+    batch_size: int = 64
+    precision: str = "float32"
+    conditional: bool = False
+    num_devices: Sequence[int] = (1,)
+    gans: Sequence[int] = (1,)
+    steps: int = 50
+    rounds: int = 7
+    data: str = "random"
+    data_dir: str | None = None
+    num_examples: int = EPOCH
+    compilation_cache: bool = True
+    peers: Sequence[str] = ("eager", "tuned")
+
+    def recipe(self) -> Recipe:
+        """The numbers that train this loss."""
+        return recipes.recipe(
+            self.loss,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            conditional=self.conditional,
+        )
+
+    def check(self) -> None:
+        """Refuses what could not be measured, before anything is.
+
+        Raises:
+          UserError: an unknown name, or a number out of range.
+        """
+        for name in ("batch_size", "steps", "rounds", "num_examples"):
+            _positive(name, getattr(self, name))
+        for name in ("num_devices", "gans"):
+            values = getattr(self, name)
+            for value in values:
+                _positive(name, value)
+            if not values or len(set(values)) < len(values):
+                raise UserError(f"--{name} must name one number or more, each once")
+        for peer in self.peers:
+            check_name("peer", peer, worker.PEERS)
+        check_name("data", self.data, ("random", *data.DATASETS))
+        for devices, gans in product(self.num_devices, self.gans):
+            if gans == 1:
+                available.local_batch_size(self.batch_size, devices)
+            elif gans % devices:
+                raise UserError(f"--gans={gans} is not divisible by {devices} devices")
+        gan = recipes.make_gan(self.recipe())
+        training.steps_per_epoch(gan, self.num_examples, self.batch_size)
+
+
+def _positive(name: str, value: int) -> None:
+    if value < 1:
+        raise UserError(f"--{name}={value} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What one process runs.
+
+    Attributes:
+      name: "gan_jax" or one of `worker.PEERS`.
+      num_devices: to train on.
+      gans: to train at once.
+    """
+
+    name: str
+    num_devices: int = 1
+    gans: int = 1
+
+    def key(self, setting: Setting) -> str:
+        """Its name among those that take turns: "gan_jax" of gan_jax's first."""
+        key = self.name
+        if key == "gan_jax" and self.num_devices != setting.num_devices[0]:
+            key += f"_{self.num_devices}_devices"
+        if key.startswith("gan_jax") and self.gans != setting.gans[0]:
+            key += f"_{self.gans}_gans"
+        return key
+
+
+def programs(setting: Setting) -> list[Program]:
+    """All that take turns, gan_jax's first program first."""
+    ours = product(["gan_jax"], setting.num_devices, setting.gans)
+    return [*(Program(*p) for p in ours), *map(Program, setting.peers)]

@@ -1,1 +1,0 @@
-"""The programs that `experiments.benchmark` measures, each in a process of its own."""

@@ -1,0 +1,1 @@
+"""The theory, measured: a program a claim (``python -m experiments.theory.NAME``)."""

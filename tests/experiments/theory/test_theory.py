@@ -1,0 +1,175 @@
+"""The experiments on claims: these hold, and one that does not is told."""
+
+import json
+import pathlib
+
+import pytest
+from PIL import Image
+
+from tests.processes.running import FAST, call, selected
+
+ROOT = pathlib.Path(__file__).parents[3]
+NAMES = (
+    "best_response",
+    "compare",
+    "consensus",
+    "consensus_ring",
+    "curvature",
+    "divergences",
+    "gaussian_gans",
+    "hessian_free",
+    "kl_generator",
+    "lipschitz",
+    "mode_collapse",
+    "nce",
+    "nce_noise",
+    "optimal_discriminator",
+    "penalty_price",
+    "projection",
+    "sgd_nonconvex",
+    "sgd_rates",
+    "weight_clipping",
+)
+# Flags of one name cannot be defined twice in a process: these run in another, which
+# takes about as long.
+APART = ("compare", "consensus", "consensus_ring", "curvature", "divergences")
+# Flags of a quick run that make it quicker still.
+LESS = {
+    "hessian_free": ["--newton_steps=2"],
+    "compare": ["--losses=hinge", "--num_samples=100"],
+}
+MISTAKES = {
+    "file": (["--workdir={0}/file"], "is a file: name a folder"),
+    "another run": (["--workdir={0}/run"], "holds config.json, which is not"),
+    "a folder for a figure": (["--workdir={0}/figure"], ".png, which is not"),
+    "seed": (["--seed=-1"], "--seed=-1 must be in"),
+    "flag": (["--stepz=3"], "stepz"),
+    "argument": (["extra"], "unexpected argument 'extra'"),
+}
+# Of flags that only some have.
+OWN_MISTAKES = {
+    "compare": {
+        "loss": (["--losses=hinge,wassersteingp"], "did you mean 'wasserstein_gp'"),
+        "no loss": (["--losses="], "--losses is empty"),
+        "no seed": (["--seeds=0"], "--seeds=0 must be at least 1"),
+        "no epoch": (["--epochs=0"], "--epochs=0 must be at least 1"),
+        "recipe": (["--recipe=tunned"], "did you mean 'tuned'"),
+        "few samples": (["--num_samples=1"], "--num_samples=1 must be in 2"),
+        "last seed": (["--seed=4294967295"], "too large for 3 seeds"),
+        "data set": (["--dataset=mnits"], "did you mean"),
+    },
+    "hessian_free": {
+        "no image": (["--num_examples=49"], "--num_examples=49 must be at least 50"),
+        "no step": (["--newton_steps=0"], "--newton_steps=0 must be at least 1"),
+        "data set": (["--dataset=mnits"], "did you mean"),
+    },
+    "mode_collapse": {
+        "loss": (["--losses=wassersteingp"], "did you mean 'wasserstein_gp'"),
+        "no loss": (["--losses="], "--losses is empty"),
+        "no seed": (["--seeds=0"], "--seeds=0 must be at least 1"),
+        "no step": (["--steps=0"], "--steps=0 must be at least 1"),
+        "uneven steps": (["--steps=1234"], "--steps=1234 must be a multiple of 10"),
+    },
+}
+
+
+def mistakes_of(name):
+    """Arguments, and words of the line that they give."""
+    return [*MISTAKES.values(), *OWN_MISTAKES.get(name, {}).values()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("theory")
+    (root / "file").write_text("")
+    for name in ("run/config.json", *(f"figure/{name}.png/a" for name in NAMES)):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("")
+    return root
+
+
+def call_each(lists, **how):
+    """Calls each experiment with its lists of arguments, in two processes."""
+    groups = {}, {}
+    for name, arguments in lists.items():
+        groups[name in APART][f"experiments.theory.{name}"] = arguments
+    return call(*filter(None, groups), **how)
+
+
+@pytest.fixture(scope="module")
+def mistakes(folder):
+    """What each mistake gave; what all of them left."""
+    before = set(folder.rglob("*"))
+    lists = {
+        name: [
+            [f"--workdir={folder}/new", *(a.format(folder) for a in arguments)]
+            for arguments, _ in mistakes_of(name)
+        ]
+        for name in NAMES
+    }
+    return call_each(lists), set(folder.rglob("*")) - before
+
+
+@pytest.fixture(scope="module")
+def quick_runs(folder, evaluation_cache, request):
+    lists = {
+        name: [["--quick", f"--workdir={folder / name}", *LESS.get(name, [])]]
+        for name in selected(request, "name")
+    }
+    return call_each(lists, XLA_FLAGS=FAST, GAN_JAX_CACHE_DIR=str(evaluation_cache))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, quick_runs):
+    (result,) = quick_runs[f"experiments.theory.{name}"]
+    assert (result["status"], result["stderr"]) == (0, "")
+    files = sorted(path.name for path in (folder / name).iterdir())
+    assert files == sorted([f"{name}.png", "results.json"])
+    document = json.loads((folder / name / "results.json").read_text())
+    assert document["experiment"] == name
+    assert len(document["claims"]) >= (1 if name == "compare" else 5)
+    for claim in document["claims"]:
+        assert claim["ok"]
+        # No claim is empty: each has a tolerance, or is a bound.
+        assert claim["relation"] in ("=", "<=", ">=")
+        assert (claim["tolerance"] is None) is (claim["relation"] != "=")
+    with Image.open(folder / name / f"{name}.png") as picture:
+        assert picture.size[0] > 900
+
+
+def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(folder):
+    calls = [
+        [f"--workdir={folder / 'wrong'}", "--seed=0"],
+        [f"--workdir={folder / 'right'}", "--seed=5"],
+    ]
+    results = call({"tests.processes.one_claim": calls})
+    wrong, right = results["tests.processes.one_claim"]
+    line = "one_claim: outside of its tolerance: the seed is not 0\n"
+    assert (wrong["status"], wrong["stderr"]) == (1, line)
+    assert (right["status"], right["stderr"]) == (0, "")
+    # What was measured is saved in both.
+    for run, seed, ok in (("wrong", 0, [True, False]), ("right", 5, [True, True])):
+        found = json.loads((folder / run / "results.json").read_text())
+        assert [claim["ok"] for claim in found["claims"]] == ok
+        assert found["seed"] == found["claims"][0]["measured"] == seed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mistake_is_one_line_before_anything_is_measured(name, mistakes):
+    found = mistakes[0][f"experiments.theory.{name}"]
+    for result, (_, words) in zip(found, mistakes_of(name), strict=True):
+        assert result["status"] == 2
+        assert len(result["stderr"].splitlines()) == 1
+        assert words in result["stderr"]
+
+
+def test_mistakes_leave_nothing_behind(mistakes):
+    assert mistakes[1] == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_experiment_has_a_page_with_its_figure(name):
+    text = (ROOT / "docs" / f"{name}.md").read_text()
+    assert f"python -m experiments.theory.{name}" in text
+    assert f"]({name}.png)" in text

@@ -1,0 +1,52 @@
+"""Calls entry points many times in one process, so that JAX is imported once.
+
+    python -m tests.processes.calls '{"experiments.train": [["--loss=x"], ...]}'
+
+The argument maps names of modules to lists of arguments; printed is the same with, for
+each list, exit status, standard output and standard error.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import sys
+from unittest import mock
+
+from absl import app, flags
+from absl.testing import flagsaver
+
+from experiments.common import cli
+
+
+def call(module, arguments):
+    """What `cli.run` does with a module's main program, and how it ended."""
+    errors, output, status = io.StringIO(), io.StringIO(), 0
+    sys.argv = [f"{module.__name__.rpartition('.')[2]}.py", *arguments]
+    with (
+        flagsaver.flagsaver(),
+        mock.patch.dict(sys.modules, {"__main__": module}),  # --help shows its page
+        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(output),
+    ):
+        try:
+            cli.guarded(module.main, cli.parse(sys.argv))
+        except SystemExit as end:
+            status = end.code
+    return {
+        "status": status,
+        "stdout": output.getvalue(),
+        "stderr": errors.getvalue(),
+    }
+
+
+if __name__ == "__main__":
+    calls = json.loads(sys.argv[1])
+    modules = {name: importlib.import_module(name) for name in calls}
+    app.define_help_flags()
+    flags.FLAGS(["calls"])
+    results = {
+        name: [call(modules[name], arguments) for arguments in lists]
+        for name, lists in calls.items()
+    }
+    json.dump(results, sys.stdout)
