@@ -34,7 +34,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x, labels=None, *, train=True):
-        flat = x.reshape(len(x), -1)
+        flat = x.reshape(*x.shape[:-3], -1)
         return networks.MLPDiscriminator((8,), self.num_classes)(flat, labels)
 
 

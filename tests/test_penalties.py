@@ -179,30 +179,6 @@ def test_gradient_norms_are_those_of_a_loop_over_examples():
     np.testing.assert_allclose(measured, loop, rtol=1e-5)
 
 
-@pytest.mark.parametrize("conditional", [False, True])
-def test_gradient_norms_of_a_batch_critic_are_those_of_a_loop(conditional):
-    rng = np.random.default_rng(0)
-    points, weights = rng.normal(size=(5, 3, 2)), rng.normal(size=(2, 6))
-    labels = jnp.array([0, 1, 1, 0, 1])
-
-    def score_batch(x, labels=None):
-        rows = weights[np.zeros(len(x), int) if labels is None else labels]
-        return jnp.tanh(jnp.sum(x.reshape(-1, 6) ** 3 * rows, axis=1))
-
-    critic = penalties.BatchCritic(score_batch)
-    context = (labels,) if conditional else ()
-    measured = penalties.squared_gradient_norms(critic, jnp.array(points), *context)
-    each = zip(jnp.array(points), *context, strict=True)
-    expected = [jnp.sum(jax.grad(critic)(*example) ** 2) for example in each]
-    np.testing.assert_allclose(measured, expected, rtol=1e-5)
-
-
-def test_a_batch_critic_that_does_not_give_a_scalar_each_is_refused():
-    critic = penalties.BatchCritic(lambda x: x)
-    with pytest.raises(AssertionError):
-        penalties.squared_gradient_norms(critic, jnp.ones((3, 2)))
-
-
 @pytest.mark.parametrize("kind", CRITICS)
 @pytest.mark.parametrize("mode", ["eager", "jit"])
 @pytest.mark.parametrize("name", ["gradient_penalty", "one_sided", "r1_r2"])
@@ -487,6 +463,21 @@ def test_a_critic_with_batch_norm_mixes_examples_and_is_refused():
     assert leaks
     with pytest.raises(UserError, match=r"batch norm.*LayerNorm.*--penalty=none"):
         penalties.refuse_mixing_layers(variables)
+
+
+@pytest.mark.parametrize(
+    ("critic", "why"),
+    [
+        (lambda x, label: x.reshape(len(x), -1) @ jnp.ones(6), r"gives \[2\] for it"),
+        (lambda x, label: x.reshape(-1, 12) @ jnp.ones(12), "reshape"),
+        (lambda x, label: jnp.ones(3)[label] * jnp.ones(1), r"gives \[1\]"),
+    ],
+)
+def test_a_critic_that_takes_batches_only_is_refused(critic, why):
+    example, label = jnp.ones((2, 3, 2)), jnp.int32(1)
+    with pytest.raises(UserError, match=rf"ONE example, here \[2, 3, 2\].*{why}.*:-3"):
+        penalties.refuse_batches_only(critic, example, label)
+    penalties.refuse_batches_only(lambda x, label: x.sum() + label, example, label)
 
 
 def test_clipped_weights_lie_within_the_bound_and_small_ones_are_untouched():

@@ -59,7 +59,7 @@ class Generator(nn.Module):
         z = beside_one_hot(z, labels, self.num_classes)
         x = nn.relu(norm()(dense(512)(z)))
         x = nn.relu(norm()(dense(7 * 7 * 64)(x)))
-        x = pixel_shuffle(x.reshape(-1, 7, 7, 64), 2)
+        x = pixel_shuffle(x.reshape(*x.shape[:-1], 7, 7, 64), 2)
         x = nn.relu(norm()(conv(32, 3, padding=1)(x)))
         return conv(1, 3, padding=1, shuffle=2)(x)
 
@@ -85,12 +85,12 @@ class Discriminator(nn.Module):
         """Scores images.
 
         Args:
-          x: ``[batch, 28, 28, 1]``.
-          labels: int32 ``[batch]``, where conditional.
+          x: ``[..., 28, 28, 1]``: one image, or any batch axes.
+          labels: int32 ``[...]``, where conditional.
           train: not used; every layer is the same in training and after.
 
         Returns:
-          Logits, ``[batch]``.
+          Logits, ``[...]``.
         """
         del train
         dense = partial(nn.Dense, kernel_init=kernel_init, dtype=self.dtype)
@@ -98,6 +98,6 @@ class Discriminator(nn.Module):
         leaky_relu = partial(nn.leaky_relu, negative_slope=0.1)
         x = leaky_relu(conv(32, 4, stride=2, padding=1)(x))
         x = leaky_relu(conv(64, 4, stride=2, padding=1)(x))
-        x = x.reshape(-1, 7 * 7 * 64)
+        x = x.reshape(*x.shape[:-3], 7 * 7 * 64)
         x = leaky_relu(dense(512)(x))
         return logits(dense(self.num_classes or 1)(x), labels, self.num_classes)

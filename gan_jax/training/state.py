@@ -1,6 +1,7 @@
 """What is trained, the state of its training, and samples of a state."""
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -104,7 +105,8 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
       The state before step 0.
 
     Raises:
-      UserError: a penalised discriminator has layers that mix examples.
+      UserError: a penalised discriminator has layers that mix examples, or cannot take
+        one without a batch axis.
     """
 
     def player(variables: Any, optimiser: optax.GradientTransformation) -> Player:
@@ -122,6 +124,8 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
         discriminator = gan.discriminator.init(keys[1], x, *labels, train=True)
         if gan.penalty is not None:
             penalties.refuse_mixing_layers(discriminator)
+            critic = partial(gan.discriminator.apply, discriminator, train=True)
+            penalties.refuse_batches_only(critic, *(leaf[0] for leaf in (x, *labels)))
         averaged = (generator.get("params", {}), generator.get("batch_stats", {}))
         return GANState(
             step=jnp.zeros((), jnp.int32),

@@ -112,10 +112,9 @@ def discriminator_gradients(
         }
         if gan.penalty is not None:
 
-            def score_batch(x: Array, labels: Array | None = None) -> Array:
-                return apply(gan.discriminator, player, params, x, labels)[0]
+            def critic(x: Array, label: Array | None = None) -> Array:
+                return apply(gan.discriminator, player, params, x, label)[0]
 
-            critic = penalties.BatchCritic(score_batch)
             keys = _local_keys(gan, penalty_key, batch)
             penalty = gan.penalty(critic, real, fake.astype(real.dtype), keys, labels)
             value = value + gan.penalty_weight * penalty

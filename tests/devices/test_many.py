@@ -32,7 +32,7 @@ class SmallDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x, labels=None, *, train=True):
-        return networks.MLPDiscriminator((8,))(x.reshape(len(x), -1))
+        return networks.MLPDiscriminator((8,))(x.reshape(*x.shape[:-3], -1))
 
 
 @pytest.fixture(scope="module")

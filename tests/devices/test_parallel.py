@@ -42,7 +42,7 @@ class SmallDiscriminator(nn.Module):
     @nn.compact
     def __call__(self, x, *, train):
         x = nn.leaky_relu(Conv(4, 4, stride=2, padding=1)(x), 0.1)
-        return nn.Dense(1)(x.reshape(-1, 64))[:, 0]
+        return nn.Dense(1)(x.reshape(*x.shape[:-3], 64))[..., 0]
 
 
 def make_gan(loss, size="reference"):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import chex
 import jax
@@ -16,6 +17,7 @@ from gan_jax.networks import (
     MLPGenerator,
     kernel_init,
 )
+from tests.rounding import assert_same_algebra
 
 LAYERS = {
     Generator: {
@@ -111,6 +113,19 @@ def test_output_shapes_and_dtypes(network, dtype):
     chex.assert_type(jax.tree.leaves(variables), jnp.float32)
     logits = network in (Discriminator, MLPDiscriminator)
     assert y.dtype == (jnp.float32 if logits or dtype is None else dtype)
+
+
+@pytest.mark.parametrize("network", INPUTS)
+def test_one_example_is_a_row_of_a_batch(network):
+    variables = jax.tree.map(np.float64, random_variables(network))
+    x = np.random.default_rng(1).normal(size=(2, 3, *INPUTS[network]))
+    with jax.enable_x64(True):
+        apply = partial(network().apply, variables, train=False)
+        rows = apply(x.reshape(6, *INPUTS[network]))
+        grid = apply(x)
+        assert_same_algebra(grid.reshape(rows.shape), rows)
+        assert_same_algebra(apply(x[1, 2]), rows[5])
+    assert grid.shape == (2, 3, *OUTPUTS[network])
 
 
 @pytest.mark.parametrize("network", [MLPGenerator, MLPDiscriminator])

@@ -3,13 +3,14 @@
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from experiments.measure.peers import machine, worker
-from gan_jax import penalties, recipes, training
+from gan_jax import recipes, training
 from gan_jax.training.step import apply, latents, update
 
 _CALLS = 4  # of a piece, in its turn
@@ -51,7 +52,7 @@ def pieces_of_a_step(gan: training.GAN, batch: int) -> dict[str, Piece]:
 
     @jax.grad
     def penalty(params: Any, real: jax.Array, fake: jax.Array, key: Any) -> jax.Array:
-        critic = penalties.BatchCritic(lambda x: score(params, x))
+        critic = partial(score, params)
         return gan.penalty(critic, real, fake, jax.random.split(key, batch), None)
 
     def generator_step(state: training.GANState, real: jax.Array, key: Any) -> Any:
