@@ -14,10 +14,8 @@ sweep, it trains what is new.
 """
 
 import contextlib
-import json
 import os
 import pathlib
-import shlex
 import sys
 from typing import Any, NamedTuple
 
@@ -29,10 +27,9 @@ from gan_jax import data, plots, recipes, training
 from gan_jax.devices import available, many
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import report
-from gan_jax.run import configuration, run_folder
-from gan_jax.run.configuration import differences
-from gan_jax.study import ledger, populations, sweep, waves
-from gan_jax.system.files import remove, whole_file, write_text, writing
+from gan_jax.run import run_folder
+from gan_jax.study import ledger, populations, study_folder, sweep, waves
+from gan_jax.system.files import whole_file
 
 _LOSS = flags.DEFINE_list(
     "loss", ["nonsaturating", "wasserstein_gp"], "Losses, with commas between."
@@ -85,8 +82,6 @@ _OVERWRITE = flags.DEFINE_boolean(
 _QUICK = flags.DEFINE_boolean(
     "quick", False, "Drawn images, two seeds, twenty steps: seconds, for tests."
 )
-
-_OURS = ("runs.jsonl", "runs.csv", "results.json", "study.png", "samples", waves.WAVE)
 
 
 class Asked(NamedTuple):
@@ -151,12 +146,12 @@ def _asked() -> Asked:
 
 def _study(asked: Asked) -> int:
     """Trains and measures what is not done; says how many are."""
-    devices = _devices()
+    devices, overwrite = _devices(), _OVERWRITE.value
     at_once = _AT_ONCE.value or (1 if devices[0].platform == "cpu" else 32)
     # Whatever can be refused is refused before what takes time.
     run_folder.check_folder(asked.workdir)
     if asked.dataset != "auto":
-        _check(asked, asked.dataset)
+        study_folder.check(asked.workdir, _settings(asked, asked.dataset), overwrite)
     quick = _QUICK.value
     reference = report.load_reference(
         asked.dataset, data_dir=_DATA_DIR.value, quick=quick
@@ -169,9 +164,14 @@ def _study(asked: Asked) -> int:
     )
     for program in sweep.programs(asked.runs):  # refused before the folder is touched
         plan.steps_of(program.recipe, len(dataset.images))
-    _check(asked, dataset.name)
+    settings = _settings(asked, dataset.name)
+    study_folder.check(asked.workdir, settings, overwrite)
     with run_folder.claim(asked.workdir):
-        _begin(asked, dataset, devices)
+        study_folder.begin(asked.workdir, settings, dataset, devices, overwrite)
+        print(
+            f"{len(asked.runs)} GANs on {dataset.name} ({dataset.source}),"
+            f" {len(devices)} {devices[0].device_kind}"
+        )
         rows = _train(asked, plan, reference)
         if len(rows) == len(asked.runs):
             shared = {
@@ -208,57 +208,6 @@ def _settings(asked: Asked, dataset: str) -> dict[str, Any]:
         "seed": _SEED.value,
         "quick": _QUICK.value,
     }
-
-
-def _check(asked: Asked, dataset: str) -> None:
-    """Makes sure that the folder is new, or of a study that this one can go on with.
-
-    Raises:
-      UserError: it is not.
-    """
-    path = asked.workdir / "config.json"
-    if not path.exists():
-        return
-    try:
-        there = json.loads(path.read_text())["study"]
-        differing = differences(there, _settings(asked, dataset), but=())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"--workdir={asked.workdir} holds something else than a study: name"
-            " another folder"
-        ) from error
-    if differing and not _OVERWRITE.value:
-        raise UserError(
-            f"--workdir={asked.workdir} holds another study ({differing}): use another"
-            " --workdir, or --overwrite"
-        )
-    if not _OVERWRITE.value:
-        ledger.read(asked.workdir)
-
-
-def _begin(asked: Asked, dataset: data.Dataset, devices: list[jax.Device]) -> None:
-    """Makes the folder into that of this study, and says what will be trained."""
-    if _OVERWRITE.value:
-        for name in _OURS:
-            path = asked.workdir / name
-            with writing(path):
-                remove(path)
-    contents = {
-        "study": _settings(asked, dataset.name),
-        "command": shlex.join(sys.argv[1:]),
-        "warning": dataset.warning,
-        "source": dataset.source,
-        "versions": configuration.versions(),
-        "devices": {"kind": devices[0].device_kind, "count": len(devices)},
-    }
-    text = json.dumps(contents, indent=2) + "\n"
-    write_text(asked.workdir / "config.json", text)
-    with writing(asked.workdir / "samples"):
-        (asked.workdir / "samples").mkdir(exist_ok=True)
-    print(
-        f"{len(asked.runs)} GANs on {dataset.name} ({dataset.source}),"
-        f" {len(devices)} {devices[0].device_kind}"
-    )
 
 
 def _train(

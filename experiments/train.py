@@ -15,7 +15,7 @@ import sys
 import jax
 from absl import flags
 
-from experiments.common import cli, plan
+from experiments.common import cli, plan, train_flags
 from experiments.common.plan import Plan
 from gan_jax import data
 from gan_jax.devices import available, placement, processes
@@ -23,7 +23,7 @@ from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop, recorder, run_folder
 from gan_jax.run.metrics_log import read_metrics
 
-flags.adopt_module_key_flags(plan)
+flags.adopt_module_key_flags(train_flags)
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         processes.connect(*asked.processes)
     devices = available.choose_devices(asked.num_devices)
     # The user's own images are opened, not read: an epoch is as long as they are.
-    own = asked.load() if asked.dataset == plan.NPY else None
+    own = asked.load() if asked.dataset == train_flags.NPY else None
     asked = plan.plan(len(devices), len(own.images) if own else None)
     step = _train(asked, own, devices)
     if step < asked.steps:

@@ -1,0 +1,186 @@
+"""The flags of `experiments.train`."""
+
+from absl import flags
+
+from gan_jax import data, recipes
+from gan_jax.losses import LOSSES
+from gan_jax.penalties import PENALTIES
+from gan_jax.run import loop
+
+NPY = "npy"
+DATASETS = (*data.DATASETS, NPY)
+
+LOSS = flags.DEFINE_string(
+    "loss", "wasserstein_gp", f"What to train: {', '.join(LOSSES)}."
+)
+RECIPE = flags.DEFINE_string(
+    "recipe",
+    "tuned",
+    "Which numbers a loss is trained with: published, those of its paper and of the"
+    " reference networks; or tuned, those that gave better samples after one epoch of"
+    " Fashion-MNIST (docs/quality.md). The flags below replace single numbers.",
+)
+CONDITIONAL = flags.DEFINE_boolean(
+    "conditional",
+    None,
+    "Give both networks the labels: the generator beside z, the discriminator by"
+    " projection.",
+)
+DATASET = flags.DEFINE_string(
+    "dataset",
+    "auto",
+    f"Training images: {', '.join(DATASETS)}. auto is Fashion-MNIST where it can"
+    " be had, and the drawn garments, with a warning, where it cannot. npy is your own"
+    " images.npy and labels.npy in --data_dir (docs/devices.md).",
+)
+DATA_DIR = flags.DEFINE_string(
+    "data_dir",
+    None,
+    "Folder with the data set's four .gz files, or a TFDS folder. Default:"
+    " $GAN_JAX_DATA_DIR, then TFDS's own.",
+)
+NUM_EXAMPLES = flags.DEFINE_integer(
+    "num_examples",
+    None,
+    "Train on the first so many images; of garments, no more are drawn. Default: all.",
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Run folder. Default: runs/<loss>[_conditional]."
+)
+EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
+STEPS = flags.DEFINE_integer(
+    "steps", None, "Generator steps in all, instead of --epochs."
+)
+BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size",
+    None,
+    "Examples in a batch, over all devices together. Default: the recipe's.",
+)
+BATCH_SIZE_PER_DEVICE = flags.DEFINE_integer(
+    "batch_size_per_device",
+    None,
+    "Examples in a device's part of a batch, instead of --batch_size: more devices make"
+    " the batch larger.",
+)
+LR_SCALING = flags.DEFINE_enum(
+    "lr_scaling",
+    "none",
+    list(recipes.LR_SCALING),
+    "Multiply both learning rates, the recipe's or those of the flags, by a power of"
+    " batch size / recipe's batch size: none (0), sqrt (1/2, usual for Adam) or linear"
+    " (1, usual for SGD). docs/devices.md has the sources.",
+)
+SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of the weights, of the data's order and of all latents."
+)
+PENALTY = flags.DEFINE_string(
+    "penalty",
+    None,
+    f"Gradient penalty: none, {', '.join(PENALTIES)}. Default: the recipe's.",
+)
+PENALTY_WEIGHT = flags.DEFINE_float(
+    "penalty_weight", None, "Factor of the penalty. Default: the recipe's."
+)
+CRITIC_STEPS = flags.DEFINE_integer(
+    "critic_steps",
+    None,
+    "Discriminator steps per generator step. Default: the recipe's.",
+)
+CLIP = flags.DEFINE_float(
+    "clip",
+    None,
+    "Bound of the critic's weights (--loss=wasserstein). Default: the recipe's.",
+)
+GENERATOR_LR = flags.DEFINE_float(
+    "generator_lr", None, "Learning rate. Default: the recipe's."
+)
+DISCRIMINATOR_LR = flags.DEFINE_float(
+    "discriminator_lr", None, "Learning rate. Default: the recipe's."
+)
+OPTIMISER = flags.DEFINE_string(
+    "optimiser", None, "adam or rmsprop, of both networks. Default: the recipe's."
+)
+BETA1 = flags.DEFINE_float("beta1", None, "Adam's beta1. Default: the recipe's.")
+BETA2 = flags.DEFINE_float("beta2", None, "Adam's beta2. Default: the recipe's.")
+LATENT_SIZE = flags.DEFINE_integer(
+    "latent_size", None, "Dimension of z. Default: the recipe's."
+)
+EMA_DECAY = flags.DEFINE_float(
+    "ema_decay",
+    None,
+    "Sample from a moving average of the generator with this decay, such as 0.999."
+    " Default: the recipe's.",
+)
+PRECISION = flags.DEFINE_string(
+    "precision", None, "float32 or bfloat16. Default: float32."
+)
+ON_NAN = flags.DEFINE_string(
+    "on_nan",
+    None,
+    "What becomes of an update whose gradient holds NaN or infinity: stop, it ends the"
+    " run with the last good checkpoint; or skip, it is left out, up to ten in a row."
+    " Default: stop.",
+)
+NUM_DEVICES = flags.DEFINE_integer(
+    "num_devices", None, "Devices to train on. Default: all."
+)
+IMAGES_ON = flags.DEFINE_enum(
+    "images_on",
+    "device",
+    list(loop.IMAGES_ON),
+    "Where the training images are: device, all of them on each device; or host, in its"
+    " memory or on its disk, from which threads read those of the next steps. What is"
+    " computed is the same.",
+)
+SAMPLE_EVERY = flags.DEFINE_integer(
+    "sample_every", 50, "Generator steps between sample grids."
+)
+CHECKPOINT_EVERY = flags.DEFINE_integer(
+    "checkpoint_every", 500, "Generator steps between checkpoints; the last is saved."
+)
+KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    "keep_checkpoints", 2, "How many of the newest checkpoints are kept."
+)
+LOG_EVERY = flags.DEFINE_integer(
+    "log_every",
+    10,
+    "Generator steps between lines of metrics.jsonl; one stands at each sample grid,"
+    " at each checkpoint, every 50 steps and at the end of each epoch, too.",
+)
+EVALUATE_EVERY = flags.DEFINE_integer(
+    "evaluate_every",
+    None,
+    "Generator steps between measurements of FCD, the distance of 5,000 samples to the"
+    " training images in the features of a classifier (trained once, up to two"
+    " minutes). Default: never.",
+)
+OVERWRITE = flags.DEFINE_boolean(
+    "overwrite", False, "Delete the run that --workdir holds."
+)
+DISTRIBUTED = flags.DEFINE_boolean(
+    "distributed",
+    False,
+    "Train in several processes, each started with the same flags and its own devices."
+    " Under SLURM, on TPUs and on Kubernetes this is enough; elsewhere the next three"
+    " say which process this is. Process 0 alone needs --workdir.",
+)
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "host:port of process 0 (--distributed)."
+)
+NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes there are (--distributed)."
+)
+PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "Which of them this is, from 0 (--distributed)."
+)
+
+# Those that replace a number of the recipe, by its name; and --batch_size does.
+OF_RECIPE = (
+    *(CONDITIONAL, PENALTY, PENALTY_WEIGHT, CRITIC_STEPS, CLIP, GENERATOR_LR),
+    *(DISCRIMINATOR_LR, OPTIMISER, BETA1, BETA2, LATENT_SIZE, EMA_DECAY, PRECISION),
+    ON_NAN,
+)
+POSITIVE = (
+    *(BATCH_SIZE, EPOCHS, STEPS, KEEP_CHECKPOINTS, NUM_EXAMPLES),
+    *(BATCH_SIZE_PER_DEVICE, LOG_EVERY, SAMPLE_EVERY, CHECKPOINT_EVERY, EVALUATE_EVERY),
+)

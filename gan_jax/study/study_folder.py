@@ -1,0 +1,84 @@
+"""A study's folder: what it holds, and whether a study may go on in it.
+
+config.json  results.json  study.png  samples/   of the study
+runs.jsonl   runs.csv                            of its GANs (`gan_jax.study.ledger`)
+wave/                                            of those under way (`waves`)
+"""
+
+import json
+import pathlib
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from gan_jax.data import Dataset
+from gan_jax.errors import UserError
+from gan_jax.run import configuration
+from gan_jax.study import ledger, waves
+from gan_jax.system.files import remove, write_text, writing
+
+_OURS = (ledger.LINES, ledger.TABLE, "results.json", "study.png", "samples", waves.WAVE)
+
+
+def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> None:
+    """Makes sure that the folder is new, or of a study that this one can go on with.
+
+    Args:
+      workdir: of the study.
+      settings: what all its GANs share, by the names of the flags.
+      overwrite: whether a study that is there may be deleted.
+
+    Raises:
+      UserError: it is not.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        return
+    try:
+        there = json.loads(path.read_text())["study"]
+        differing = configuration.differences(there, settings, but=())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"--workdir={workdir} holds something else than a study: name another"
+            " folder"
+        ) from error
+    if overwrite:
+        return
+    if differing:
+        raise UserError(
+            f"--workdir={workdir} holds another study ({differing}): use another"
+            " --workdir, or --overwrite"
+        )
+    ledger.read(workdir)
+
+
+def begin(
+    workdir: pathlib.Path,
+    settings: dict[str, Any],
+    dataset: Dataset,
+    devices: Sequence[jax.Device],
+    overwrite: bool,
+) -> None:
+    """Makes the folder, which `check` has accepted, into that of this study.
+
+    Raises:
+      UserError: it cannot be written to.
+    """
+    if overwrite:
+        for name in _OURS:
+            with writing(workdir / name):
+                remove(workdir / name)
+    contents = {
+        "study": settings,
+        "command": shlex.join(sys.argv[1:]),
+        "warning": dataset.warning,
+        "source": dataset.source,
+        "versions": configuration.versions(),
+        "devices": {"kind": devices[0].device_kind, "count": len(devices)},
+    }
+    write_text(workdir / "config.json", json.dumps(contents, indent=2) + "\n")
+    with writing(workdir / "samples"):
+        (workdir / "samples").mkdir(exist_ok=True)
