@@ -26,7 +26,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
 _LABEL = flags.DEFINE_integer(
     "label",
     None,
-    "Class to draw, 0 to 9, of a conditional GAN. Default: all ten, in turns.",
+    "Class to draw, 0 to 9, of a conditional GAN. Default: all ten, one after another.",
 )
 
 _MOST = 1_000_000  # all in memory: 784 MB

@@ -166,7 +166,7 @@ def _study(asked: Asked) -> int:
         plan.steps_of(program.recipe, len(dataset.images))
     settings = _settings(asked, dataset.name)
     study_folder.check(asked.workdir, settings, overwrite)
-    with run_folder.claim(asked.workdir):
+    with run_folder.lock(asked.workdir):
         study_folder.begin(asked.workdir, settings, dataset, devices, overwrite)
         print(
             f"{len(asked.runs)} GANs on {dataset.name} ({dataset.source}),"

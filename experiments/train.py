@@ -64,7 +64,7 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     evaluate = None
     if asked.schedule.evaluate_every:
         evaluate = _monitor(asked, dataset.name)
-    with run_folder.claim(asked.workdir):
+    with run_folder.lock(asked.workdir):
         _begin(asked, dataset, devices)
         step = _run(asked, dataset, devices, evaluate)
     if step == asked.steps:

@@ -150,7 +150,7 @@ THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1, "zorder": 3}
 
 
 def subplots(titles: Sequence[str], *, columns: int | None = None) -> tuple[Any, Any]:
-    """A figure in the style of the house, and its axes.
+    """A figure in this project's style, and its axes.
 
     Lines of closed forms are drawn with `THEORY`; `save` adds the legends.
 
@@ -174,7 +174,7 @@ def subplots(titles: Sequence[str], *, columns: int | None = None) -> tuple[Any,
 
 
 def mosaic(rows: Sequence[str], columns: Sequence[str]) -> tuple[Any, Any]:
-    """A figure of small square panels without scales, in the style of the house.
+    """A figure of small square panels without scales, in this project's style.
 
     Args:
       rows: names, on the left.

@@ -1,4 +1,4 @@
-"""What every experiment on a claim shares: flags, tables, figure, exit status."""
+"""What every experiment on the theory shares: flags, tables, figure, exit status."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ from gan_jax.run import configuration, run_folder
 from gan_jax.system import progress
 from gan_jax.system.files import PART, whole_file, write_text, writing
 from gan_jax.theory import theory_table
-from gan_jax.theory.theory_table import Claim
+from gan_jax.theory.theory_table import Row
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the results. Default: runs/ and the experiment's name."
@@ -32,13 +32,13 @@ class Findings(NamedTuple):
     """What an experiment has measured.
 
     Attributes:
-      claims: of the theory, beside what came out.
+      rows: of the theory, beside what came out.
       figure: of matplotlib.
-      tables: text to print before that of the claims.
+      tables: text to print before that of the theory.
       details: more for results.json; can be written as JSON.
     """
 
-    claims: Sequence[Claim]
+    rows: Sequence[Row]
     figure: Any
     tables: Sequence[str] = ()
     details: Mapping[str, Any] = {}
@@ -66,9 +66,7 @@ def main(name: str, measure: Measure) -> None:
     for table in shown:
         print(table, end="\n\n")
     print(
-        tables.as_text(
-            theory_table.HEADER, [theory_table.row(claim) for claim in found]
-        )
+        tables.as_text(theory_table.HEADER, [theory_table.cells(row) for row in found])
     )
     with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
@@ -79,14 +77,14 @@ def main(name: str, measure: Measure) -> None:
         "seconds": round(seconds, 1),
         "device": jax.devices()[0].device_kind,
         "versions": configuration.versions(),
-        "claims": theory_table.as_json(found),
+        "table": theory_table.as_json(found),
         **jax.tree.map(theory_table.plain, dict(details)),
     }
     with whole_file(workdir / f"{name}.png") as file:
         plots.save(file, figure)
     write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
     print(f"{seconds:.0f} s  {workdir / 'results.json'}  {workdir / f'{name}.png'}")
-    wrong = [claim.quantity for claim in found if not claim.ok]
+    wrong = [row.quantity for row in found if not row.ok]
     for quantity in wrong:
         print(f"{name}: outside of its tolerance: {quantity}", file=sys.stderr)
     sys.exit(1 if wrong else 0)

@@ -110,7 +110,7 @@ def _newton(problem: Problem, optimiser: Any) -> Callable[..., Any]:
 def race(
     problem: Problem, key: jax.Array, rounds: int
 ) -> tuple[Courses, dict[str, list[Any]]]:
-    """All in turns: a Hessian-free step, then as many gradient evaluations of each.
+    """All alternating: a Hessian-free step, then as many gradient evaluations of each.
 
     A product with the curvature matrix counts as a gradient, both being a pass forward
     and one back; a pass forward, for a value of the loss or before the products, as a

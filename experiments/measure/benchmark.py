@@ -6,7 +6,7 @@
     python -m experiments.measure.benchmark --peers= --gans=1,8,32,128
 
 Every combination of --loss, --batch_size and --precision is a setting. In a setting the
-programs take turns, each in a process of its own: gan_jax on every one of --num_devices
+programs alternate, each in a process of its own: gan_jax on every one of --num_devices
 and with every one of --gans at once, and the --peers, of which most are the same GANs
 in PyTorch (pip install 'gan_jax[peers]'). A ratio is taken within a round, so that all
 see the same noise of the machine. docs/benchmark.md says what the columns mean.

@@ -95,7 +95,7 @@ def train(
     """
     config = config_of(job, dataset.name, len(dataset.images), steps)
     folder = workdir / job.name
-    with run_folder.claim(folder):
+    with run_folder.lock(folder):
         run_folder.prepare(folder, config, overwrite=False)
         if checkpoints.newest(folder) != config.steps:
             configuration.write_config(folder, config, source=dataset.source)

@@ -1,1 +1,1 @@
-"""The theory, measured: a program a claim (``python -m experiments.theory.NAME``)."""
+"""The theory, measured: ``python -m experiments.theory.NAME``."""

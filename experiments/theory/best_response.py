@@ -3,7 +3,7 @@
     python -m experiments.theory.best_response
 
 Exact best responses of a discriminator and a generator on a line go round for ever.
-Gradient steps on the Dirac-GAN spiral out when simultaneous, go round when in turns,
+Gradient steps on the Dirac-GAN spiral out when simultaneous, go round when alternating,
 and converge with R1; a clipped Wasserstein critic ends on a circle, and one with a
 two-sided gradient penalty far from the data (docs/best_response.md). Nothing here is
 random, and all of it takes seconds: --seed and --quick change nothing.
@@ -26,22 +26,22 @@ from gan_jax.theory.dynamics.dirac import Rule
 flags.adopt_module_key_flags(experiment)
 
 _RULES = {
-    "minimax, at once": Rule("minimax", alternating=False),
-    "minimax, in turns": Rule("minimax"),
-    "wasserstein, at once": Rule("wasserstein", alternating=False),
-    "wasserstein, in turns": Rule("wasserstein"),
-    "nonsaturating, at once": Rule("nonsaturating", alternating=False),
-    "nonsaturating, in turns": Rule("nonsaturating"),
-    "nonsaturating + R1, at once": Rule("nonsaturating", "r1", 0.5, False),
-    "nonsaturating + R1, in turns": Rule("nonsaturating", "r1", 0.5),
-    "wasserstein + R1, in turns": Rule("wasserstein", "r1", 0.5),
-    "relativistic + R1 + R2, in turns": Rule("relativistic", "r1_r2", 0.25),
+    "minimax, simultaneous": Rule("minimax", alternating=False),
+    "minimax, alternating": Rule("minimax"),
+    "wasserstein, simultaneous": Rule("wasserstein", alternating=False),
+    "wasserstein, alternating": Rule("wasserstein"),
+    "nonsaturating, simultaneous": Rule("nonsaturating", alternating=False),
+    "nonsaturating, alternating": Rule("nonsaturating"),
+    "nonsaturating + R1, simultaneous": Rule("nonsaturating", "r1", 0.5, False),
+    "nonsaturating + R1, alternating": Rule("nonsaturating", "r1", 0.5),
+    "wasserstein + R1, alternating": Rule("wasserstein", "r1", 0.5),
+    "relativistic + R1 + R2, alternating": Rule("relativistic", "r1_r2", 0.25),
 }
 _RATE = 0.1  # of both players
 _STEPS = 2000
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Plays both games; ``seed`` and ``quick`` change nothing."""
     del seed, quick
     titles = ("exact best responses", "minimax and wasserstein", "nonsaturating")
@@ -60,7 +60,7 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     return found, figure
 
 
-def _best_responses(axes: Any) -> list[theory_table.Claim]:
+def _best_responses(axes: Any) -> list[theory_table.Row]:
     real, low, high = 0.25, -1.0, 2.0
     fakes = np.linspace(low, high, 31, dtype=np.float32)
     # The closed form against every (w, b) of a fine grid, for every fake.
@@ -112,7 +112,7 @@ def _best_responses(axes: Any) -> list[theory_table.Claim]:
     ]
 
 
-def _eigenvalues(axes: Any) -> theory_table.Claim:
+def _eigenvalues(axes: Any) -> theory_table.Row:
     rates = np.linspace(0.01, 1, 100, dtype=np.float32)
     errors = []
     for number, rule in enumerate(_RULES.values()):
@@ -131,7 +131,7 @@ def _eigenvalues(axes: Any) -> theory_table.Claim:
     return theory_table.equal(what, 0, max(errors), 1e-5)
 
 
-def _gradient_steps(planes: Any, distances: Any) -> list[theory_table.Claim]:
+def _gradient_steps(planes: Any, distances: Any) -> list[theory_table.Row]:
     # One start near the equilibrium, where the update is linear, and one far away.
     starts = jnp.array([[1e-3, 0.0], [1.0, 0.0]])
     found = []
@@ -157,7 +157,7 @@ def _gradient_steps(planes: Any, distances: Any) -> list[theory_table.Claim]:
 
 def _verdict(
     what: str, rule: Rule, modulus: float, distances: np.ndarray
-) -> theory_table.Claim:
+) -> theory_table.Row:
     """Where the players are in the end, having started at distance 1."""
     if rule.penalty:
         return theory_table.at_most(what, 1e-3, distances.max())
@@ -173,7 +173,7 @@ def _verdict(
 
 def _constrained(
     axes: Any, what: str, values: tuple[float, ...], closed: list[float]
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     """Critics whose updates are not smooth at the equilibrium."""
 
     def play(value: jax.Array) -> jax.Array:

@@ -27,8 +27,8 @@ from gan_jax.theory.dynamics.consensus import Rule
 flags.adopt_module_key_flags(experiment)
 
 _RULES = {
-    "minimax, at once": Rule("minimax", "at once"),
-    "minimax, in turns": Rule("minimax", "in turns"),
+    "minimax, simultaneous": Rule("minimax", "simultaneous"),
+    "minimax, alternating": Rule("minimax", "alternating"),
     "minimax, consensus 1": Rule("minimax"),
     "kl, consensus 1": Rule("kl"),
     "kl, symplectic 1": Rule("kl", "symplectic"),
@@ -49,7 +49,7 @@ _STARTS = [[_NEAR, 0], [0, _NEAR], [1, 0], [2, -2], [1, -1.2], [0.5, -1], [2, 2]
 Played = dict[Rule, np.ndarray]
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Plays every rule. Nothing is random, and quick is as long."""
     del seed
     titles = ("from (1, 0)", "distance, colours as on the left")
@@ -64,9 +64,9 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
 def _step(rule: Rule, weight: Any, rate: Any, point: jax.Array) -> jax.Array:
     """The next point of the Dirac-GAN, by the rule but for weight and rate."""
     field = dirac.gradients(LOSSES[rule.loss])
-    if rule.kind == "in turns":
+    if rule.kind == "alternating":
         return dirac.alternating_step(field, point, rate)
-    if rule.kind == "at once":
+    if rule.kind == "simultaneous":
         return dirac.simultaneous_step(field, point, rate)
     return point - rate * getattr(games, rule.kind)(field, point, weight)
 
@@ -113,12 +113,12 @@ def _closed(rules: Sequence[Rule]) -> np.ndarray:
 
 def _growths(trajectories: Sequence[np.ndarray]) -> np.ndarray:
     """Modulus of each step's larger eigenvalue, from the two that start near 0."""
-    # Rows are where the starts have come to: the map of all steps, transposed.
+    # Rows are where the starts are: the map of all steps, transposed.
     whole = np.stack(trajectories)[:, :2, _FEW].astype(np.float64) / _NEAR
     return np.abs(np.linalg.eigvals(whole)).max(-1) ** (1 / _FEW)
 
 
-def _eigenvalues(quick: bool) -> list[theory_table.Claim]:
+def _eigenvalues(quick: bool) -> list[theory_table.Row]:
     found, losses = [], ("kl",) if quick else tuple(closed.SLOPES)
     kinds = {
         kind: [
@@ -144,7 +144,7 @@ def _eigenvalues(quick: bool) -> list[theory_table.Claim]:
     return found
 
 
-def _weights(axes: Any) -> list[theory_table.Claim]:
+def _weights(axes: Any) -> list[theory_table.Row]:
     """Growth a step against gamma: where it is 1, and where the least."""
     found, swept = [], [rule for rules in _SWEPT.values() for rule in rules]
     played = _every(swept, partial(_play, steps=_FEW))
@@ -157,7 +157,7 @@ def _weights(axes: Any) -> list[theory_table.Claim]:
         logs, crossed = np.log(growths), np.flatnonzero(np.diff(growths > 1))
         shares = logs[crossed] / (logs[crossed] - logs[crossed + 1])
         places = np.interp(crossed + shares, range(len(rules)), np.log(_WEIGHTS))
-        crossings = [*np.exp(places), np.nan, np.nan]  # two, or the claim fails
+        crossings = [*np.exp(places), np.nan, np.nan]  # two, or the row fails
         for side, bound, crossing in zip(
             ("least", "largest"), bounds, crossings[:2], strict=True
         ):
@@ -174,7 +174,7 @@ def _weights(axes: Any) -> list[theory_table.Claim]:
     return found
 
 
-def _growth(plane: Any, distances: Any, played: Played) -> list[theory_table.Claim]:
+def _growth(plane: Any, distances: Any, played: Played) -> list[theory_table.Row]:
     found, trajectories = [], np.stack([played[rule] for rule in _RULES.values()])
     moduli = np.abs(_closed(list(_RULES.values()))).max(-1)
     growths = _growths(trajectories)
@@ -184,7 +184,7 @@ def _growth(plane: Any, distances: Any, played: Played) -> list[theory_table.Cla
             theory_table.equal(f"growth a step: {title}", moduli[i], growths[i], 2e-4)
         )
         what, end = f"distance after {_MANY} steps from 1: {title}", far[i, -200:]
-        if rule.kind == "in turns":
+        if rule.kind == "alternating":
             found.append(theory_table.equal(what, 1, end.mean(), 0.05))
         elif moduli[i] < 1:
             found.append(theory_table.at_most(what, 1e-3, end.max()))
@@ -198,7 +198,7 @@ def _growth(plane: Any, distances: Any, played: Played) -> list[theory_table.Cla
     return found
 
 
-def _outward(axes: Any, played: Played) -> list[theory_table.Claim]:
+def _outward(axes: Any, played: Played) -> list[theory_table.Row]:
     """Minimax, where consensus pulls outward once the discriminator is sure."""
     field = dirac.gradients(LOSSES["minimax"])
     pull = jax.jit(jax.vmap(partial(games.consensus, field)))

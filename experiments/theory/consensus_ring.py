@@ -3,8 +3,8 @@
     python -m experiments.theory.consensus_ring
 
 Eight GANs of each method begin with the same networks and see the same batches, all
-seeds in one program: gradient steps at once and in turns, consensus and the symplectic
-direction. Prints modes covered, the share of high-quality samples, the exact
+seeds in one program: simultaneous and alternating gradient steps, consensus and the
+symplectic direction. Prints modes covered, the share of high-quality samples, the exact
 Wasserstein distance and the time a step, and draws the densities of the first seed
 (docs/consensus_ring.md). The closed forms are in `experiments.theory.consensus`.
 """
@@ -35,17 +35,17 @@ _LATENT = 16
 _LOSS = LOSSES["nonsaturating"]
 _circle = mixtures.once(lambda: mixtures.ring(1000, radius=1.0, scale=0.01))
 _METHODS = {  # kind, learning rate, and gamma or lambda
-    "at once": ("at once", 3e-3, 0.0),
-    "in turns": ("in turns", 1e-3, 0.0),
+    "simultaneous": ("simultaneous", 3e-3, 0.0),
+    "alternating": ("alternating", 1e-3, 0.0),
     "consensus": ("consensus", 1e-3, 10.0),
     "symplectic": ("symplectic", 1e-3, 1.0),
 }
 # One program: gradient steps are consensus of weight 0.
 _QUICK_METHODS = {
-    "at once": ("consensus", 3e-3, 0.0),
+    "simultaneous": ("consensus", 3e-3, 0.0),
     "consensus": ("consensus", 3e-3, 1.0),
 }
-_GRADIENTS = ("at once", "in turns")
+_GRADIENTS = ("simultaneous", "alternating")
 _SAMPLES = 2500  # as in experiments.theory.mode_collapse
 Values = dict[str, np.ndarray]  # of `measure_each`
 Runs = dict[str, dict[int, Values]]  # method -> after these steps
@@ -73,7 +73,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     real, *others = np.asarray(_draw(keys[0], data, length.seeds + 1))
     circles = np.asarray(_draw(keys[1], _circle(), length.seeds + 1))[1:]
     after, drawn, ratios = _train(keys[2], methods, length, real)
-    beside = {  # what perfect samples come to, and a circle that knows no modes
+    beside = {  # those of perfect samples, and a circle that knows no modes
         "other samples": measure_each(others, _data(), real),
         "a circle": measure_each(circles, _data(), real),
     }
@@ -89,7 +89,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         name: {steps: values["wasserstein"].tolist() for steps, values in of.items()}
         for name, of in after.items()
     }
-    table, found = _table(runs, beside, ratios), _claims(runs, beside, quick)
+    table, found = _table(runs, beside, ratios), _table(runs, beside, quick)
     return experiment.Findings(found, figure, [table], details)
 
 
@@ -120,11 +120,11 @@ def _part(
     """A part of the training of all seeds: players and states, ``[seeds, ...]``."""
     optimiser = optax.rmsprop(rate, eps=1e-10)
     directions: dict[str, games.Direction] = {
-        "at once": lambda field, players: field(players),
+        "simultaneous": lambda field, players: field(players),
         "consensus": partial(games.consensus, weight=weight),
         "symplectic": partial(games.symplectic, weight=weight),
     }
-    if kind == "in turns":
+    if kind == "alternating":
         step = partial(games.in_turns, optimiser)
     else:
         step = partial(games.at_once, optimiser, directions[kind])
@@ -144,11 +144,11 @@ def _part(
 def _train(
     key: jax.Array, methods: dict[str, Any], length: Length, real: np.ndarray
 ) -> tuple[Runs, dict[str, np.ndarray], dict[str, float]]:
-    """Every method, a part at a time, in turns.
+    """Every method, a part at a time, alternating.
 
     Returns:
       Method -> values after each part; samples of the first seed after `Length.parts`;
-      and the time of a part over that of gradient steps at once, median of the parts.
+      and the time of a part over that of simultaneous steps, median of the parts.
     """
     keys = jax.random.split(key, length.seeds)
     gans = dict.fromkeys(methods, _initialise(keys, length=length))
@@ -171,7 +171,7 @@ def _train(
                 drawn[name] = samples[0]
     # The first part is compiled.
     of = {name: np.array(s[1 : length.parts]) for name, s in seconds.items()}
-    ratios = {name: float(np.median(s / of["at once"])) for name, s in of.items()}
+    ratios = {name: float(np.median(s / of["simultaneous"])) for name, s in of.items()}
     return after, drawn, ratios
 
 
@@ -211,7 +211,7 @@ def _draw_all(after: Runs, drawn: Values, beside: dict[str, Values]) -> Any:
 
 
 def _table(runs: Runs, beside: dict[str, Values], ratios: dict[str, float]) -> str:
-    header = ("ring", "steps", "modes", "good", "W1", "time a step / at once")
+    header = ("ring", "steps", "modes", "good", "W1", "time / simultaneous")
     rows = [
         [name, f"{steps}", *tables.of_points(values), f"{ratios[name]:.1f}"]
         for name, ends in runs.items()
@@ -221,9 +221,9 @@ def _table(runs: Runs, beside: dict[str, Values], ratios: dict[str, float]) -> s
     return tables.as_text(header, rows)
 
 
-def _claims(
+def _table(
     runs: Runs, beside: dict[str, Values], quick: bool
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     """Means over seeds, after as many steps of every method and after more."""
     modes, most, least, worse = (7, 3, 1.2, 1.3) if quick else (7.5, 2, 4, 3)
     last = {name: ends[max(ends)] for name, ends in runs.items()}
@@ -245,7 +245,7 @@ def _claims(
     ]
     for name in (name for name in _GRADIENTS if name in runs):
         for steps, values in runs[name].items():
-            # A GAN that ran away fails the claim above, and wins none for consensus.
+            # A GAN that ran away fails the row above, and wins none for consensus.
             ratio = _finite_mean(values["wasserstein"]) / best["wasserstein"]
             what = f"{name}, {steps} steps: W1 / consensus's"
             found.append(theory_table.at_least(what, worse, ratio))
@@ -253,7 +253,7 @@ def _claims(
 
 
 def _finite_mean(values: np.ndarray) -> float:
-    """Mean of those that are finite; NaN, with which claims fail, where none is."""
+    """Mean of those that are finite; NaN, with which rows fail, where none is."""
     finite = values[np.isfinite(values)]
     return finite.mean() if len(finite) else np.nan
 

@@ -3,7 +3,7 @@
     python -m experiments.theory.curvature
 
 Products by jvp and vjp beside dense matrices; what they share with linear models; which
-of the two is positive semi-definite, and where they come to agree. Conjugate gradients
+of the two is positive semi-definite, and where they agree. Conjugate gradients
 notice that the Hessian is indefinite, and say so (docs/curvature.md).
 """
 
@@ -28,7 +28,7 @@ _STEPS = 150
 Function = Callable[[jax.Array], jax.Array]
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Products, and a training to a loss of 0; ``quick`` changes nothing."""
     del quick
     titles = ("eigenvalues at the start", "eigenvalues in the end", "while training")
@@ -80,7 +80,7 @@ def _dense(
 
 def _products(
     x: jax.Array, labels: jax.Array, params: jax.Array, v: jax.Array
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     """H v and B v in float32 beside the dense ones; where negative curvature is met."""
     model, linear = partial(_network, x), partial(_linear, x)
     output_loss = partial(_cross_entropy, labels)
@@ -134,7 +134,7 @@ def _products(
 
 def _training(
     axes: Any, x: jax.Array, teacher: jax.Array, key: jax.Array
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     """Squares to a teacher's outputs from many starts: where they are 0, H is B."""
     model = partial(_network, x)
     output_loss = partial(_squares, model(teacher))
@@ -171,7 +171,7 @@ def _training(
     axes[2].set(xlabel="Gauss-Newton step")
     # The difference is a sum of residuals times second derivatives of the outputs.
     clear = (losses[best] < 1e-2) & (losses[best] > 1e-10)  # above float32's rounding
-    slope = np.nan  # where no start comes near 0, and the claim fails
+    slope = np.nan  # where no start comes near 0, and the row fails
     if clear.sum() > 2:
         slope = np.polyfit(np.log(losses[best][clear]), np.log(apart[clear]), 1)[0]
     return [
@@ -190,7 +190,7 @@ def _training(
     ]
 
 
-def _least_squares(x: jax.Array, y: jax.Array) -> theory_table.Claim:
+def _least_squares(x: jax.Array, y: jax.Array) -> theory_table.Row:
     """One undamped step from anywhere."""
     start = jnp.full(4, 3.0)
     optimiser = second_order.hessian_free(damping=0.0, tolerance=0.0)

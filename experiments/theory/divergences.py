@@ -64,7 +64,7 @@ _WIDER_KL = {
 }
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Closed forms against integrals, and trained discriminators against both."""
     names = tuple(_VALUES)
     titles = (*names, "model twice as wide: reverse KL")
@@ -97,7 +97,7 @@ def _over_grid(function: Callable[..., Any], *more: Any) -> Any:
     return jax.device_get(jax.jit(each)(_DISTANCES, _WIDTHS, *more))
 
 
-def _limits() -> list[theory_table.Claim]:
+def _limits() -> list[theory_table.Row]:
     """At distance 1, with next to no overlap, by integrals."""
     t, e = 1.0, 0.02
     limits = {
@@ -118,7 +118,7 @@ def _limits() -> list[theory_table.Claim]:
 
 def _trained(
     axes: Any, key: jax.Array, test_key: jax.Array, quick: bool
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     steps, hidden = (600, (32, 32)) if quick else (2000, (64, 64))
     # The same noise for both sides, and all: what differs is then t alone.
     z = jax.random.normal(test_key, (20_000, 1))
@@ -192,7 +192,7 @@ def _trained(
 
 def _of_trained(
     values: dict[str, np.ndarray], slopes: dict[str, np.ndarray], loose: float
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     """Where samples of one lie among those of the other: ``t <= 2 e``, or KL < 3."""
     value, slope = (
         {name: _over_grid(function) for name, function in table.items()}
@@ -201,7 +201,7 @@ def _of_trained(
     near = 2 * _WIDTHS[:, None] >= _DISTANCES
     found = []
 
-    def claim(what: str, error: np.ndarray, tolerance: float) -> None:
+    def add(what: str, error: np.ndarray, tolerance: float) -> None:
         what = f"{what}: trained, largest error"
         found.append(theory_table.equal(what, 0, error.max(), loose * tolerance))
 
@@ -210,17 +210,17 @@ def _of_trained(
     for name, most, tolerance in limits:
         off = np.abs(values[name] - value[name]) / (value[name] + 0.2)
         what = f"{name} below {most}, relative to KL + 0.2"
-        claim(what, off[value[name] < most], tolerance)
-    claim("JS", np.abs(values["JS"] - value["JS"]), 0.005)
-    claim("TV", np.abs(values["TV"] - value["TV"]), 0.015)
-    claim("W1, relative", np.abs(values["W1"] / value["W1"] - 1), 0.03)
+        add(what, off[value[name] < most], tolerance)
+    add("JS", np.abs(values["JS"] - value["JS"]), 0.005)
+    add("TV", np.abs(values["TV"] - value["TV"]), 0.015)
+    add("W1, relative", np.abs(values["W1"] / value["W1"] - 1), 0.03)
     off = {name: np.abs(slopes[name] - slope[name]) for name in slopes}
-    claim("d KL / dt, t <= 2 e, relative", (off["KL"] / slope["KL"])[near], 0.1)
+    add("d KL / dt, t <= 2 e, relative", (off["KL"] / slope["KL"])[near], 0.1)
     fine = np.linspace(0.01, 4, 400, dtype=np.float32)
     peak = jax.jit(jax.vmap(_GRADIENTS["JS"], (0, None)))(fine, 1.0).max() / _WIDTHS
-    claim("d JS / dt, of the peak at that e", off["JS"] / peak[:, None], 0.05)
-    claim("d TV / dt, t <= 2 e, relative", (off["TV"] / slope["TV"])[near], 0.2)
-    claim("d W1 / dt", off["W1"], 0.05)
+    add("d JS / dt, of the peak at that e", off["JS"] / peak[:, None], 0.05)
+    add("d TV / dt, t <= 2 e, relative", (off["TV"] / slope["TV"])[near], 0.2)
+    add("d W1 / dt", off["W1"], 0.05)
     shown, steep = values["KL"][-1, -1], np.abs(slopes["TV"][~near]).max()
     return [
         *found,

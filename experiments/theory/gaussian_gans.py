@@ -3,7 +3,7 @@
     python -m experiments.theory.gaussian_gans
 
 The least value of the kl and of the non-saturating loss is at a mode, that of minimax
-between the modes. Trained from the same starts, the best of each loss comes to its
+between the modes. Trained from the same starts, the best of each loss converges to its
 least value; where the others end depends on where they began (docs/gaussian_gans.md).
 """
 
@@ -60,7 +60,7 @@ def _train(key: jax.Array, mean: Any, width: Any, index: Any, steps: int) -> Any
     return end["bias"][0], jnp.abs(end["kernel"][0, 0])
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Trains every loss from every start, all at once."""
     train = partial(_train, steps=1000 if quick else 3000)
     each = jax.vmap(jax.vmap(train, (0, 0, 0, None)), (None, None, None, 0))
@@ -69,7 +69,7 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     figure, axes = plots.subplots([f"{loss}: where 8 GANs end" for loss in _LOSSES])
     found = []
     for panel, loss, mean, width in zip(axes, _LOSSES, *ends, strict=True):
-        found += _claims(loss, mean, width, 2 if quick else 1)
+        found += _table(loss, mean, width, 2 if quick else 1)
         panel.plot([_MEANS, mean], [_WIDTHS, width], "C7-", lw=0.5)
         panel.plot(_MEANS, _WIDTHS, "k+", label="start")
         panel.plot(mean, width, "o", label="end")
@@ -78,9 +78,9 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
     return found, figure
 
 
-def _claims(
+def _table(
     loss: str, mean: np.ndarray, width: np.ndarray, loose: float
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     @jax.jit
     def exact(params: jax.Array) -> jax.Array:
         return generator_loss.divergence(

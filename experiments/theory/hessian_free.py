@@ -3,7 +3,7 @@
     python -m experiments.theory.hessian_free
 
 The classifier that samples are measured with, on a part of its data: Hessian-free
-steps, Adam and momentum in turns, with as many gradient evaluations each. With the
+steps, Adam and momentum alternating, with as many gradient evaluations each. With the
 Hessian itself in place of the Gauss-Newton matrix the search meets negative curvature
 (docs/hessian_free.md).
 """
@@ -76,13 +76,13 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     }
     about = f"{split.name}, {len(split.images)} images"
     table = f"{about}\n{tables.as_text(('optimiser', *COLUMNS), rows)}"
-    found = _claims(courses, searches, quick)
+    found = _table(courses, searches, quick)
     return experiment.Findings(found, figure, [table], details)
 
 
-def _claims(
+def _table(
     courses: Courses, searches: dict[str, list[Any]], quick: bool
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     """What held on the way."""
     newton = courses["Gauss-Newton"]
     steps, _, _, end = newton[-1]

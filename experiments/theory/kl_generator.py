@@ -28,11 +28,11 @@ _GRID = np.linspace(-12, 12, 2401, dtype=np.float32)
 _LOSSES = ("minimax", "nonsaturating", "kl")
 _WIDTH = 0.5  # of each mode
 _FAR = 2.0  # half the distance between the modes
-# Two pairs come to much the same: the second of each is drawn over the first, dashed.
+# Two pairs are nearly the same: the second of each is drawn over the first, dashed.
 _STYLES = {"kl": "C2-", "nonsaturating": "C1--", "likelihood": "C3-", "minimax": "C0--"}
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Checks the identity, and fits Gaussians to two modes."""
     titles = ("KL(model, data) at D*", "best Gaussians", "mean of the best Gaussian")
     figure, axes = plots.subplots(titles)
@@ -51,7 +51,7 @@ def _log_data(half: float | jax.Array) -> generator_loss.LogDensity:
     return lambda x: _data(half).log_density(x[..., None])
 
 
-def _identity(axes: Any, key: jax.Array) -> list[theory_table.Claim]:
+def _identity(axes: Any, key: jax.Array) -> list[theory_table.Row]:
     """64 models at random places and widths, against the same two modes."""
     low, high = jnp.array([-2.0, -1.0]), jnp.array([2.0, 0.5])
     models = jax.random.uniform(key, (64, 2), minval=low, maxval=high)
@@ -125,9 +125,7 @@ def _best(name: str, key: jax.Array, halves: jax.Array, quick: bool) -> Any:
     return [better(*fit) for fit in each(keys, halves, jnp.stack([wide, narrow]))]
 
 
-def _fits(
-    axes: Any, means: Any, key: jax.Array, quick: bool
-) -> list[theory_table.Claim]:
+def _fits(axes: Any, means: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     halves = np.append(np.linspace(0.25, 3, 4 if quick else 12), _FAR)
     halves = halves.astype(np.float32)
     axes.fill_between(_GRID, np.exp(jax.jit(_log_data(_FAR))(_GRID)), alpha=0.3)
@@ -169,7 +167,7 @@ def _fits(
     return found
 
 
-def _other(name: str, mean: float, deviation: float) -> list[theory_table.Claim]:
+def _other(name: str, mean: float, deviation: float) -> list[theory_table.Row]:
     """The fit of one direction of KL is a bad one by the other direction."""
     known = {
         "kl": ("likelihood", _FAR, _WIDTH),  # one of the modes

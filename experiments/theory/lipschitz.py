@@ -37,7 +37,7 @@ _planes = mixtures.once(
 )
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Trains critics under each constraint, beside the exact distance."""
     titles = (
         "no constraint: gap",
@@ -70,7 +70,7 @@ def _linear_critic(
     return log["real_logit"] - log["fake_logit"]
 
 
-def _unconstrained(axes: Any, key: jax.Array) -> list[theory_table.Claim]:
+def _unconstrained(axes: Any, key: jax.Array) -> list[theory_table.Row]:
     distances, rate = np.array([0.5, 1.0, 2.0], np.float32), 0.1
     run = partial(_linear_critic, key, clip=None, rate=rate)
     gaps = jax.device_get(jax.jit(jax.vmap(run))(distances))
@@ -92,7 +92,7 @@ def _unconstrained(axes: Any, key: jax.Array) -> list[theory_table.Claim]:
     ]
 
 
-def _bounded(axes: Any, key: jax.Array) -> list[theory_table.Claim]:
+def _bounded(axes: Any, key: jax.Array) -> list[theory_table.Row]:
     """By gradient steps with clipping, and over all functions by a linear program."""
     distances = np.linspace(0.25, 2, 8, dtype=np.float32)
     bounds = np.array([0.5, 1.0, 2.0], np.float32)
@@ -152,7 +152,7 @@ def _exact(name: str, key: jax.Array, quick: bool) -> float:
     return float(np.mean([wasserstein.wasserstein(*both) for both in draws]))
 
 
-def _trained(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
+def _trained(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     """By a penalty of weight 100: what it adds to W1 is a hundredth or so."""
     steps, hidden = (400, (32, 32)) if quick else (1500, (64, 64))
     keys = jax.random.split(key, 3)

@@ -49,7 +49,7 @@ _PUBLISHED = (
     ("PacGAN2, published", "7.9", "", "", "", "", ""),
     ("PacGAN4, published", "", "", "", "24.8", "", ""),
 )
-# What a GAN comes to that finds the shape of the data, and none of its modes.
+# What a GAN reaches that finds the shape of the data, and none of its modes.
 _modeless = mixtures.once(
     lambda: {
         "ring": mixtures.ring(modes=1000),
@@ -102,8 +102,8 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     table = tables.as_text(_HEADER, [*rows, *_PUBLISHED])
     lists = jax.tree.map(np.ndarray.tolist, found | bounds)
     details = {"steps": steps, "seeds": seeds, "runs": lists}
-    found_claims = _claims(found, bounds["a circle, a square"], quick)
-    return experiment.Findings(found_claims, figure, [table], details)
+    rows = _table(found, bounds["a circle, a square"], quick)
+    return experiment.Findings(rows, figure, [table], details)
 
 
 def _gan(loss: str, steps: int) -> training.GAN:
@@ -175,7 +175,7 @@ def _on_both(
     return {n: measure_each(samples[n], _data()[n], real[n][0]) for n in _data()}
 
 
-def _claims(found: Any, modeless: Any, quick: bool) -> list[theory_table.Claim]:
+def _table(found: Any, modeless: Any, quick: bool) -> list[theory_table.Row]:
     """Of the losses that were trained, means over seeds."""
 
     def mean(name: str, loss: str, value: str) -> float:
@@ -192,10 +192,10 @@ def _claims(found: Any, modeless: Any, quick: bool) -> list[theory_table.Claim]:
         for loss in found
     ]
     if best in found and quick:
-        claim = theory_table.at_least(
+        row = theory_table.at_least(
             f"ring, {best}: modes", 7, mean("ring", best, "modes")
         )
-        result.append(claim)
+        result.append(row)
     elif best in found:
         what = f"ring, {best}: modes"
         result.append(theory_table.equal(what, 8, mean("ring", best, "modes"), 0))

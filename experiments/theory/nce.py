@@ -3,9 +3,9 @@
     python -m experiments.theory.nce
 
 An energy and its log Z are trained to tell data from a noise of known density. For a
-Gaussian they come to its covariance and to log Z's closed form; for eight Gaussians on
-a ring a network's mass comes to 1 by itself, if the noise is well chosen. A GAN's
-discriminator against the same noise learns the same density (docs/nce.md).
+Gaussian they converge to its covariance and to log Z's closed form; for eight Gaussians
+on a ring a network's mass converges to 1 by itself, if the noise is well chosen. The
+discriminator of a GAN against the same noise learns the same density (docs/nce.md).
 """
 
 from functools import partial
@@ -56,7 +56,7 @@ def _noises(ring: mixtures.Mixture) -> dict[str, mixtures.Mixture]:
 
     The last is half a Gaussian with the data's mean and variance, which is everywhere,
     and half the data with a kernel's noise, near them: what a normal fit and a kernel
-    estimate come to when there are many data.
+    estimate converge to when there are many data.
     """
     fitted = mixtures.gaussian(ring.mean(), jnp.sqrt(ring.variance().mean()))
     kernels = mixtures.with_noise(ring, 2.5 * ring.scales[0])
@@ -97,7 +97,7 @@ def _quadratic(params: Any, x: jax.Array) -> jax.Array:
     return squares / 2 - x @ params["shift"]
 
 
-def _gaussian(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
+def _gaussian(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     """A quadratic energy of a Gaussian: all that it learns has a closed form."""
     noise = mixtures.gaussian(_MEAN[0], 1.5)
 
@@ -137,7 +137,7 @@ def _ring(
     noises: dict[str, mixtures.Mixture],
     key: jax.Array,
     quick: bool,
-) -> tuple[list[theory_table.Claim], str]:
+) -> tuple[list[theory_table.Row], str]:
     """A network's energy of the ring: three seeds against the best noise, one each."""
     names = [*noises] if quick else [*noises, _FITTED, _FITTED]
 
@@ -188,7 +188,7 @@ def _integrals(
     return divergences.mass_and_kl(log_model, ring.log_density, _EXTENT, points)
 
 
-def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
+def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     """A GAN's discriminator of a softer ring, whose generator is the noise.
 
     It has to find the log ratio itself, where NCE is told the noise's density.
@@ -223,7 +223,7 @@ def _discriminator(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.
     axes[1].plot(np.maximum(ratios, -15), np.maximum(logits, -15), ".", ms=3)
     axes[1].axline((0, 0), slope=1, **plots.THEORY)
     axes[1].set(xlabel="log p_data - log p_noise", ylabel="logit")
-    known = ratios > -2  # beyond, a logit can be anything: sigmoid has come to 0
+    known = ratios > -2  # beyond, a logit can be anything: the sigmoid is 0
     what = "discriminator, deviation 0.1: "
     return [
         theory_table.equal(what + "mass of p_noise e^h - 1", 0, mass - 1, loose * 0.05),

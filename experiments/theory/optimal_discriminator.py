@@ -2,7 +2,7 @@
 
     python -m experiments.theory.optimal_discriminator
 
-Trains discriminators between densities that are known. The cross-entropy's comes to
+Trains discriminators between densities that are known. The cross-entropy's converges to
 D = p / (p + q), the other losses' to their own closed forms, and each loss to what the
 divergence behind it says. Then the generator's gradient: minimax's vanishes where
 fakes are found out, the non-saturating one does not (docs/optimal_discriminator.md).
@@ -41,7 +41,7 @@ _DISCRIMINATORS = {
 _GENERATORS = ("minimax", "nonsaturating", "kl")
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Trains a discriminator for each loss and pair; follows the generator's slopes."""
     figure, axes = plots.subplots(
         (
@@ -95,7 +95,7 @@ def _sweep(key: jax.Array, quick: bool) -> Any:
 
 def _discriminators(
     densities: Any, logits: Any, key: jax.Array, quick: bool
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     p, q, trained, least = _sweep(key, quick)
     for axes, *curves in zip(densities, p, q, trained[0], strict=True):
         _draw_densities(axes, *curves)
@@ -156,7 +156,7 @@ def _draw_densities(axes: Any, p: np.ndarray, q: np.ndarray, h: np.ndarray) -> N
     axes.set(xlim=(-5, 5), xlabel="x")
 
 
-def _slopes(axes: Any) -> list[theory_table.Claim]:
+def _slopes(axes: Any) -> list[theory_table.Row]:
     """What each fake is told, for every logit."""
     h = np.append(np.linspace(-20, 20, 801), [-1e4, 1e4]).astype(np.float32)
     found = []
@@ -175,7 +175,7 @@ def _slopes(axes: Any) -> list[theory_table.Claim]:
     return found
 
 
-def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
+def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     """Data N(0, 1), model N(theta, 1): through a trained discriminator, and D*."""
     thetas = jnp.array([1.0, 4.0]) if quick else jnp.linspace(0.5, 6, 12)
 

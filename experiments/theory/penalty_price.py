@@ -34,7 +34,7 @@ _GRID = np.linspace(-6, 6, 241, dtype=np.float32)
 _TRAP = ("gradient_penalty", "one_sided")
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Trains critics for each price, and for each kind of penalty."""
     titles = ("gradient penalty: gap / W1", "leaky ReLU critics of N(0, 1/4), N(0, 4)")
     figure, axes = plots.subplots(titles)
@@ -85,7 +85,7 @@ def _critic(
     return logit, fitting.gap(logit, keys[1], data, model)
 
 
-def _prices(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
+def _prices(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     share = 0.06 if quick else 0.03
     fine = np.geomspace(1, 100, 31, dtype=np.float32)  # each 15th is one of the weights
     found = []
@@ -108,7 +108,7 @@ def _prices(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
     return found
 
 
-def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
+def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     """To bend where the real data are, a critic's slope has to pass through 0."""
     weight = 10.0
     w1 = jax.device_get(

@@ -4,7 +4,7 @@
 
 Classes that are unit Gaussians in feature space, with means mu_y (data) and nu_y
 (model): the optimal logit is (mu_y - nu_y).phi + (|nu_y|^2 - |mu_y|^2) / 2, a row of a
-matrix and a bias for each class. A projection discriminator that is trained comes to
+matrix and a bias for each class. A trained projection discriminator converges to
 that matrix, and with that sign (docs/projection.md).
 """
 
@@ -24,7 +24,7 @@ flags.adopt_module_key_flags(experiment)
 _CLASSES, _FEATURES = 10, 8
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Trains projection discriminators on class-conditional Gaussians."""
     keys = jax.random.split(jax.random.key(seed), 3)
     mu, nu = 0.7 * jax.random.normal(keys[0], (2, _CLASSES, _FEATURES))

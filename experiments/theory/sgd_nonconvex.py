@@ -28,7 +28,7 @@ _FALLING = 0.4, 0.6, 0.75  # the squares of the first have an infinite sum
 _CONSTANT, _FINITE = (0.025, 0.05, 0.1), (0.1, 1.5)
 _CURVATURES, _NOISE = np.array([1, 1.5, 2], np.float32), 0.5  # h, sigma
 _START = 2.5  # in each well; past pi / 2, where the curvature is negative
-_Found = list[theory_table.Claim]
+_Found = list[theory_table.Row]
 
 
 def _squared_gradient(theta: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""How fast stochastic gradient descent comes to the optimum, and which steps do not.
+"""How fast stochastic gradient descent converges, and with which steps it does not.
 
     python -m experiments.theory.sgd_rates
 
@@ -27,7 +27,7 @@ flags.adopt_module_key_flags(experiment)
 
 _SLOW, _FAST = (0.1, 0.2, 0.3), (0.75, 1.0, 2.0, 4.0)  # 2 c alpha < 1, and > 1: c = 1
 _BOUNDED = (1.0, 1.4, 2.0)  # alpha in a bounded set, c = 1
-_Found = list[theory_table.Claim]
+_Found = list[theory_table.Row]
 
 
 def _vector(*values: float) -> np.ndarray:

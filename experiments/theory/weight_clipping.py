@@ -47,7 +47,7 @@ _LINE = np.linspace(-_EXTENT, _EXTENT, _SIDE, dtype=np.float32)
 _SQUARE = np.stack(np.meshgrid(_LINE, _LINE), axis=-1).reshape(-1, 2)
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Claim], Any]:
+def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     """Trains deep critics and shallow ones, clipped and penalised."""
     figure, axes = plots.subplots(
         (
@@ -139,7 +139,7 @@ def _norm(g: jax.Array) -> jax.Array:
     return largest * jnp.linalg.norm(g / largest[:, None], axis=1)
 
 
-def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim]:
+def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     """Twelve layers, Swiss roll: by what factor gradients grow on the way back."""
     data = _data()["Swiss roll"]
 
@@ -169,7 +169,7 @@ def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Claim
 
 def _surfaces(
     histograms: Any, surfaces: Any, key: jax.Array, quick: bool
-) -> list[theory_table.Claim]:
+) -> list[theory_table.Row]:
     """Critics of every data set: their weights, what they see, and what they say."""
     steps, points = (400, 500) if quick else (3000, 1500)
     keys = jax.random.split(key)

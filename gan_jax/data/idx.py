@@ -78,7 +78,7 @@ def _fault(
       content: its first bytes, at most size + 1.
       shape: the shape that it must have.
       size: the bytes of such a file.
-      whole: whether the gzip stream came to its end.
+      whole: whether the gzip stream is complete.
     """
     rank = len(shape)
     cut = f"is truncated: it unpacks to {len(content)} of {size} bytes"

@@ -15,21 +15,21 @@ from gan_jax.evaluation.frechet import (
     frechet_distance_of_moments,
     moments,
 )
-from gan_jax.evaluation.kid import KernelDistance, kernel_distance
+from gan_jax.evaluation.kid import KID, estimate_kid
 from gan_jax.evaluation.neighbours import nearest
 from gan_jax.evaluation.precision_recall import PRDC, precision_recall_density_coverage
 from gan_jax.evaluation.sliced import sliced_wasserstein
 
 __all__ = [
     "CORRUPTIONS",
+    "KID",
     "PRDC",
-    "KernelDistance",
     "Moments",
     "class_accuracy",
     "class_histogram",
+    "estimate_kid",
     "frechet_distance",
     "frechet_distance_of_moments",
-    "kernel_distance",
     "kl_from_uniform",
     "moments",
     "nearest",

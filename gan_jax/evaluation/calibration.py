@@ -6,7 +6,7 @@ from typing import Any
 from gan_jax.evaluation import corruptions, report
 from gan_jax.run.sampling import Samples
 
-DISTANCES = ("fcd", "kernel_distance", "sliced_wasserstein")
+DISTANCES = ("fcd", "kid", "sliced_wasserstein")
 
 
 def calibrate(

@@ -191,7 +191,7 @@ def beside_nearest(samples: sampling.Samples, split: data.Dataset) -> np.ndarray
 # Column -> the value in it, and its digits.
 COLUMNS = {
     "FCD": ("fcd", 2),
-    "kernel distance": ("kernel_distance", 3),
+    "KID": ("kid", 3),
     "precision": ("precision", 3),
     "recall": ("recall", 3),
     "density": ("density", 3),

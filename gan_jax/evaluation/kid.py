@@ -1,4 +1,4 @@
-"""The kernel distance: an unbiased squared maximum mean discrepancy."""
+"""The kernel distance, KID: an unbiased squared maximum mean discrepancy."""
 
 import math
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from gan_jax.evaluation.neighbours import BLOCK_SIZE, as_samples, blocks
 
 
-class KernelDistance(NamedTuple):
+class KID(NamedTuple):
     """An estimate and how far off it may be.
 
     Attributes:
@@ -22,9 +22,7 @@ class KernelDistance(NamedTuple):
     standard_error: float
 
 
-def kernel_distance(
-    x: ArrayLike, y: ArrayLike, *, block_size: int = BLOCK_SIZE
-) -> KernelDistance:
+def estimate_kid(x: ArrayLike, y: ArrayLike, *, block_size: int = BLOCK_SIZE) -> KID:
     """Unbiased MMD^2 with KID's kernel ``k(a, b) = (a.b / d + 1)^3``, on ALL samples.
 
     ``mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{ij} k(x_i, y_j)``.
@@ -52,7 +50,7 @@ def kernel_distance(
     Source: Binkowski et al. 2018 (KID), section 4, https://arxiv.org/abs/1801.01401;
     Gretton et al. 2012, eq. 3 (the estimator); Hoeffding 1948 (its variance)
     """
-    x, y = as_samples("the kernel distance", 2, x=x, y=y)
+    x, y = as_samples("KID", 2, x=x, y=y)
     n, m = len(x), len(y)
     centre = (x.mean(axis=0) + y.mean(axis=0)) / 2
     xx = _sums(x, x, centre, block_size, diagonal=False)
@@ -60,7 +58,7 @@ def kernel_distance(
     xy = _sums(x, y, centre, block_size)
     value = xx.total / (n * (n - 1)) + yy.total / (m * (m - 1)) - 2 * xy.total / (n * m)
     if min(n, m) < 4:
-        return KernelDistance(float(value), math.nan)
+        return KID(float(value), math.nan)
 
     # k(a, b) = constant + p(a) + q(b) + g(a, b), the last uncorrelated with all else.
     # What follows are the unbiased estimates of E g^2 of each kind of pair: residual
@@ -77,7 +75,7 @@ def kernel_distance(
         + 4 / m * (y_means.var(ddof=1) - g_yy / (m - 2) - g_xy / n)
     )  # fmt: skip
     second = 2 * g_xx / (n * (n - 1)) + 2 * g_yy / (m * (m - 1)) + 4 * g_xy / (n * m)
-    return KernelDistance(float(value), math.sqrt(max(first, 0.0) + second))
+    return KID(float(value), math.sqrt(max(first, 0.0) + second))
 
 
 class _Sums(NamedTuple):

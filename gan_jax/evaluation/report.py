@@ -77,7 +77,7 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
 
     Returns:
       ``fcd`` (Frechet classifier distance, not FID: the features are this project's
-      classifier's), ``kernel_distance`` and its ``kernel_distance_error``,
+      classifier's), ``kid`` and its ``kid_error``,
       ``precision``, ``recall``, ``density``, ``coverage``, ``sliced_wasserstein``
       (of pixels, in grey levels of 0 to 255), ``class_histogram`` (shares),
       ``class_kl`` (nats from uniform), and where there are labels ``class_accuracy``.
@@ -88,15 +88,15 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
     count = len(samples.images)
     check_count(count)
     features, predicted = classify(reference.classifier, samples.images)
-    distance = kid.kernel_distance(features, reference.features)
+    distance = kid.estimate_kid(features, reference.features)
     prdc = precision_recall.precision_recall_density_coverage(
         reference.features, features, neighbours=NEIGHBOURS
     )
     histogram = classes.class_histogram(predicted)
     values = {
         "fcd": frechet.frechet_distance(features, reference.features),
-        "kernel_distance": distance.value,
-        "kernel_distance_error": distance.standard_error,
+        "kid": distance.value,
+        "kid_error": distance.standard_error,
         **prdc._asdict(),
         "sliced_wasserstein": sliced.sliced_wasserstein(
             samples.images, reference.test_split.images

@@ -64,7 +64,7 @@ class _Events:
         earlier = any(folder.glob("events.out.*"))
         with writing(folder / "events.out.tfevents"):
             self._writer = EventsWriter(str(folder / "events"))
-        if earlier:  # TensorBoard drops what another sitting wrote after this step
+        if earlier:  # TensorBoard drops what another process wrote after this step
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
             self._put(step + 1, session_log=start)
 

@@ -119,7 +119,7 @@ class Recorder:
         self._log = MetricsLog(workdir, step)
         self._saved = step if step else None
         self._lap = time.perf_counter()
-        self._seconds = self._log.seconds  # of training, earlier sittings included
+        self._seconds = self._log.seconds  # of training, earlier processes included
         self._bar = progress.bar(
             None, config.steps, unit="step", initial=step, delay=0, leave=True
         )

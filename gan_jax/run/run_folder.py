@@ -47,7 +47,7 @@ _OURS = (
 
 
 @contextlib.contextmanager
-def claim(folder: pathlib.Path) -> Iterator[None]:
+def lock(folder: pathlib.Path) -> Iterator[None]:
     """Holds a run folder for this process alone, and makes it where there is none.
 
     The lock is the system's, on an open file: that of a process that has died, however

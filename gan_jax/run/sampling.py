@@ -85,7 +85,7 @@ def draw(
       num_samples: how many.
       seed: of the latents.
       label: the class of all of them; by default a conditional GAN takes its classes
-        in turns.
+        one after another.
 
     Returns:
       Images, and labels where the GAN is conditional.
@@ -162,7 +162,7 @@ def interpolate(
     Args:
       gan: what is trained.
       state: at any step.
-      rows: pairs; of a conditional GAN, a pair has one class, and they take turns.
+      rows: pairs; of a conditional GAN, a pair has one class, one after another.
       steps: images of each, both ends included.
       seed: of the latents.
 

@@ -78,7 +78,7 @@ class Wave(NamedTuple):
       runs: what they are.
       gan: what all of them can be sampled with.
       states: theirs in the same order, and then perhaps more; as `many.spread`.
-      seconds: of training, a GAN's share; None where a part was in another sitting.
+      seconds: of training, a GAN's share; None where a part was in another process.
     """
 
     runs: list[Run]

@@ -1,4 +1,4 @@
-"""A claim of the theory beside what was measured of it."""
+"""What the theory says beside what was measured of it."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ HEADER = ("quantity", "theory", "measured", "tolerance", "ok")
 
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
+class Row:
     """One line of an experiment's table.
 
     Attributes:
@@ -36,46 +36,46 @@ class Claim:
         return abs(self.measured - self.theory) <= self.tolerance
 
 
-def equal(quantity: str, theory: Any, measured: Any, tolerance: float) -> Claim:
+def equal(quantity: str, theory: Any, measured: Any, tolerance: float) -> Row:
     """Measured lies within ``tolerance`` (absolute) of theory."""
-    return Claim(quantity, float(theory), float(measured), float(tolerance))
+    return Row(quantity, float(theory), float(measured), float(tolerance))
 
 
-def close(quantity: str, theory: Any, measured: Any, share: float) -> Claim:
+def close(quantity: str, theory: Any, measured: Any, share: float) -> Row:
     """Measured lies within ``share`` of theory: 0.05 is 5 %."""
     return equal(quantity, theory, measured, share * abs(float(theory)))
 
 
-def at_least(quantity: str, bound: Any, measured: Any) -> Claim:
+def at_least(quantity: str, bound: Any, measured: Any) -> Row:
     """Measured is ``bound`` or more."""
-    return Claim(quantity, float(bound), float(measured), None, ">=")
+    return Row(quantity, float(bound), float(measured), None, ">=")
 
 
-def at_most(quantity: str, bound: Any, measured: Any) -> Claim:
+def at_most(quantity: str, bound: Any, measured: Any) -> Row:
     """Measured is ``bound`` or less."""
-    return Claim(quantity, float(bound), float(measured), None, "<=")
+    return Row(quantity, float(bound), float(measured), None, "<=")
 
 
-def row(claim: Claim) -> list[str]:
+def cells(row: Row) -> list[str]:
     """The cells under `HEADER`."""
-    relation = "" if claim.relation == "=" else f"{claim.relation} "
-    tolerance = "" if claim.tolerance is None else f"{claim.tolerance:.2g}"
+    relation = "" if row.relation == "=" else f"{row.relation} "
+    tolerance = "" if row.tolerance is None else f"{row.tolerance:.2g}"
     return [
-        claim.quantity,
-        f"{relation}{claim.theory:.6g}",
-        f"{claim.measured:.6g}",
+        row.quantity,
+        f"{relation}{row.theory:.6g}",
+        f"{row.measured:.6g}",
         tolerance,
-        "yes" if claim.ok else "NO",
+        "yes" if row.ok else "NO",
     ]
 
 
-def as_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """For results.json; a value that is not finite is a word, as JSON has none."""
 
     return [
-        {name: plain(value) for name, value in dataclasses.asdict(claim).items()}
-        | {"ok": claim.ok}
-        for claim in claims
+        {name: plain(value) for name, value in dataclasses.asdict(row).items()}
+        | {"ok": row.ok}
+        for row in rows
     ]
 
 

@@ -23,8 +23,8 @@ MEASURES = {
     "frechet": lambda x, y: evaluation.frechet_distance(
         gaussian_features(x), gaussian_features(y)
     ),
-    "kernel": lambda x, y: (
-        evaluation.kernel_distance(gaussian_features(x), gaussian_features(y)).value
+    "KID": lambda x, y: (
+        evaluation.estimate_kid(gaussian_features(x), gaussian_features(y)).value
     ),
     "sliced": lambda x, y: evaluation.sliced_wasserstein(x, y, projections=64),
 }

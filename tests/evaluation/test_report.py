@@ -35,7 +35,7 @@ def test_training_images_are_near_the_test_images_and_noise_is_far(reference, fl
     ceiling = report.measure(noise, reference)
     assert name == "noise"
     assert ceiling["fcd"] > 20 * floor["fcd"]
-    assert ceiling["kernel_distance"] > 20 * abs(floor["kernel_distance"])
+    assert ceiling["kid"] > 20 * abs(floor["kid"])
     assert ceiling["sliced_wasserstein"] > 5 * floor["sliced_wasserstein"]
     assert floor["precision"] > 0.8 > 0.1 > ceiling["precision"]
     assert floor["recall"] > 0.8 > 0.1 > ceiling["recall"]
@@ -60,7 +60,7 @@ def test_a_damage_that_the_eye_sees_raises_the_distances(reference, floor):
     samples = report.floor(reference, COUNT)
     darker = sampling.Samples(samples.images // 2, samples.labels)
     values = report.measure(darker, reference)
-    for name in ("fcd", "kernel_distance", "sliced_wasserstein"):
+    for name in ("fcd", "kid", "sliced_wasserstein"):
         assert values[name] > floor[name]
 
 

@@ -123,7 +123,7 @@ def test_a_folder_without_a_run_says_how_to_train_one(tmp_path):
 HOLD = """
 import pathlib, sys, time
 from gan_jax.run import run_folder
-with run_folder.claim(pathlib.Path(sys.argv[1])):
+with run_folder.lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(10**6)
 """
@@ -143,7 +143,7 @@ def holder(tmp_path):
 def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
     with (
         pytest.raises(UserError, match=rf"by process {holder.pid} on \S+ since \S+ \("),
-        run_folder.claim(tmp_path / "run"),
+        run_folder.lock(tmp_path / "run"),
     ):
         pass
 
@@ -157,7 +157,7 @@ def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
     mine.write_text("not ours")
     holder.kill()
     holder.wait()
-    with run_folder.claim(tmp_path / "run"):
+    with run_folder.lock(tmp_path / "run"):
         assert not half.exists()
         assert mine.exists()
         run_folder.prepare(tmp_path / "run", CONFIG, overwrite=False)
@@ -165,16 +165,16 @@ def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
 
 def test_a_folder_is_free_again_after_its_run(tmp_path):
     for _ in range(2):
-        with run_folder.claim(tmp_path / "run"):
+        with run_folder.lock(tmp_path / "run"):
             pass
 
 
 def test_who_holds_a_folder_may_be_unreadable(tmp_path):
-    with run_folder.claim(tmp_path):
+    with run_folder.lock(tmp_path):
         (tmp_path / ".lock").write_text('{"process": 1}')
         with (
             pytest.raises(UserError, match="being trained in by another process: wait"),
-            run_folder.claim(tmp_path),
+            run_folder.lock(tmp_path),
         ):
             pass
 
@@ -184,14 +184,14 @@ def test_a_lock_that_is_another_file_leaves_that_file_alone(tmp_path):
     thesis.write_text("years of work")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".lock").hardlink_to(thesis)
-    with run_folder.claim(tmp_path / "run"):
+    with run_folder.lock(tmp_path / "run"):
         pass
     assert thesis.read_text() == "years of work"
     (tmp_path / "run" / ".lock").unlink()
     (tmp_path / "run" / ".lock").symlink_to(thesis)
     with (
         pytest.raises(UserError, match="cannot lock"),
-        run_folder.claim(tmp_path / "run"),
+        run_folder.lock(tmp_path / "run"),
     ):
         pass
 
@@ -199,7 +199,7 @@ def test_a_lock_that_is_another_file_leaves_that_file_alone(tmp_path):
 def test_a_half_file_of_a_process_that_lives_is_left_to_it(tmp_path, holder):
     half = tmp_path / f"evaluation.json.{holder.pid}.part"
     half.write_text("{")
-    with run_folder.claim(tmp_path):
+    with run_folder.lock(tmp_path):
         assert half.exists()
 
 

@@ -1,4 +1,4 @@
-"""A claim is right within its tolerance, and NaN never is."""
+"""A row is right within its tolerance, and NaN never is."""
 
 import json
 
@@ -10,7 +10,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("claim", "ok"),
+    ("row", "ok"),
     [
         (theory_table.equal("x", 1, 1.1, 0.2), True),
         (theory_table.equal("x", 1, 1.3, 0.2), False),
@@ -27,13 +27,13 @@ NAN = float("nan")
         (theory_table.at_most("x", 2, NAN), False),
     ],
 )
-def test_a_claim_holds_within_its_tolerance_alone(claim, ok):
-    assert claim.ok is ok
-    assert theory_table.row(claim)[-1] == ("yes" if ok else "NO")
+def test_a_claim_holds_within_its_tolerance_alone(row, ok):
+    assert row.ok is ok
+    assert theory_table.cells(row)[-1] == ("yes" if ok else "NO")
 
 
 def test_a_row_shows_the_bound_and_the_json_has_no_nan():
-    assert theory_table.row(theory_table.at_most("x", 2, 1.5))[:4] == [
+    assert theory_table.cells(theory_table.at_most("x", 2, 1.5))[:4] == [
         "x",
         "<= 2",
         "1.5",

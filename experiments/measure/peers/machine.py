@@ -2,7 +2,7 @@
 
 It has two terms: a step's matrix products at the rate of large ones, and its weights
 and optimiser state, read and written, at the rate of large copies. Both rates are
-measured, in a process of its own that takes turns with the programs, and not read off a
+measured, in a process of its own that alternates with the programs, and not read off a
 data sheet. Activations are not counted as bytes: nothing says that they must leave the
 caches. Where caches hold weights and state as well, the second term is no bound.
 (Williams, Waterman & Patterson 2009, https://doi.org/10.1145/1498765.1498785.)

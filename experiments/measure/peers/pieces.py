@@ -1,4 +1,4 @@
-"""A training step in pieces: each compiled alone, in turns with the whole step."""
+"""A training step in pieces: each compiled alone, alternating with the whole step."""
 
 import statistics
 import time
@@ -83,7 +83,7 @@ def pieces_of_a_step(gan: training.GAN, batch: int) -> dict[str, Piece]:
 
 
 def profile(loss: str, batch: int, rounds: int) -> dict[str, Any]:
-    """Times the pieces of a loss's step, in turns with each other.
+    """Times the pieces of a loss's step, alternating.
 
     Args:
       loss: name in `gan_jax.losses.LOSSES`, of the published recipe.

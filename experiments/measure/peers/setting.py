@@ -15,7 +15,7 @@ EPOCH = 60_000  # examples: Fashion-MNIST's, whatever is kept in memory here
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One GAN, and the programs that take turns at training it.
+    """One GAN, and the programs that alternate in training it.
 
     gan_jax trains it on every number of devices and as every number of GANs at once;
     the first of both is the program that the others are compared with.
@@ -105,7 +105,7 @@ class Program:
     gans: int = 1
 
     def key(self, setting: Setting) -> str:
-        """Its name among those that take turns: "gan_jax" of gan_jax's first."""
+        """Its name among those that alternate: "gan_jax" of gan_jax's first."""
         key = self.name
         if key == "gan_jax" and self.num_devices != setting.num_devices[0]:
             key += f"_{self.num_devices}_devices"
@@ -115,6 +115,6 @@ class Program:
 
 
 def programs(setting: Setting) -> list[Program]:
-    """All that take turns, gan_jax's first program first."""
+    """All that alternate, gan_jax's first program first."""
     ours = product(["gan_jax"], setting.num_devices, setting.gans)
     return [*(Program(*p) for p in ours), *map(Program, setting.peers)]

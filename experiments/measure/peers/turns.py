@@ -1,4 +1,4 @@
-"""Programs that take turns: measured side by side, so that both see the same noise.
+"""Programs that alternate: measured side by side, so that both see the same noise.
 
 Each program runs in a process of its own (`worker`) and waits while
 another works. In every round each takes the same number of steps, and another one is

@@ -1,4 +1,4 @@
-"""Best responses on a line: a game with no equilibrium to come to.
+"""Best responses on a line: a game without an equilibrium.
 
 One real number ``x``, one fake ``f`` in ``[low, high]`` around it, and a discriminator
 ``sigmoid(w x + b)`` with ``w`` in [-1, 1]. It minimises ``C = sigmoid(w f + b) -
@@ -49,7 +49,7 @@ def best_generator(w: Array, low: Array, high: Array) -> Array:
 
 
 def play(fake: Array, real: Array, low: Array, high: Array, rounds: int) -> Array:
-    """Exact best responses in turns, the discriminator first.
+    """Exact alternating best responses, the discriminator first.
 
     Args:
       fake: the generator's first point, scalar.

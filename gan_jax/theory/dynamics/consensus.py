@@ -36,7 +36,8 @@ class Rule(NamedTuple):
 
     Attributes:
       loss: name in `SLOPES`.
-      kind: "consensus", "symplectic", or gradient steps "at once" or "in turns".
+      kind: "consensus", "symplectic", or gradient steps, "simultaneous" or
+        "alternating".
       weight: gamma of consensus, or lambda; of no meaning for gradient steps.
       rate: h, of plain descent.
     """
@@ -48,8 +49,8 @@ class Rule(NamedTuple):
 
     def eigenvalues(self) -> Array:
         """Of the rule's step at the equilibrium, complex ``[2]``."""
-        if self.kind in ("at once", "in turns"):
-            plain = dirac.Rule(self.loss, alternating=self.kind == "in turns")
+        if self.kind in ("simultaneous", "alternating"):
+            plain = dirac.Rule(self.loss, alternating=self.kind == "alternating")
             return plain.eigenvalues(self.rate)
         symplectic, slopes = self.kind == "symplectic", SLOPES[self.loss]
         return eigenvalues(slopes, self.weight, self.rate, symplectic=symplectic)

@@ -233,7 +233,7 @@ SMALL_WEIGHT_AMPLITUDE = 4 / math.pi
 
 
 def nonsaturating_distance(start: Array, time: Array) -> Array:
-    """How slowly the non-saturating GAN comes to the equilibrium in the Dirac-GAN.
+    """How slowly the non-saturating GAN converges to the equilibrium in the Dirac-GAN.
 
     In the flow ``theta' = sigmoid(-theta psi) psi``, ``psi' = -sigmoid(theta psi)
     theta`` the distance r obeys ``(r^2)' = -2 theta psi tanh(theta psi / 2)``: 0 to
@@ -241,7 +241,7 @@ def nonsaturating_distance(start: Array, time: Array) -> Array:
 
     Args:
       start: r at time 0, up to about 1.
-      time: learning rate times steps taken in turns.
+      time: learning rate times alternating steps taken.
 
     Returns:
       ``1 / sqrt(1 / start^2 + time / 8)``.

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent: how fast it comes to the optimum of a convex function.
+"""Stochastic gradient descent: how fast it converges where the function is convex.
 
 Steps are ``theta_{j+1} = P(theta_j - a_j g_j)`` for j = 1, 2, ..., with ``a_j = rate /
 j^power``, ``E g_j = grad f(theta_j)`` and P the projection onto a convex set. Below, c

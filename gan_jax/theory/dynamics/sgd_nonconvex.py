@@ -52,7 +52,7 @@ def stationarity_bound(
 
 
 def cosine_flow(theta: Array, curvature: Array, time: Array) -> Array:
-    """Where the gradient flow of ``h (1 - cos theta)`` has come to.
+    """Where the gradient flow of ``h (1 - cos theta)`` is.
 
     Small steps with a finite sum follow it for that time, and then stop.
 

@@ -16,7 +16,7 @@ Array = jax.Array
 
 
 class Solution(NamedTuple):
-    """What conjugate gradients have come to.
+    """The result of conjugate gradients.
 
     Attributes:
       x: the solution, or as far as they came; like ``b``.

@@ -57,7 +57,7 @@ def hessian_free(
     It stays where less is promised than the loss is rounded by. A step is halved until
     the loss falls by a hundredth of what its slope promises, twenty times at most, and
     is not taken where the loss does not fall. With the Hessian the search may end at
-    negative curvature: the step is then the one that it had come to, perhaps none
+    negative curvature: the step is then the one that it had reached, perhaps none
     (Nocedal & Wright would descend the gradient there), and lambda is multiplied by
     3/2, which helps only if it is not 0.
 

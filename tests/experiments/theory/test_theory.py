@@ -1,4 +1,4 @@
-"""The experiments on claims: these hold, and one that does not is told."""
+"""The experiments on the theory: it holds, and where it does not this is told."""
 
 import json
 import pathlib
@@ -128,12 +128,12 @@ def test_every_claim_of_a_quick_run_holds_and_is_saved(name, folder, quick_runs)
     assert files == sorted([f"{name}.png", "results.json"])
     document = json.loads((folder / name / "results.json").read_text())
     assert document["experiment"] == name
-    assert len(document["claims"]) >= (1 if name == "compare" else 5)
-    for claim in document["claims"]:
-        assert claim["ok"]
-        # No claim is empty: each has a tolerance, or is a bound.
-        assert claim["relation"] in ("=", "<=", ">=")
-        assert (claim["tolerance"] is None) is (claim["relation"] != "=")
+    assert len(document["table"]) >= (1 if name == "compare" else 5)
+    for row in document["table"]:
+        assert row["ok"]
+        # No row is empty: each has a tolerance, or is a bound.
+        assert row["relation"] in ("=", "<=", ">=")
+        assert (row["tolerance"] is None) is (row["relation"] != "=")
     with Image.open(folder / name / f"{name}.png") as picture:
         assert picture.size[0] > 900
 
@@ -143,16 +143,16 @@ def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(folder):
         [f"--workdir={folder / 'wrong'}", "--seed=0"],
         [f"--workdir={folder / 'right'}", "--seed=5"],
     ]
-    results = call({"tests.processes.one_claim": calls})
-    wrong, right = results["tests.processes.one_claim"]
-    line = "one_claim: outside of its tolerance: the seed is not 0\n"
+    results = call({"tests.processes.one_row": calls})
+    wrong, right = results["tests.processes.one_row"]
+    line = "one_row: outside of its tolerance: the seed is not 0\n"
     assert (wrong["status"], wrong["stderr"]) == (1, line)
     assert (right["status"], right["stderr"]) == (0, "")
     # What was measured is saved in both.
     for run, seed, ok in (("wrong", 0, [True, False]), ("right", 5, [True, True])):
         found = json.loads((folder / run / "results.json").read_text())
-        assert [claim["ok"] for claim in found["claims"]] == ok
-        assert found["seed"] == found["claims"][0]["measured"] == seed
+        assert [row["ok"] for row in found["table"]] == ok
+        assert found["seed"] == found["table"][0]["measured"] == seed
 
 
 @pytest.mark.parametrize("name", NAMES)

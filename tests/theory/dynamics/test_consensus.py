@@ -43,7 +43,7 @@ def test_slopes_multiply_to_the_couplings():
 
 
 def test_a_rule_of_gradient_steps_has_the_eigenvalues_of_dirac():
-    for kind, alternating in (("at once", False), ("in turns", True)):
+    for kind, alternating in (("simultaneous", False), ("alternating", True)):
         rule = consensus.Rule("kl", kind, rate=0.2)
         plain = dirac.Rule("kl", alternating=alternating)
         np.testing.assert_array_equal(rule.eigenvalues(), plain.eigenvalues(0.2))

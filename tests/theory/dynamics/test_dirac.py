@@ -39,11 +39,13 @@ def test_eigenvalues_are_those_of_the_jacobian_by_finite_differences(rule):
 def test_without_a_penalty_simultaneous_steps_spiral_out_and_others_go_round():
     rates = np.linspace(0.01, 1.9, 20)
     for loss, coupling in dirac.COUPLINGS.items():
-        at_once = np.abs(dirac.Rule(loss, alternating=False).eigenvalues(rates))
+        simultaneous = np.abs(dirac.Rule(loss, alternating=False).eigenvalues(rates))
         expected = np.sqrt(1 + rates**2 * coupling)
-        np.testing.assert_allclose(at_once, np.stack([expected] * 2, -1), rtol=1e-5)
-        in_turns = np.abs(dirac.Rule(loss).eigenvalues(rates))
-        np.testing.assert_allclose(in_turns, 1, rtol=1e-5)
+        np.testing.assert_allclose(
+            simultaneous, np.stack([expected] * 2, -1), rtol=1e-5
+        )
+        alternating = np.abs(dirac.Rule(loss).eigenvalues(rates))
+        np.testing.assert_allclose(alternating, 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("alternating", [False, True])
@@ -72,7 +74,7 @@ class Psi(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train=True):
-        return x[:, 0] * self.param("psi", nn.initializers.constant(-0.6), ())
+        return x[..., 0] * self.param("psi", nn.initializers.constant(-0.6), ())
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_the_mean_gradient_is_bounded_up_to_steps_of_1_over_l():
             step, num_steps, 3.0, excess, 3 * NOISE**2
         )
         assert mean <= bound
-    # In one direction the floor comes to the bound at 1 / L, and passes it beyond.
+    # In one direction the floor reaches the bound at 1 / L, and passes it beyond.
     one = np.array([3.0])
     for step, over in ((0.3, False), (0.36, True)):
         floor = sgd_nonconvex.noise_floor(step, one, NOISE)

@@ -1,4 +1,4 @@
-"""An experiment whose second claim holds for seeds from 1 on."""
+"""An experiment whose second row holds for seeds from 1 on."""
 
 from functools import partial
 
@@ -13,4 +13,4 @@ def measure(seed, quick):
     return [theory_table.equal("the seed", seed, seed, 0), second], figure
 
 
-main = partial(experiment.main, "one_claim", measure)
+main = partial(experiment.main, "one_row", measure)
