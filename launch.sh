@@ -96,6 +96,7 @@ command=${1:-}
 case "$command" in
   local)
     setup
+    export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
     run "$python" -m experiments.train "$@" # here: paths in flags are the caller's
     ;;
   test)

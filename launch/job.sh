@@ -18,6 +18,8 @@ if [[ "${SLURM_GPUS_ON_NODE:-0}" != 0 ]]; then
   export JAX_PLATFORMS=cuda,cpu
 fi
 
+export PYTHONPATH=${1%/.venv/bin/python}${PYTHONPATH:+:$PYTHONPATH} # experiments
+
 # One that has ended must not take along another that still saves.
 status=0
 srun --kill-on-bad-exit=0 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" "$@" || status=$?

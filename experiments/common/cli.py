@@ -18,6 +18,8 @@ from gan_jax.errors import UserError, check_name
 from gan_jax.system.files import cache_folder
 from gan_jax.system.signals import Signals
 
+_ROOT = pathlib.Path(__file__).parents[2]  # from elsewhere, experiments is not found
+
 
 def _program() -> str:
     return pathlib.Path(sys.argv[0]).stem
@@ -192,7 +194,8 @@ def same_command(program: str) -> str:
     kept = [a for a in sys.argv[1:] if not re.match(r"--?overwrite(=|$)", a)]
     found = shutil.which("python") == sys.executable
     python = "python" if found else sys.executable
-    return shlex.join([python, "-m", f"experiments.{program}", *kept])
+    where = [] if pathlib.Path.cwd() == _ROOT else ["env", f"PYTHONPATH={_ROOT}"]
+    return shlex.join([*where, python, "-m", f"experiments.{program}", *kept])
 
 
 def _fail(message: str) -> NoReturn:
