@@ -20,6 +20,6 @@ def test_the_code_of_the_readme_runs(capsys):
 
 def test_every_file_that_the_readme_shows_is_there():
     root = pathlib.Path(__file__).parents[1]
-    targets = re.findall(r"\]\(((?!http)[^)]+)\)", README)
+    targets = re.findall(r"\]\(((?!http|#)[^)]+)\)", README)
     assert len(targets) >= 6
     assert [target for target in targets if not (root / target).exists()] == []
