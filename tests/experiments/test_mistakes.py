@@ -345,7 +345,7 @@ def test_every_program_has_a_start():
 
 
 # All of them end by the same `cli.guarded`: the suite asks what people use every day.
-EVERY_DAY = ("train", "study", "sample", "evaluate", "interpolate")
+EVERY_DAY = ("train", "evaluate")
 every_program = pytest.mark.parametrize(
     "program",
     [pytest.param(n, marks=[pytest.mark.slow] * (n not in EVERY_DAY)) for n in STARTS],

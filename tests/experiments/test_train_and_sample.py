@@ -111,10 +111,16 @@ def test_auto_is_fashion_mnist_where_it_is(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def conditional(tmp_path_factory):
+def how(evaluation_cache):
+    """Small networks, and garments that are drawn already."""
+    return {"small": True, "GAN_JAX_CACHE_DIR": str(evaluation_cache)}
+
+
+@pytest.fixture(scope="module")
+def conditional(how, tmp_path_factory):
     """A conditional run and another, of small networks."""
     workdir = tmp_path_factory.mktemp("conditional") / "run"
-    flags, how = ("--steps=4", *CONDITIONAL), {"small": True}
+    flags = ("--steps=4", *CONDITIONAL)
     said = run("train", f"--workdir={workdir}", *flags, **how)
     other = workdir.parent / "other"
     run("train", f"--workdir={other}", *flags, "--noconditional", **how)
@@ -177,10 +183,9 @@ def test_interpolate_leaves_a_picture_and_a_film(conditional):
     ]
 
 
-def test_the_run_goes_on_from_where_it_was_and_refuses_less(conditional):
+def test_the_run_goes_on_from_where_it_was_and_refuses_less(conditional, how):
     workdir, _ = conditional
     flags = (f"--workdir={workdir}", *CONDITIONAL)
-    how = {"small": True}
     assert "up to step 4: going on" in run("train", *flags, "--steps=6", **how)
     assert read_metrics(workdir)[-1]["step"] == 6
     less = Process(["experiments.train", *flags, "--steps=2"], **how)

@@ -65,7 +65,7 @@ def test_a_run_stops_with_the_step_the_name_and_the_last_good_checkpoint(
     assert all(line["step"] < bad for line in read_metrics(tmp_path / "run"))
 
 
-@pytest.mark.parametrize("num_devices", [1, 2])
+@pytest.mark.parametrize("num_devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_skipping_leaves_out_that_update_of_that_network_and_trains_on(
     small_networks, marked, tmp_path, num_devices
 ):

@@ -83,7 +83,9 @@ def test_a_conditional_step_needs_labels_and_another_leaves_them():
     )
 
 
-@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize(
+    "conditional", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_a_step_by_hand_is_train_step(conditional):
     """The discriminator first; the generator then sees the updated one.
 
@@ -215,7 +217,9 @@ def run_points(gan, state, chunks):
     return state, jax.tree.map(lambda *m: np.concatenate(m), *log)
 
 
-@pytest.mark.parametrize("loss", ["nonsaturating", "wasserstein_gp"])
+@pytest.mark.parametrize(
+    "loss", [pytest.param("nonsaturating", marks=pytest.mark.slow), "wasserstein_gp"]
+)
 def test_how_a_run_is_cut_into_chunks_changes_no_bit_of_it(loss):
     gan = small_gan(loss, ema_decay=0.9)
     state = training.init_state(gan, jax.random.key(0), (2,))
