@@ -55,7 +55,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     except flags.Error as error:
         _fail(str(error))
     except BrokenPipeError:
-        _nobody_reads(0)
+        _broken_pipe(0)
     if len(rest) > 1:
         _fail(f"unexpected argument {rest[1]!r}: flags look like --name=value")
     return rest
@@ -82,7 +82,7 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     except UserError as error:
         _fail(str(error))
     except BrokenPipeError:
-        _nobody_reads(1)
+        _broken_pipe(1)
     except OSError as error:
         _require_folder()
         _fail(
@@ -102,7 +102,7 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
         os._exit(1)
 
 
-def _nobody_reads(status: int) -> NoReturn:
+def _broken_pipe(status: int) -> NoReturn:
     """Ends the process whose output's reader has gone, as in `| head`."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)

@@ -91,7 +91,7 @@ def read(
         )
     for file, checksum in ((images, image_sum), (labels, label_sum)):
         if checksum != published[file][1].checksum:
-            raise _stranger(name, files[file], checksum, remedies[file])
+            raise _unpublished(name, files[file], checksum, remedies[file])
     return image_array[..., None], label_array.astype(np.int32), source
 
 
@@ -267,7 +267,7 @@ def _ways_without_network(published: Mapping[str, Any]) -> str:
     )
 
 
-def _stranger(name: str, path: Path, checksum: str, remedy: str) -> UserError:
+def _unpublished(name: str, path: Path, checksum: str, remedy: str) -> UserError:
     """The error for a valid file with another content, by its owner where known."""
     for other, title in TITLES.items():
         for _, info in published_files(other).values():

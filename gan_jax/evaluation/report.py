@@ -165,7 +165,7 @@ def floor(reference: Reference, num_samples: int, seed: int = 0) -> Samples:
 def ceiling(
     reference: Reference, num_samples: int, seed: int = 0
 ) -> tuple[str, Samples]:
-    """What nobody would call a success: its name, and images.
+    """A bad result to compare with: its name, and images.
 
     Drawn garments, which have the classes of Fashion-MNIST and another look; uniform
     noise for every other data set.
