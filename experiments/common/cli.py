@@ -85,6 +85,10 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
         _broken_pipe(1)
     except OSError as error:
         _require_folder()
+        try:
+            sys.stdout.flush()
+        except OSError:  # it is what is full: Python would fail on it once more
+            _discard_output()
         _fail(
             f"{error.filename or 'the system'}: {error.strerror or error}: free the"
             " space, mend the permission, or name another folder"
@@ -104,8 +108,12 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
 
 def _broken_pipe(status: int) -> NoReturn:
     """Ends the process whose output's reader has gone, as in `| head`."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _discard_output()
     sys.exit(status)
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _silent_about_orbax(unraisable: Any) -> None:

@@ -3,8 +3,9 @@
     python -m experiments.theory.best_response
 
 Exact best responses of a discriminator and a generator on a line cycle. Gradient steps
-on the Dirac-GAN spiral out when simultaneous, circle when alternating, and converge with R1; a clipped Wasserstein critic ends on a circle, and one with a
-two-sided gradient penalty far from the data (docs/best_response.md). Nothing here is
+on the Dirac-GAN spiral out when simultaneous, circle when alternating, and converge
+with R1; a clipped Wasserstein critic ends on a circle, and one with a two-sided
+gradient penalty far from the data (docs/best_response.md). Nothing here is
 random, and all of it takes seconds: --seed and --quick change nothing.
 """
 
