@@ -19,7 +19,6 @@ from experiments.common import cli, plan, train_flags
 from experiments.common.plan import Plan
 from gan_jax import data
 from gan_jax.devices import available, placement, processes
-from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop, recorder, run_folder
 from gan_jax.run.metrics_log import read_metrics
 
@@ -33,8 +32,8 @@ def main() -> None:
         processes.connect(*asked.processes)
     devices = available.choose_devices(asked.num_devices)
     # The user's own images are opened, not read: an epoch is as long as they are.
-    own = asked.load() if asked.dataset == train_flags.NPY else None
-    asked = plan.plan(len(devices), len(own.images) if own else None)
+    own = asked.load() if asked.dataset in train_flags.OWN else None
+    asked = plan.plan(len(devices), own)
     step = _train(asked, own, devices)
     if step < asked.steps:
         done = f"saved at step {step}" if step else "ended before the first step"
@@ -49,18 +48,13 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
         if asked.dataset == "auto":
             run_folder.check_folder(asked.workdir)
         else:
-            _check(asked, own.name if own else asked.dataset)
+            _check(asked, own or asked.dataset)
     dataset = own or asked.load()
-    if asked.recipe.conditional and dataset.labels is None:
-        raise UserError(
-            f"--conditional needs labels, and {asked.data_dir} has no labels.npy: put"
-            " it beside images.npy"
-        )
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
     if not processes.is_first():
         return _run(asked, dataset, devices, None)
-    _check(asked, dataset.name)
+    _check(asked, dataset)
     evaluate = None
     if asked.schedule.evaluate_every:
         evaluate = _monitor(asked, dataset.name)
@@ -72,13 +66,13 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     return step
 
 
-def _check(asked: Plan, dataset: str) -> None:
+def _check(asked: Plan, dataset: data.Dataset | str) -> None:
     run_folder.check(asked.workdir, asked.config(dataset), overwrite=asked.overwrite)
 
 
 def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> None:
     """Makes the folder into that of this run, and says what will be trained."""
-    config = asked.config(dataset.name)
+    config = asked.config(dataset)
     run_folder.prepare(asked.workdir, config, overwrite=asked.overwrite)
     notes = {
         "source": dataset.source,
@@ -105,7 +99,7 @@ def _run(
     evaluate: recorder.Evaluate | None,
 ) -> int:
     state = loop.train(
-        asked.config(dataset.name),
+        asked.config(dataset),
         dataset,
         asked.workdir,
         schedule=asked.schedule,

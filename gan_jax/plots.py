@@ -18,20 +18,22 @@ def image_grid(images: np.ndarray, columns: int = 10) -> np.ndarray:
     """Lays images out in rows.
 
     Args:
-      images: uint8, ``[N, height, width, 1]``.
+      images: uint8, ``[N, height, width, 1 or 3]``.
       columns: images in a row; the last row may be shorter.
 
     Returns:
-      uint8, ``[rows * (height + 2) - 2, columns * (width + 2) - 2]``.
+      uint8, ``[rows * (height + 2) - 2, columns * (width + 2) - 2]``; of images in
+      colour, with a last axis of 3.
     """
-    count, height, width, _ = images.shape
+    count, height, width, channels = images.shape
     rows = -(-count // columns)
     cell_h, cell_w = height + _BORDER, width + _BORDER
-    grid = np.full((rows * cell_h, columns * cell_w), 64, np.uint8)
-    for i, image in enumerate(images[..., 0]):
+    grid = np.full((rows * cell_h, columns * cell_w, channels), 64, np.uint8)
+    for i, image in enumerate(images):
         top, left = i // columns * cell_h, i % columns * cell_w
         grid[top : top + height, left : left + width] = image
-    return grid[:-_BORDER, :-_BORDER]
+    grid = grid[:-_BORDER, :-_BORDER]
+    return grid[..., 0] if channels == 1 else grid
 
 
 def save_grid(

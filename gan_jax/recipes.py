@@ -119,7 +119,6 @@ TABLES = {"published": PUBLISHED, "tuned": TUNED}
 
 # The weight that a penalty's paper gives it, for when a user adds one to a loss.
 _PENALTY_WEIGHTS = {"gradient_penalty": 10.0, "one_sided": 10.0, "dragan": 10.0}
-NUM_CLASSES = 10  # of every image data set here
 _PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
 _MOST = {"batch_size": 2**20, "critic_steps": 10_000, "latent_size": 2**16}
 LR_SCALING = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}  # powers of the batch size
@@ -237,6 +236,8 @@ def check(recipe: Recipe) -> None:
 def make_gan(
     recipe: Recipe,
     *,
+    shape: tuple[int, int, int] = (28, 28, 1),
+    num_classes: int = 10,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
     axis_name: str | None = None,
@@ -246,6 +247,8 @@ def make_gan(
     Args:
       recipe: the numbers; those that are real numbers may be tracers, so that
         ``vmap`` can sweep them.
+      shape: of an image, ``(height, width, channels)``; by default Fashion-MNIST's.
+      num_classes: of the data's labels, where the recipe is conditional.
       generator: Linen module instead of `networks.Generator`; it takes labels where
         the recipe is conditional.
       discriminator: Linen module instead of `networks.Discriminator`, likewise.
@@ -253,13 +256,25 @@ def make_gan(
 
     Returns:
       What `gan_jax.training` trains.
+
+    Raises:
+      UserError: the reference networks cannot make such images; there are fewer than
+        two classes for a conditional GAN.
     """
     dtype = _PRECISIONS[recipe.precision]
-    num_classes = NUM_CLASSES if recipe.conditional else None
+    if recipe.conditional and num_classes < 2:
+        raise UserError(
+            "--conditional needs labels of two classes or more, and the data set has"
+            f" {num_classes or 'none'}: leave it out, or add them (docs/data.md)"
+        )
+    classes = num_classes if recipe.conditional else None
     if generator is None:
-        generator = networks.Generator(num_classes, axis_name=axis_name, dtype=dtype)
+        networks.check_shape(shape)
+        generator = networks.Generator(
+            classes, shape=shape, axis_name=axis_name, dtype=dtype
+        )
     if discriminator is None:
-        discriminator = networks.Discriminator(num_classes, dtype=dtype)
+        discriminator = networks.Discriminator(classes, dtype=dtype)
 
     def optimiser(learning_rate: float) -> optax.GradientTransformation:
         if recipe.optimiser == "adam":
@@ -281,7 +296,7 @@ def make_gan(
         clip=recipe.clip,
         critic_steps=recipe.critic_steps,
         latent_size=recipe.latent_size,
-        num_classes=num_classes,
+        num_classes=classes,
         ema_decay=recipe.ema_decay,
         axis_name=axis_name,
     )

@@ -18,6 +18,7 @@ class Generator(nn.Module):
     """Of the reference generator's kind, with batch norm; it compiles in no time."""
 
     num_classes: int | None = None
+    shape: tuple[int, int, int] = (28, 28, 1)
     axis_name: str | None = None
     dtype: jnp.dtype | None = None
 
@@ -26,7 +27,10 @@ class Generator(nn.Module):
         if self.num_classes:
             z = jnp.concatenate([z, jax.nn.one_hot(labels, self.num_classes)], axis=-1)
         norm = nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)
-        return pixel_shuffle(norm(nn.Dense(784)(z)).reshape(-1, 7, 7, 16), 4)
+        height, width, channels = self.shape
+        x = norm(nn.Dense(height * width * channels)(z))
+        x = x.reshape(-1, height // 4, width // 4, 16 * channels)
+        return pixel_shuffle(x, 4)
 
 
 class Discriminator(nn.Module):

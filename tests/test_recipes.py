@@ -321,3 +321,29 @@ def test_a_tuned_recipe_trains_the_same_networks_on_the_same_loss(loss):
 def test_an_unknown_table_is_refused_with_the_nearest_name():
     with pytest.raises(UserError, match="did you mean 'published'"):
         recipe("hinge", "publish")
+
+
+def test_networks_are_of_the_shape_and_the_classes_of_the_data():
+    gan = make_gan(recipe("hinge", conditional=True), shape=(32, 64, 3), num_classes=7)
+
+    def run():
+        state = training.init_state(gan, jax.random.key(0), (32, 64, 3))
+        z, labels = jnp.zeros((2, gan.latent_size)), jnp.zeros(2, jnp.int32)
+        return state, training.generate(gan, state, z, labels)
+
+    state, images = jax.eval_shape(run)
+    assert images.shape == (2, 32, 64, 3)
+    assert state.discriminator.params["Dense_1"]["kernel"].shape == (512, 7)
+
+
+@pytest.mark.parametrize("shape", [(30, 32, 3), (28, 27, 1), (2, 4, 1)])
+def test_images_that_the_networks_cannot_make_are_refused(shape):
+    with pytest.raises(UserError, match=r"multiples of 4, and these are .*: use images"):
+        make_gan(recipe("hinge"), shape=shape)
+
+
+@pytest.mark.parametrize("num_classes", [0, 1])
+def test_fewer_than_two_classes_are_no_condition(num_classes):
+    with pytest.raises(UserError, match="--conditional needs labels of two classes"):
+        make_gan(recipe("hinge", conditional=True), num_classes=num_classes)
+    make_gan(recipe("hinge"), num_classes=num_classes)

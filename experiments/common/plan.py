@@ -1,12 +1,12 @@
 """What to train: the flags of `experiments.train`, checked, as one value."""
 
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.common import cli
 from experiments.common import train_flags as given
-from gan_jax import data, recipes, training
-from gan_jax.data import npy
+from gan_jax import data, networks, recipes, training
+from gan_jax.data import folder, npy
 from gan_jax.errors import UserError, check_name
 from gan_jax.run import configuration, loop
 
@@ -36,31 +36,41 @@ class Plan(NamedTuple):
     images_on: str
 
     def load(self) -> data.Dataset:
-        """The training images; of npy, those that are asked for are read later.
+        """The training images; of one's own, those that are asked for are read later.
 
         Raises:
-          UserError: as `data.load` and `npy.from_npy`.
+          UserError: as `data.load`, `npy.from_npy` and `folder.from_folder`.
         """
-        if self.dataset == given.NPY:
+        if self.dataset == "npy":
             return npy.from_npy(self.data_dir, self.num_examples)
+        if self.dataset == "folder":
+            return folder.from_folder(self.data_dir, _pictures(), self.num_examples)
         return data.load(
             self.dataset, data_dir=self.data_dir, num_examples=self.num_examples
         )
 
-    def config(self, dataset: str) -> configuration.Config:
-        """The run on the data set that is really there."""
-        return configuration.Config(
-            self.recipe, dataset, self.seed, self.steps, self.num_examples
+    def config(self, dataset: data.Dataset | str) -> configuration.Config:
+        """The run on the data set that is really there, or on a published one."""
+        if isinstance(dataset, str):
+            return configuration.Config(
+                self.recipe, dataset, self.seed, self.steps, self.num_examples
+            )
+        return configuration.Config.of(
+            self.recipe,
+            dataset,
+            self.seed,
+            self.steps,
+            num_examples=self.num_examples,
         )
 
 
-def plan(num_devices: int | None = None, num_examples: int | None = None) -> Plan:
+def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Plan:
     """Checks the flags; touches neither a device nor a file.
 
     Args:
       num_devices: how many will train, of all processes. Until that is known, the batch
         of --batch_size_per_device is that of --num_devices, or of one.
-      num_examples: how many images --dataset=npy has. Until that is known, an epoch of
+      own: one's own images, where --dataset says so. Until they are known, an epoch of
         them counts as one step.
 
     Raises:
@@ -69,8 +79,12 @@ def plan(num_devices: int | None = None, num_examples: int | None = None) -> Pla
     for flag in given.POSITIVE:
         cli.require_positive(flag)
     check_name("data set", given.DATASET.value, given.DATASETS)
-    if given.DATASET.value == given.NPY:
-        _check_npy()
+    images: dict[str, Any] = {}
+    if given.DATASET.value in given.OWN:
+        _check_own()
+        num_examples = None if own is None else len(own.images)
+        if own is not None:
+            images = {"shape": own.shape, "num_classes": own.num_classes}
     else:
         num_examples = given.NUM_EXAMPLES.value or data.SIZES["train"]
         if num_examples > data.SIZES["train"]:
@@ -83,7 +97,7 @@ def plan(num_devices: int | None = None, num_examples: int | None = None) -> Pla
     if given.WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
     default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
-    gan, per_epoch = recipes.make_gan(recipe), 1
+    gan, per_epoch = recipes.make_gan(recipe, **images), 1
     training.check_batch(gan, recipe.batch_size)
     if num_examples is not None:
         per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
@@ -134,14 +148,27 @@ def _recipe(num_devices: int) -> recipes.Recipe:
     return recipes.scale(recipe, usual, given.LR_SCALING.value)
 
 
-def _check_npy() -> None:
+def _check_own() -> None:
+    name = given.DATASET.value
     if not given.DATA_DIR.value:
-        raise UserError("--dataset=npy needs --data_dir, the folder of images.npy")
+        what = {"npy": "the file or its folder", "folder": "that of the pictures"}[name]
+        raise UserError(f"--dataset={name} needs --data_dir, {what}")
     if given.EVALUATE_EVERY.value is not None:
         raise UserError(
-            "--evaluate_every measures against a test split, and --dataset=npy has"
+            f"--evaluate_every measures against a test split, and --dataset={name} has"
             " none: leave it out"
         )
+    if name == "folder":
+        networks.check_shape((given.IMAGE_SIZE.value, given.IMAGE_SIZE.value, 3))
+
+
+def _pictures() -> folder.How:
+    return folder.How(
+        given.IMAGE_SIZE.value,
+        given.CHANNELS.value,
+        given.BACKGROUND.value,
+        given.SKIP_DAMAGED.value,
+    )
 
 
 def _processes() -> Processes | None:

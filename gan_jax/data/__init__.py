@@ -19,9 +19,9 @@ class Dataset:
 
     Attributes:
       name: the data set that is really there, never 'auto'.
-      images: uint8 [N, 28, 28, 1], 0 the background; an array, or what is indexed like
-        one and reads what is asked for (`npy.from_npy`).
-      labels: int32 [N], 0 to 9; None where one's own images have none.
+      images: uint8 [N, height, width, channels]; an array, or what is indexed like one
+        and reads what is asked for (`npy.from_npy`).
+      labels: int32 [N], from 0; None where one's own images have none.
       class_names: the name of each label.
       source: a phrase that says where it came from.
       warning: set when drawn garments stand in for Fashion-MNIST; a line that says
@@ -34,6 +34,16 @@ class Dataset:
     class_names: tuple[str, ...]
     source: str
     warning: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image: ``(height, width, channels)``."""
+        return tuple(self.images.shape[1:])
+
+    @property
+    def num_classes(self) -> int:
+        """Of its labels; 0 where it has none."""
+        return 0 if self.labels is None else len(self.class_names)
 
 
 def load(

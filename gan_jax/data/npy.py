@@ -1,5 +1,6 @@
 """Data sets of any size in .npy files, of which only what is asked for is read."""
 
+import copy
 import os
 import pathlib
 import weakref
@@ -10,9 +11,9 @@ import numpy as np
 
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
+from gan_jax.system import files
 
-_SHAPE = (28, 28, 1)
-_CLASSES = 10
+_MOST_CLASSES = 2**16
 _LOOKED_AT = 1000  # images that tell one data set from another
 
 
@@ -27,12 +28,11 @@ class Rows:
       dtype: of the numbers.
     """
 
-    def __init__(self, path: pathlib.Path, num_rows: int | None = None) -> None:
+    def __init__(self, path: pathlib.Path) -> None:
         """Opens a file.
 
         Args:
           path: of a file that ``numpy.save`` wrote.
-          num_rows: at most so many, the first; all by default.
 
         Raises:
           UserError: the file cannot be read, or is none that can be read row by row.
@@ -60,7 +60,14 @@ class Rows:
         self._path = path
         self._offset = mapped.offset
         self.dtype = mapped.dtype
-        self.shape = (len(mapped[:num_rows]), *mapped.shape[1:])
+        self.shape = mapped.shape
+
+    def viewed(self, num_rows: int | None, row: tuple[int, ...]) -> "Rows":
+        """The first rows (None: all), each in another shape of as many numbers."""
+        other = copy.copy(self)
+        other._owner = self  # who closes the file
+        other.shape = (min(num_rows or len(self), len(self)), *row)
+        return other
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -104,53 +111,133 @@ class Rows:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def from_npy(folder: str | os.PathLike, num_examples: int | None = None) -> Dataset:
-    """A data set of any size: ``images.npy`` and, if there, ``labels.npy``.
+def from_npy(place: str | os.PathLike, num_examples: int | None = None) -> Dataset:
+    """A data set of one's own in NumPy's files.
 
-    Images are read when they are asked for; labels are kept in memory.
+    A file: ``.npy``, beside which ``labels.npy`` may lie; or ``.npz`` with ``images``,
+    ``arr_0`` or ``x_train``, and perhaps ``labels``, ``arr_1`` or ``y_train``. Or its
+    folder. The images of a ``.npy`` are read when they are asked for.
 
     Args:
-      folder: holds the files: uint8 ``[N, 28, 28, 1]``, and integers from 0 to 9,
-        ``[N]``, without which no conditional GAN can be trained.
+      place: the file or its folder: uint8 ``[N, height, width]`` or ``[N, height,
+        width, 1 or 3]``, and integers from 0 on, ``[N]``, without which no conditional
+        GAN can be trained.
       num_examples: how many to use, the first; all by default.
 
     Returns:
-      The data set; its name tells it from others, by a thousand of its images.
+      The data set; its name tells it from others, by a thousand of its images. It has
+      as many classes as the largest label says.
 
     Raises:
       UserError: a file cannot be read or has other contents.
     """
-    path = pathlib.Path(folder).expanduser() / "images.npy"
-    images = Rows(path, num_examples)
-    if images.dtype != np.uint8 or images.shape[1:] != _SHAPE or not len(images):
-        raise UserError(
-            f"{path} holds {images.dtype} {list(images.shape)}: the networks here are"
-            " for uint8 [N, 28, 28, 1]"
-        )
+    path = _file(pathlib.Path(place).expanduser())
+    if path.suffix == ".npz":
+        arrays = files.read_npz(path)
+        images = _array(path, arrays, "images", "arr_0", "x_train")
+        labels = _array(path, arrays, "labels", "arr_1", "y_train", optional=True)
+        labels_path = path
+    else:
+        images = Rows(path)
+        labels_path, labels = path.with_name("labels.npy"), None
+        if labels_path.exists():
+            Rows(labels_path)  # refuses what is none
+            labels = np.load(labels_path, allow_pickle=False)
+    if images.dtype != np.uint8 or not _is_image_shape(images.shape):
+        raise UserError(_other_images(path, images))
     if num_examples is not None and len(images) < num_examples:
         raise UserError(
             f"--num_examples={num_examples} is more than {path} has: {len(images)}"
         )
-    labels_path = path.with_name("labels.npy")
-    labels = None
-    if labels_path.exists():
-        found = Rows(labels_path, num_examples)
-        integers = np.issubdtype(found.dtype, np.integer)
-        if found.shape != images.shape[:1] or not integers:
-            raise UserError(
-                f"{labels_path} holds {found.dtype} {list(found.shape)}: it should have"
-                f" an integer for each of the {len(images)} images"
-            )
-        labels = np.load(labels_path, allow_pickle=False)[:num_examples]
-        if labels.min() < 0 or labels.max() >= _CLASSES:
-            raise UserError(
-                f"{labels_path} holds labels from {labels.min()} to {labels.max()}:"
-                " 0 to 9 belong there"
-            )
-        labels = labels.astype(np.int32)
+    names: tuple[str, ...] = ()
+    if labels is not None:
+        labels = _labels(labels_path, labels, len(images))
+        names = tuple(str(label) for label in range(labels.max() + 1))
+        labels = labels[:num_examples]
+    row = (*images.shape[1:], 1)[:3]
+    if isinstance(images, Rows):
+        images = images.viewed(num_examples, row)
+    else:
+        images = images[:num_examples].reshape(-1, *row)
     name = f"npy-{zlib.crc32(fingerprint(images, labels)):08x}"
-    names = tuple(str(label) for label in range(_CLASSES))
-    return Dataset(name, images, labels, names, f"read from {path.parent}")
+    return Dataset(name, images, labels, names, f"read from {path}")
+
+
+def _file(place: pathlib.Path) -> pathlib.Path:
+    """The file that was named, or the one in the folder that was."""
+    if place.suffix in (".npy", ".npz") and not place.is_dir():
+        return place
+    archives = sorted(place.glob("*.npz"))
+    if len(archives) == 1 and not (place / "images.npy").exists():
+        return archives[0]
+    return place / "images.npy"
+
+
+def _array(
+    path: pathlib.Path,
+    arrays: dict[str, np.ndarray],
+    *names: str,
+    optional: bool = False,
+) -> np.ndarray | None:
+    for name in names:
+        if name in arrays:
+            return arrays[name]
+    if optional:
+        return None
+    raise UserError(
+        f"{path} holds {', '.join(arrays) or 'nothing'}, and no {' or '.join(names)}:"
+        " write the images under one of these names"
+    )
+
+
+def _is_image_shape(shape: tuple[int, ...]) -> bool:
+    return min(shape, default=0) > 0 and (
+        len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+    )
+
+
+def _other_images(path: pathlib.Path, images: Any) -> str:
+    """What there is, and the line of NumPy that makes it right where there is one."""
+    shape, dtype = images.shape, images.dtype
+    said = (
+        f"{path} holds {dtype} {list(shape)}, and images are uint8 [N, height, width, 1"
+        " or 3]"
+    )
+    if min(shape, default=0) == 0 or len(shape) not in (3, 4):
+        return f"{said}: write one such array"
+    if len(shape) == 4 and shape[3] not in (1, 3):
+        if shape[1] in (1, 3):
+            return f"{said}: write images.transpose(0, 2, 3, 1)"
+        if shape[3] in (2, 4):
+            return f"{said}: leave out the last channel, images[..., :{shape[3] - 1}]"
+        return f"{said}: write images of one or three channels"
+    if np.issubdtype(dtype, np.floating):
+        some = np.asarray(images[np.arange(min(len(images), _LOOKED_AT))])
+        least, most = np.nanmin(some), np.nanmax(some)
+        scaled = "images"
+        if most <= 1:
+            scaled = "images * 255" if least >= 0 else "(images + 1) * 127.5"
+        return f"{said}: write numpy.rint({scaled}).clip(0, 255).astype(numpy.uint8)"
+    if dtype == np.bool_:
+        return f"{said}: write images.astype(numpy.uint8) * 255"
+    return f"{said}: write images.clip(0, 255).astype(numpy.uint8)"
+
+
+def _labels(path: pathlib.Path, labels: np.ndarray, images: int) -> np.ndarray:
+    """Labels int32 ``[images]``; Keras has them as ``[images, 1]``."""
+    if labels.shape == (images, 1):
+        labels = labels[:, 0]
+    if labels.shape != (images,) or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"{path} holds labels {labels.dtype} {list(labels.shape)}: it should have"
+            f" an integer for each of the {images} images"
+        )
+    if labels.min() < 0 or labels.max() >= _MOST_CLASSES:
+        raise UserError(
+            f"{path} holds labels from {labels.min()} to {labels.max()}: classes are"
+            f" numbered from 0, at most to {_MOST_CLASSES - 1}"
+        )
+    return labels.astype(np.int32)
 
 
 def fingerprint(images: Any, labels: Any) -> bytes:

@@ -106,7 +106,7 @@ def common_dataset(subjects: Sequence[Subject]) -> str:
     """The data set of all the runs.
 
     Raises:
-      UserError: they have different ones.
+      UserError: they have different ones, or one's own images: no test split.
     """
     names = {s.config.dataset: s.name for s in subjects if s.config}
     if len(names) > 1:
@@ -115,7 +115,14 @@ def common_dataset(subjects: Sequence[Subject]) -> str:
             f"runs of different data sets cannot be compared ({listed}): evaluate them"
             " apart, or name one with --dataset"
         )
-    return next(iter(names), "fashion_mnist")
+    name = next(iter(names), "fashion_mnist")
+    if name not in data.DATASETS:
+        raise UserError(
+            f"{names[name]} was trained on one's own images ({name}), which have no"
+            " test split to measure against: name a data set of their shape with"
+            " --dataset"
+        )
+    return name
 
 
 def compare(

@@ -83,10 +83,16 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
       ``class_kl`` (nats from uniform), and where there are labels ``class_accuracy``.
 
     Raises:
-      UserError: there are fewer samples than a measure needs.
+      UserError: there are fewer samples than a measure needs, or of another shape.
     """
     count = len(samples.images)
     check_count(count)
+    shape, split = samples.images.shape[1:], reference.test_split
+    if shape != split.shape:
+        raise UserError(
+            f"the samples are {_by(shape)} and the images of {split.name} are"
+            f" {_by(split.shape)}: they cannot be compared"
+        )
     features, predicted = classify(reference.classifier, samples.images)
     distance = kid.estimate_kid(features, reference.features)
     prdc = precision_recall.precision_recall_density_coverage(
@@ -130,6 +136,10 @@ class Monitor:
         samples = draw(gan, state, self._num_samples, seed=self._seed)
         fake = frechet.moments(classify(self._classifier, samples.images)[0])
         return {"fcd": frechet.frechet_distance_of_moments(fake, self._real)}
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def check_count(num_samples: int) -> None:

@@ -8,13 +8,19 @@ argument (`gan_jax.networks.conditioning`).
 
 from gan_jax.networks.batch_norm import refuse_lone_numbers
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_jax.networks.reference import Discriminator, Generator, kernel_init
+from gan_jax.networks.reference import (
+    Discriminator,
+    Generator,
+    check_shape,
+    kernel_init,
+)
 
 __all__ = [
     "Discriminator",
     "Generator",
     "MLPDiscriminator",
     "MLPGenerator",
+    "check_shape",
     "kernel_init",
     "refuse_lone_numbers",
 ]

@@ -1,4 +1,7 @@
-"""The reference generator and discriminator of 28 x 28 gray images."""
+"""The reference generator and discriminator: of 28 x 28 gray images, and of others.
+
+Height and width are multiples of 4: each network halves or doubles them twice.
+"""
 
 from functools import partial
 
@@ -6,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.errors import UserError
 from gan_jax.networks.conditioning import beside_one_hot, logits
 from gan_jax.networks.convolution import Conv, pixel_shuffle
 
@@ -15,21 +19,42 @@ Array = jax.Array
 kernel_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
-class Generator(nn.Module):
-    """The reference generator: 28 x 28 images by two pixel shuffles; no tanh.
+def check_shape(shape: tuple[int, int, int]) -> None:
+    """Refuses images that these networks cannot make.
 
-    Dense 512, Dense 7 x 7 x 64, then twice a pixel shuffle and a 3 x 3 convolution,
-    with batch norm and ReLU between: 1,654,121 parameters for 64 latents.
+    Args:
+      shape: ``(height, width, channels)``.
+
+    Raises:
+      UserError: height or width is no multiple of 4.
+    """
+    height, width, _ = shape
+    if height % 4 or width % 4 or min(height, width) < 4:
+        near = max(round(min(height, width) / 4) * 4, 4)
+        raise UserError(
+            f"the reference networks make images whose height and width are multiples"
+            f" of 4, and these are {height} x {width}: use images of {near} x {near}"
+        )
+
+
+class Generator(nn.Module):
+    """The reference generator: images by two pixel shuffles; no tanh.
+
+    Dense 512, Dense h/4 x w/4 x 64, then twice a pixel shuffle and a 3 x 3 convolution,
+    with batch norm and ReLU between: 1,654,121 parameters for 64 latents and 28 x 28
+    gray images.
 
     Attributes:
       num_classes: of the labels, None for an unconditional generator; ten classes are
         5,120 parameters more.
+      shape: of an image, ``(height, width, channels)``.
       axis_name: the device axis that batch norm averages over, None for one device.
       dtype: type of the computation (None: that of inputs and parameters); the
         parameters stay float32.
     """
 
     num_classes: int | None = None
+    shape: tuple[int, int, int] = (28, 28, 1)
     axis_name: str | None = None
     dtype: jnp.dtype | None = None
 
@@ -44,8 +69,14 @@ class Generator(nn.Module):
             instead of the running averages.
 
         Returns:
-          ``[batch, 28, 28, 1]``, unbounded; data lie in [-1, 1].
+          ``[batch, height, width, channels]``, unbounded; data lie in [-1, 1].
+
+        Raises:
+          UserError: height or width is no multiple of 4.
         """
+        check_shape(self.shape)
+        height, width, channels = self.shape
+        rows, columns = height // 4, width // 4
         dense = partial(nn.Dense, kernel_init=kernel_init, dtype=self.dtype)
         conv = partial(Conv, kernel_init=kernel_init, dtype=self.dtype)
         norm = partial(
@@ -58,16 +89,17 @@ class Generator(nn.Module):
         )
         z = beside_one_hot(z, labels, self.num_classes)
         x = nn.relu(norm()(dense(512)(z)))
-        x = nn.relu(norm()(dense(7 * 7 * 64)(x)))
-        x = pixel_shuffle(x.reshape(*x.shape[:-1], 7, 7, 64), 2)
+        x = nn.relu(norm()(dense(rows * columns * 64)(x)))
+        x = pixel_shuffle(x.reshape(*x.shape[:-1], rows, columns, 64), 2)
         x = nn.relu(norm()(conv(32, 3, padding=1)(x)))
-        return conv(1, 3, padding=1, shuffle=2)(x)
+        return conv(channels, 3, padding=1, shuffle=2)(x)
 
 
 class Discriminator(nn.Module):
     """The reference discriminator (or critic): two strided convolutions, two Dense.
 
-    No layer mixes examples, so that it can be penalised: 1,640,033 parameters.
+    No layer mixes examples, so that it can be penalised: 1,640,033 parameters for 28 x
+    28 gray images; any others have any number of channels.
 
     Attributes:
       num_classes: of the labels, None for an unconditional discriminator; ten classes
@@ -85,7 +117,7 @@ class Discriminator(nn.Module):
         """Scores images.
 
         Args:
-          x: ``[..., 28, 28, 1]``: one image, or any batch axes.
+          x: ``[..., height, width, channels]``: one image, or any batch axes.
           labels: int32 ``[...]``, where conditional.
           train: not used; every layer is the same in training and after.
 
@@ -98,6 +130,6 @@ class Discriminator(nn.Module):
         leaky_relu = partial(nn.leaky_relu, negative_slope=0.1)
         x = leaky_relu(conv(32, 4, stride=2, padding=1)(x))
         x = leaky_relu(conv(64, 4, stride=2, padding=1)(x))
-        x = x.reshape(*x.shape[:-3], 7 * 7 * 64)
+        x = x.reshape(*x.shape[:-3], -1)
         x = leaky_relu(dense(512)(x))
         return logits(dense(self.num_classes or 1)(x), labels, self.num_classes)

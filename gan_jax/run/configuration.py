@@ -11,10 +11,14 @@ from typing import Any
 import jax
 
 from gan_jax import __version__, recipes
+from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
 from gan_jax.system.files import write_text
+from gan_jax.training import GAN
 
+_USUAL = {"shape": [28, 28, 1], "num_classes": 10}  # left out of the settings
+_MOST = 2**16  # pixels of a side, and classes
 _RECIPE_FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 
 
@@ -28,6 +32,8 @@ class Config:
       seed: of weights, data order and latents.
       steps: generator steps in all; a finished run may be continued with more.
       num_examples: how many of the training images, the first; None for all.
+      shape: of an image, ``(height, width, channels)``.
+      num_classes: of the data set's labels, 0 without labels.
     """
 
     recipe: Recipe
@@ -35,11 +41,39 @@ class Config:
     seed: int
     steps: int
     num_examples: int | None = None
+    shape: tuple[int, int, int] = (28, 28, 1)
+    num_classes: int = 10
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, dataset: Dataset, seed: int, steps: int, **more: Any
+    ) -> "Config":
+        """The run of a recipe on a data set."""
+        shape, num_classes = dataset.shape, dataset.num_classes
+        more |= {"shape": shape, "num_classes": num_classes}
+        return cls(recipe, dataset.name, seed, steps, **more)
 
     def flags(self) -> dict[str, Any]:
-        """The settings by the names of their flags."""
+        """The settings by the names of their flags.
+
+        Of the images only what differs from Fashion-MNIST, so that runs of before there
+        were others are the same.
+        """
         flat = dataclasses.asdict(self)
+        flat["shape"] = list(self.shape)
+        for name, usual in _USUAL.items():
+            if flat[name] == usual:
+                del flat[name]
         return flat.pop("recipe") | flat
+
+    def make_gan(self, axis_name: str | None = None) -> GAN:
+        """What it trains: `recipes.make_gan` for the images of its data set."""
+        return recipes.make_gan(
+            self.recipe,
+            shape=self.shape,
+            num_classes=self.num_classes,
+            axis_name=axis_name,
+        )
 
 
 def write_config(folder: pathlib.Path, config: Config, **notes: Any) -> None:
@@ -81,6 +115,8 @@ def read_config(folder: pathlib.Path) -> Config:
         flags = dict(read_json(path)["flags"])
         recipe = Recipe(**{name: flags.pop(name) for name in _RECIPE_FIELDS})
         recipes.check(recipe)
+        if "shape" in flags:
+            flags["shape"] = tuple(flags["shape"])
         config = Config(recipe=recipe, **flags)
         _check_types(config)
         return config
@@ -113,6 +149,9 @@ def _check_types(config: Config) -> None:
             continue
         if type(value) is not int or not least <= value < 2**32:
             raise ValueError(f"{name}={value}")
+    sides = (*config.shape, config.num_classes + 1)
+    if len(sides) != 4 or not all(type(n) is int and 0 < n <= _MOST for n in sides):
+        raise ValueError(f"shape={config.shape}, num_classes={config.num_classes}")
 
 
 def read_warning(folder: pathlib.Path) -> str | None:
@@ -141,7 +180,7 @@ def differences(
 ) -> str:
     """The settings that differ, by the names of their flags; ``but`` may do so."""
     return ", ".join(
-        f"--{name}={there.get(name)} there and {here[name]} now"
-        for name in here
-        if name not in but and there.get(name) != here[name]
+        f"--{name}={there.get(name)} there and {here.get(name)} now"
+        for name in (*here, *(there.keys() & _USUAL - here.keys()))
+        if name not in but and there.get(name) != here.get(name)
     )

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import recipes, training
+from gan_jax import training
 from gan_jax.data import Dataset, npy, stream
 from gan_jax.devices import available, parallel, placement, processes
 from gan_jax.run import configuration, recorder, restoring
@@ -74,13 +74,12 @@ def train(
     say = say if processes.is_first() else lambda line: None
     same = json.dumps([config.flags(), dataclasses.asdict(schedule), images_on])
     processes.require_same(same.encode(), "flags")
-    gan = recipes.make_gan(config.recipe, axis_name=placement.AXIS)
+    gan = config.make_gan(axis_name=placement.AXIS)
     size = len(dataset.images)
     per_epoch = training.steps_per_epoch(gan, size, config.recipe.batch_size)
     key = jax.random.key(config.seed)
     about = {"flags": config.flags(), "versions": configuration.versions()}
-    shape = tuple(dataset.images.shape[1:])
-    start = parallel.initialise(gan, key, shape, devices)
+    start = parallel.initialise(gan, key, dataset.shape, devices)
     start = placement.local(start)
     if processes.is_first():
         saved = restoring.restore(workdir, start, about, say=say, set_aside=True)

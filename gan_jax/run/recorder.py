@@ -21,7 +21,7 @@ from gan_jax.system import files, progress
 
 Evaluate = Callable[[training.GAN, training.GANState], dict[str, float]]
 
-_GRID = 100  # samples in a grid, ten a row
+_GRID, _COLUMNS = 100, 10  # samples in a grid, and in a row of it
 _LONGEST = 50  # steps between two stops: a signal is not to wait for more
 
 
@@ -113,7 +113,7 @@ class Recorder:
         with files.writing(workdir / "samples"):
             (workdir / "samples").mkdir(exist_ok=True)
         with files.whole_file(workdir / "real.png") as file:
-            plots.save_grid(file, hundred_real(dataset))
+            plots.save_grid(file, *hundred_real(dataset))
         keep = schedule.keep_checkpoints
         self._checkpoints = checkpoints.Writer(workdir, about, keep=keep)
         self._log = MetricsLog(workdir, step)
@@ -176,7 +176,8 @@ class Recorder:
         if step % self._schedule.sample_every == 0 or last:
             path = self._workdir / "samples" / f"step_{step:06d}.png"
             with files.whole_file(path) as file:
-                plots.save_grid(file, np.asarray(self._sample(state)))
+                images = np.asarray(self._sample(state))
+                plots.save_grid(file, images, len(images) * _COLUMNS // _GRID)
         if step % self._schedule.checkpoint_every == 0 or last:
             self._save(step, state)
         self._checkpoints.check()
@@ -257,20 +258,20 @@ def grid_sampler(
 ) -> Callable[[training.GANState], jax.Array]:
     """A function that draws the same hundred images from any state.
 
-    A hundred latents; of a conditional GAN ten, a row each, in the ten classes, a
+    A hundred latents; of a conditional GAN ten, a row each, in the first ten classes, a
     column each.
 
     Returns:
-      ``state -> [100, 28, 28, 1]``, uint8.
+      ``state -> [N, height, width, channels]``, uint8.
     """
     # Far from what the state splits off the same key, and from the steps' numbers.
     z_key = jax.random.fold_in(key, 2**32 - 1)
     z = jax.random.normal(z_key, (_GRID, gan.latent_size))
     labels = None
     if gan.num_classes is not None:
-        rows = _GRID // gan.num_classes
-        z = jnp.repeat(z[:rows], gan.num_classes, axis=0)
-        labels = jnp.tile(jnp.arange(gan.num_classes), rows)
+        columns = min(gan.num_classes, _COLUMNS)
+        z = jnp.repeat(z[: _GRID // _COLUMNS], columns, axis=0)
+        labels = jnp.tile(jnp.arange(columns), _GRID // _COLUMNS)
 
     @jax.jit
     def sample(state: training.GANState) -> jax.Array:
@@ -279,9 +280,15 @@ def grid_sampler(
     return sample
 
 
-def hundred_real(dataset: Dataset) -> np.ndarray:
-    """Ten images of each class, a class a column as far as there are enough."""
-    columns = [np.flatnonzero(dataset.labels == c)[:10] for c in range(10)]
-    if min(map(len, columns)) < 10:
-        return dataset.images[:_GRID]
-    return dataset.images[np.stack(columns, axis=1).ravel()]
+def hundred_real(dataset: Dataset) -> tuple[np.ndarray, int]:
+    """Ten images of each class, a class a column, where there are enough.
+
+    Returns:
+      Images, and how many are a row.
+    """
+    rows = _GRID // _COLUMNS
+    shown = range(min(dataset.num_classes, _COLUMNS))
+    columns = [np.flatnonzero(dataset.labels == c)[:rows] for c in shown]
+    if min(map(len, columns), default=0) < rows:
+        return dataset.images[:_GRID], _COLUMNS
+    return dataset.images[np.stack(columns, axis=1).ravel()], len(columns)

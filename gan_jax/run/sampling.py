@@ -9,14 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import recipes, training
+from gan_jax import training
 from gan_jax.devices import available
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, configuration, restoring
 from gan_jax.system import files, progress
 
 _BATCH = 500
-_SHAPE = (28, 28, 1)
 
 
 def _warn(line: str) -> None:
@@ -27,7 +26,7 @@ class Samples(NamedTuple):
     """Images, real or generated.
 
     Attributes:
-      images: uint8, ``[N, 28, 28, 1]``.
+      images: uint8, ``[N, height, width, channels]``.
       labels: int32, ``[N]``: the classes that a conditional GAN was asked for; None
         of an unconditional one.
     """
@@ -50,9 +49,10 @@ def restore(
       UserError: there is no run, no checkpoint in it yet, or only damaged ones.
     """
     config = configuration.read_config(workdir)
-    gan = recipes.make_gan(config.recipe)
+    gan = config.make_gan()
     checkpoints.require(workdir)
-    like = jax.eval_shape(lambda: training.init_state(gan, jax.random.key(0), _SHAPE))
+    key = jax.random.key(0)
+    like = jax.eval_shape(lambda: training.init_state(gan, key, config.shape))
     about = {"flags": config.flags()}
     # First: where there is no device, no checkpoint is at fault.
     device = available.find_devices()[0]
@@ -167,7 +167,7 @@ def interpolate(
       seed: of the latents.
 
     Returns:
-      uint8, ``[rows, steps, 28, 28, 1]``.
+      uint8, ``[rows, steps, height, width, channels]``.
     """
     ends = jax.random.normal(jax.random.key(seed), (2, rows, gan.latent_size))
     z = slerp(ends[0], ends[1], jnp.linspace(0, 1, steps))
@@ -175,7 +175,7 @@ def interpolate(
     if gan.num_classes is not None:
         labels = jnp.repeat(jnp.arange(rows) % gan.num_classes, steps)
     images = _batch(gan, state, z.reshape(-1, gan.latent_size), labels)
-    return np.asarray(images).reshape(rows, steps, *_SHAPE)
+    return np.asarray(images).reshape(rows, steps, *images.shape[1:])
 
 
 def write_npz(path: pathlib.Path, samples: Samples) -> None:
@@ -190,19 +190,21 @@ def read_npz(path: pathlib.Path) -> Samples:
 
     Raises:
       UserError: there is no such file, it is damaged, or it holds something else than
-        images uint8 [N, 28, 28, 1] and perhaps labels [N] of 0 ... 9.
+        images uint8 [N, height, width, 1 or 3] and perhaps labels [N] from 0.
     """
     arrays = files.read_npz(path)
     if "images" not in arrays:
         raise UserError(
             f"{path} holds no array called images (but"
-            f" {', '.join(arrays) or 'nothing'}): write uint8 [N, 28, 28, 1] as that"
+            f" {', '.join(arrays) or 'nothing'}): write uint8"
+            " [N, height, width, 1 or 3] as that"
         )
     images, labels = arrays["images"], arrays.get("labels")
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != _SHAPE:
+    in_shape = images.ndim == 4 and images.shape[-1] in (1, 3)
+    if images.dtype != np.uint8 or not in_shape:
         raise UserError(
             f"the images of {path} are {images.dtype} {list(images.shape)}: they must"
-            " be uint8 [N, 28, 28, 1], with 0 the background"
+            " be uint8 [N, height, width, 1 or 3]"
         )
     if labels is None:
         return Samples(images)
@@ -211,9 +213,9 @@ def read_npz(path: pathlib.Path) -> Samples:
             f"the labels of {path} are {labels.dtype} {list(labels.shape)}: they must"
             f" be int32 [{len(images)}], one for each image"
         )
-    if len(labels) and not 0 <= labels.min() <= labels.max() < recipes.NUM_CLASSES:
+    if len(labels) and labels.min() < 0:
         raise UserError(
             f"the labels of {path} go from {labels.min()} to {labels.max()}: they must"
-            f" be in 0 ... {recipes.NUM_CLASSES - 1}"
+            " be 0 or more"
         )
     return Samples(images, labels.astype(np.int32))

@@ -58,7 +58,7 @@ class Plan:
     def config(self, run: Run, dataset: Dataset) -> configuration.Config:
         """The same GAN as `experiments.train` trains it alone."""
         steps = self.steps_of(run.recipe, len(dataset.images))
-        return configuration.Config(run.recipe, dataset.name, run.seed, steps)
+        return configuration.Config.of(run.recipe, dataset, run.seed, steps)
 
     def steps_of(self, recipe: recipes.Recipe, num_examples: int) -> int:
         """Generator steps in all.
@@ -139,7 +139,8 @@ class _Trainer:
         say: Callable[[str], None],
     ) -> None:
         self._program, self._plan, self._say = program, plan, say
-        self._gan = recipes.make_gan(program.recipe)
+        self._images = {"shape": dataset.shape, "num_classes": dataset.num_classes}
+        self._gan = recipes.make_gan(program.recipe, **self._images)
         self._batch_size = program.recipe.batch_size
         self._dataset, self._size = dataset, len(dataset.images)
         self._total = plan.steps_of(program.recipe, self._size)
@@ -154,7 +155,7 @@ class _Trainer:
 
     def _make(self, settings: many.Settings) -> training.GAN:
         recipe = dataclasses.replace(self._program.recipe, **settings)
-        return recipes.make_gan(recipe)
+        return recipes.make_gan(recipe, **self._images)
 
     def train(
         self,

@@ -1,5 +1,6 @@
 """Data sets in .npy files: rows are read when asked for, mistakes are named."""
 
+import gc
 import threading
 
 import numpy as np
@@ -59,9 +60,10 @@ def test_a_folder_is_a_data_set_that_pictures_can_be_drawn_of(tmp_path):
     dataset = npy.from_npy(save(tmp_path))
     assert dataset.labels.dtype == np.int32
     np.testing.assert_array_equal(dataset.labels, LABELS)
-    grid = hundred_real(dataset)
+    grid, columns = hundred_real(dataset)
     np.testing.assert_array_equal(LABELS[:100], np.arange(100) % 10)
     np.testing.assert_array_equal(grid, IMAGES[:100])
+    assert columns == dataset.num_classes == 10
     few = npy.from_npy(tmp_path, num_examples=30)
     assert (len(few.images), len(few.labels)) == (30, 30)
 
@@ -69,7 +71,8 @@ def test_a_folder_is_a_data_set_that_pictures_can_be_drawn_of(tmp_path):
 def test_a_folder_without_labels_has_none_and_pictures_all_the_same(tmp_path):
     dataset = npy.from_npy(save(tmp_path, labels=None))
     assert dataset.labels is None
-    np.testing.assert_array_equal(hundred_real(dataset), IMAGES[:100])
+    assert dataset.num_classes == 0
+    np.testing.assert_array_equal(hundred_real(dataset)[0], IMAGES[:100])
 
 
 def test_the_name_of_a_data_set_tells_it_from_others(tmp_path):
@@ -136,18 +139,86 @@ MISTAKES = {
         "is not one array in C order.*ascontiguousarray",
     ),
     "floats": (
-        lambda f: save(f, IMAGES.astype(np.float32)),
-        r"holds float32 \[120, 28, 28, 1\]: .* uint8 \[N, 28, 28, 1\]",
+        lambda f: save(f, (IMAGES / 255).astype(np.float32)),
+        r"float32 .*write numpy.rint\(images \* 255\).clip\(0, 255\).astype\(numpy.u",
     ),
-    "large": (
-        lambda f: save(f, np.zeros((120, 32, 32, 3), np.uint8)),
-        r"holds uint8 \[120, 32, 32, 3\]: .*28, 28, 1",
+    "floats around 0": (
+        lambda f: save(f, IMAGES / 127.5 - 1),
+        r"float64 .*write numpy.rint\(\(images \+ 1\) \* 127.5\)",
     ),
-    "no channel": (lambda f: save(f, IMAGES[..., 0]), r"holds uint8 \[120, 28, 28\]"),
+    "floats up to 255": (
+        lambda f: save(f, IMAGES.astype(np.float16)),
+        r"float16 .*write numpy.rint\(images\)",
+    ),
+    "integers": (
+        lambda f: save(f, IMAGES.astype(np.int64)),
+        r"int64 .*write images.clip\(0, 255\).astype\(numpy.uint8\)",
+    ),
+    "bits": (lambda f: save(f, IMAGES > 9), r"astype\(numpy.uint8\) \* 255"),
+    "channels first": (
+        lambda f: save(f, np.zeros((120, 3, 8, 8), np.uint8)),
+        r"\[120, 3, 8, 8\].*write images.transpose\(0, 2, 3, 1\)",
+    ),
+    "transparent": (
+        lambda f: save(f, np.zeros((120, 8, 8, 4), np.uint8)),
+        r"write images\[..., :3\]|leave out the last channel",
+    ),
+    "five channels": (
+        lambda f: save(f, np.zeros((120, 8, 8, 5), np.uint8)),
+        "one or three channels",
+    ),
+    "rows": (lambda f: save(f, np.zeros((120, 64), np.uint8)), "one such array"),
+    "nothing": (lambda f: save(f, np.zeros((0, 8, 8, 1), np.uint8)), "one such array"),
     "fewer labels": (lambda f: save(f, labels=LABELS[:9]), "each of the 120 images"),
-    "real labels": (lambda f: save(f, labels=LABELS / 2), "holds float64.*an integer"),
-    "eleven classes": (lambda f: save(f, labels=LABELS + 1), "from 1 to 10: 0 to 9"),
+    "real labels": (lambda f: save(f, labels=LABELS / 2), "holds labels float64.*an integer"),
+    "negative labels": (lambda f: save(f, labels=LABELS - 1), "from -1 to 8: classes"),
 }
+
+
+KERAS = {"x_train": IMAGES[..., 0], "y_train": LABELS[:, None]}
+ARCHIVES = {
+    "images": {"images": IMAGES, "labels": LABELS.astype(np.uint8)},
+    "arr_0": {"arr_0": IMAGES, "arr_1": LABELS},
+    "keras": KERAS | {"x_test": IMAGES},
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_archive_has_the_names_that_others_write(name, tmp_path):
+    np.savez(tmp_path / "mine.npz", **ARCHIVES[name])
+    for place in (tmp_path, tmp_path / "mine.npz"):
+        dataset = npy.from_npy(place, num_examples=30)
+        np.testing.assert_array_equal(dataset.images, IMAGES[:30])
+        np.testing.assert_array_equal(dataset.labels, LABELS[:30])
+        assert dataset.labels.dtype == np.int32
+        assert dataset.num_classes == 10
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (8, 12, 1), (8, 12, 3)])
+def test_images_are_of_any_size_with_one_channel_or_three(shape, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (9, *shape), np.uint8)
+    np.save(tmp_path / "mine.npy", images)
+    np.save(tmp_path / "labels.npy", np.array([0, 3] * 4 + [1]))
+    dataset = npy.from_npy(tmp_path / "mine.npy")
+    assert dataset.shape == (*shape, 1)[:3]
+    assert dataset.num_classes == 4
+    np.testing.assert_array_equal(dataset.images, images.reshape(9, *dataset.shape))
+    np.testing.assert_array_equal(dataset.images[[3, 1]][..., 0].shape, (2, 8, 12))
+
+
+def test_an_archive_without_images_or_with_objects_is_refused(tmp_path):
+    np.savez(tmp_path / "mine.npz", pictures=IMAGES)
+    with pytest.raises(UserError, match=r"holds pictures, and no images or arr_0 or"):
+        npy.from_npy(tmp_path)
+    np.savez(tmp_path / "mine.npz", images=np.array([None]), allow_pickle=True)
+    with pytest.raises(UserError, match=r"cannot be read .*allow_pickle=False"):
+        npy.from_npy(tmp_path)
+
+
+def test_the_file_stays_open_as_long_as_a_part_of_it_is_used(tmp_path):
+    rows = npy.Rows(save(tmp_path) / "images.npy").viewed(7, (784,))
+    gc.collect()
+    np.testing.assert_array_equal(rows[:], IMAGES[:7].reshape(7, 784))
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -26,6 +26,27 @@ TRAIN = {
     "data set, far off": (["--dataset=zzz"], "garments"),
     "penalty": (["--penalty=gradient"], "did you mean 'gradient_penalty'"),
     "precision": (["--precision=float16"], "float32, bfloat16"),
+    # one's own images
+    "pictures nowhere": (["--dataset=folder"], "--dataset=folder needs --data_dir"),
+    "no folder of pictures": (
+        ["--dataset=folder", "--data_dir={0}/none"],
+        "there is no readable folder",
+    ),
+    "no pictures": (
+        ["--dataset=folder", "--data_dir={0}/study"],
+        r"study holds no pictures \(png.* other files",
+    ),
+    "an odd size": (
+        ["--dataset=folder", "--data_dir={0}", "--image_size=30"],
+        "multiples of 4, and these are 30 x 30: use images of 32 x 32",
+    ),
+    "four channels": (["--dataset=folder", "--channels=4"], "channels"),
+    "no colour": (
+        ["--dataset=folder", "--data_dir={0}", "--background=paper"],
+        "--background=paper is no colour",
+    ),
+    "arrays nowhere": (["--dataset=npy"], "--dataset=npy needs --data_dir"),
+    "no arrays": (["--dataset=npy", "--data_dir={0}"], "cannot read .*images.npy"),
     "flag": (["--batchsize=64"], "batch_size"),
     "argument": (["wasserstein_gp"], "unexpected argument 'wasserstein_gp'.*--name"),
     # numbers

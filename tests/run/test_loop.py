@@ -126,14 +126,22 @@ def test_numbers_that_go_wrong_stop_the_run_by_name_and_save_nothing(tmp_path, d
 
 
 def test_the_grid_of_real_images_has_a_class_a_column(dataset):
-    few = recorder.hundred_real(dataset)
+    few, _ = recorder.hundred_real(dataset)
     np.testing.assert_array_equal(few, dataset.images)  # nine of each: as they come
     images = np.repeat(dataset.images[:10], 10, axis=0)
     labels = np.repeat(np.arange(10, dtype=np.int32), 10)
     many = dataclasses.replace(dataset, images=images, labels=labels)
-    grid = recorder.hundred_real(many).reshape(10, 10, 28, 28, 1)
+    grid, columns = recorder.hundred_real(many)
+    assert columns == 10
     for label in range(10):
-        assert (grid[:, label] == dataset.images[label]).all()
+        assert (grid[label::10] == dataset.images[label]).all()
+    three = dataclasses.replace(
+        many, images=images[:30], labels=labels[:30], class_names=("a", "b", "c")
+    )
+    grid, columns = recorder.hundred_real(three)
+    assert (len(grid), columns) == (30, 3)
+    for label in range(3):
+        assert (grid[label::3] == dataset.images[label]).all()
 
 
 def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(

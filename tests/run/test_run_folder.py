@@ -64,6 +64,22 @@ def test_another_configuration_is_refused_by_the_flags_that_differ(run):
     )
 
 
+def test_a_run_of_before_there_were_other_images_is_the_same(run):
+    """What Fashion-MNIST has is left out, as it was then."""
+    flags = json.loads((run / "config.json").read_text())["flags"]
+    assert not {"shape", "num_classes"} & {*flags}
+
+
+def test_images_of_another_shape_or_other_classes_are_refused(run, tmp_path):
+    colour = dataclasses.replace(CONFIG, shape=(32, 32, 3), num_classes=3)
+    refuses(r"--shape=None there and \[32, 32, 3\] now", run, colour)
+    refuses("--num_classes=None there and 3 now", run, colour)
+    run_folder.prepare(tmp_path / "colour", colour, overwrite=False)
+    configuration.write_config(tmp_path / "colour", colour)
+    assert configuration.read_config(tmp_path / "colour") == colour
+    refuses(r"--shape=\[32, 32, 3\] there and None now", tmp_path / "colour", CONFIG)
+
+
 def test_fewer_steps_than_are_trained_are_refused(run):
     (run / "checkpoints" / "15").mkdir(parents=True)
     refuses(

@@ -108,11 +108,11 @@ GOOD = np.zeros((3, 28, 28, 1), np.uint8)
         ({"samples": GOOD}, "no array called images (but samples)"),
         ({}, "no array called images (but nothing)"),
         ({"images": GOOD[..., 0]}, "are uint8 [3, 28, 28]: they must"),
-        ({"images": np.zeros((3, 32, 32, 3), np.uint8)}, "uint8 [3, 32, 32, 3]"),
+        ({"images": np.zeros((3, 32, 32, 2), np.uint8)}, "uint8 [3, 32, 32, 2]"),
         ({"images": GOOD / 255}, "are float64 [3, 28, 28, 1]"),
         ({"images": GOOD, "labels": np.arange(2)}, "are int64 [2]: they must be"),
         ({"images": GOOD, "labels": np.zeros(3)}, "labels of"),
-        ({"images": GOOD, "labels": np.arange(8, 11)}, "go from 8 to 10"),
+        ({"images": GOOD, "labels": np.arange(-1, 2)}, "go from -1 to 1"),
         ({"images": np.array([{}], object)}, "cannot be read as an .npz file"),
     ],
 )

@@ -53,6 +53,7 @@ def attempt(function, *arguments):
 
 above_0 = st.floats(1e-30, 1e30)
 unit = st.floats(0, 1, exclude_max=True)
+sides = st.integers(1, 2**16)
 configs = st.builds(
     configuration.Config,
     recipe=st.builds(
@@ -78,6 +79,8 @@ configs = st.builds(
     seed=st.integers(0, 2**32 - 1),
     steps=st.integers(1, 2**31 - 1),
     num_examples=st.none() | st.integers(1, 60_000),
+    shape=st.just((28, 28, 1)) | st.tuples(sides, sides, sides),
+    num_classes=st.integers(0, 2**16 - 1),
 )
 
 

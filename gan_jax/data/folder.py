@@ -1,0 +1,284 @@
+"""Somebody's own pictures: a folder of image files, in which a subfolder is a class.
+
+They are read once, in threads, and kept as one ``.npy`` in the cache under a
+fingerprint of the files (names, sizes, times of change) and of what is made of them.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any
+
+import numpy as np
+
+from gan_jax.data import Dataset, npy
+from gan_jax.errors import UserError
+from gan_jax.system import files, progress
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+_BLOCK = 500  # pictures that are read before the next are looked at
+_VERSION = 1  # of what is made of a picture: another one is read anew
+
+
+@dataclasses.dataclass(frozen=True)
+class How:
+    """What is made of each picture.
+
+    Attributes:
+      size: height and width, in pixels.
+      channels: "1", gray; "3", in colour; or "auto", gray where all of them are.
+      background: what is behind a transparent one: a name or ``#rrggbb``.
+      skip_damaged: leave out what cannot be read.
+    """
+
+    size: int = 32
+    channels: str = "auto"
+    background: str = "white"
+    skip_damaged: bool = False
+
+
+def from_folder(
+    folder: str | os.PathLike, how: How, num_examples: int | None = None
+) -> Dataset:
+    """A data set of pictures: PNG, JPEG, WebP, BMP and the first frame of GIF.
+
+    Each is turned as its EXIF says, put on the background, cropped to the square at its
+    centre and resized with an antialiased bicubic filter, in floating point (Parmar et
+    al. 2022, https://arxiv.org/abs/2104.11222). The order is that of hashes of their
+    names: the first so many are of all classes.
+
+    Args:
+      folder: where they are. The subfolders of it are the classes, by name, whatever
+        subfolders they have themselves; without any there are no labels.
+      how: what is made of them.
+      num_examples: how many to use, the first; all by default.
+
+    Returns:
+      The data set; its name tells it from others. Images are read when they are asked
+      for.
+
+    Raises:
+      UserError: there is no such folder or no picture in it; some lie in subfolders and
+        some beside them; one is damaged; there are fewer than asked for.
+    """
+    root = pathlib.Path(folder).expanduser()
+    _check_background(how.background)
+    found = _pictures(root)
+    names = _class_names(root, found)
+    kept = files.cache_folder() / "folders" / f"{_fingerprint(root, found, how)}.npy"
+    note = kept.with_suffix(".json")
+    with files.writing(kept):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+    import filelock  # slow to import
+
+    with filelock.FileLock(kept.with_suffix(".lock")):
+        if not note.exists():  # written last
+            _read_all(root, found, how, kept, note)
+    said = json.loads(note.read_text())
+    damaged = {*said["damaged"]}
+    images = npy.Rows(kept)
+    if num_examples is not None and len(images) < num_examples:
+        raise UserError(
+            f"--num_examples={num_examples} is more than {root} has: {len(images)}"
+        )
+    labels = None
+    if names:
+        number = {name: i for i, name in enumerate(names)}
+        whole = [number[path.parts[0]] for path in found if str(path) not in damaged]
+        labels = np.array(whole, np.int32)[:num_examples]
+    images = images.viewed(num_examples, images.shape[1:])
+    source = f"read from {root}"
+    if damaged:
+        source += f", {len(damaged)} damaged left out"
+    name = f"folder-{zlib.crc32(npy.fingerprint(images, labels)):08x}"
+    return Dataset(name, images, labels, names, source)
+
+
+def _check_background(background: str) -> None:
+    from PIL import ImageColor
+
+    try:
+        ImageColor.getrgb(background)
+    except ValueError as error:
+        raise UserError(
+            f"--background={background} is no colour: a name such as white, or #rrggbb"
+        ) from error
+
+
+def _pictures(root: pathlib.Path) -> list[pathlib.Path]:
+    """Paths below the folder, in the order of the data set."""
+    if not root.is_dir():
+        raise UserError(
+            f"there is no readable folder {root}: name the one that holds the pictures"
+            " with --data_dir"
+        )
+    found, others = [], 0
+    for place, folders, here in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in here:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                found.append(pathlib.Path(place, name).relative_to(root))
+            else:
+                others += 1
+    if not found:
+        kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
+        raise UserError(
+            f"{root} holds no pictures ({kinds}), but {others} other files: name the"
+            " folder of the pictures with --data_dir"
+        )
+    key = {
+        path: hashlib.sha256(os.fsencode(path.as_posix())).digest() for path in found
+    }
+    return sorted(found, key=key.__getitem__)
+
+
+def _class_names(root: pathlib.Path, found: Sequence[pathlib.Path]) -> tuple[str, ...]:
+    names = sorted({path.parts[0] for path in found if len(path.parts) > 1})
+    alone = [path for path in found if len(path.parts) == 1]
+    if names and alone:
+        raise UserError(
+            f"{len(alone)} pictures lie in {root} itself ({alone[0]}...) and others in"
+            " its subfolders, which are the classes: move them into one"
+        )
+    return tuple(names)
+
+
+def _fingerprint(root: pathlib.Path, found: Sequence[pathlib.Path], how: How) -> str:
+    sha = hashlib.sha256(f"{_VERSION} {how}".encode())
+    for path in found:
+        about = (root / path).stat()
+        sha.update(os.fsencode(path.as_posix()))
+        sha.update(f" {about.st_size} {about.st_mtime_ns}\n".encode())
+    return sha.hexdigest()[:20]
+
+
+def _read_all(
+    root: pathlib.Path,
+    found: Sequence[pathlib.Path],
+    how: How,
+    kept: pathlib.Path,
+    note: pathlib.Path,
+) -> None:
+    """Writes the images, and then what there is to say of them."""
+    damaged: list[str] = []
+    count, gray = 0, how.channels != "3"
+    with (
+        files.writing(kept),
+        tempfile.TemporaryFile(dir=kept.parent) as pixels,
+    ):
+        for path, image in zip(found, _images(root, found, how), strict=True):
+            if isinstance(image, UserError):
+                if not how.skip_damaged:
+                    raise image
+                damaged.append(str(path))
+                continue
+            count += 1
+            gray = gray and bool((image == image[..., :1]).all())
+            pixels.write(image.tobytes())
+        if not count:
+            raise UserError(f"every picture in {root} is damaged: {damaged[0]}...")
+        with files.whole_file(kept) as file:
+            _write_npy(file, pixels, (count, how.size, how.size), 1 if gray else 3)
+    files.write_text(note, json.dumps({"folder": str(root), "damaged": damaged}))
+
+
+def _write_npy(
+    file: IO[bytes], pixels: IO[bytes], shape: tuple[int, ...], channels: int
+) -> None:
+    """Copies pixels of three channels, of which one is enough where all are gray."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (*shape, channels)}
+    np.lib.format.write_array_header_1_0(file, header)
+    pixels.seek(0)
+    while block := pixels.read(3 * 2**20):
+        file.write(
+            np.frombuffer(block, np.uint8).reshape(-1, 3)[:, :channels].tobytes()
+        )
+
+
+def _images(
+    root: pathlib.Path, found: Sequence[pathlib.Path], how: How
+) -> Iterator[np.ndarray | UserError]:
+    """Each as uint8 ``[size, size, 3]``, or why it cannot be read, in order."""
+    from PIL import Image
+
+    def read(path: pathlib.Path) -> np.ndarray | UserError:
+        try:
+            return read_picture(root / path, how)
+        except Exception as error:  # Pillow raises many kinds
+            why = " ".join(str(error).split())[:150] or type(error).__name__
+            return UserError(
+                f"{root / path} cannot be read ({why}): mend or remove it, or leave"
+                " such pictures out with --skip_damaged"
+            )
+
+    with (
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        progress.bar("reading pictures", len(found), unit="picture") as bar,
+    ):
+        # A picture of too many pixels is refused by its size, and not warned of.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        for start in range(0, len(found), _BLOCK):
+            for image in pool.map(read, found[start : start + _BLOCK]):
+                yield image
+                bar.update(1)
+
+
+def read_picture(path: pathlib.Path, how: How) -> np.ndarray:
+    """A picture as the data set has it.
+
+    Args:
+      path: of the file.
+      how: what to make of it.
+
+    Returns:
+      uint8, ``[size, size, 3]``; gray ones have three equal channels.
+
+    Raises:
+      Exception: Pillow cannot read it; of any kind.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        if opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
+            raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
+        pixels = _on_background(ImageOps.exif_transpose(opened), how.background)
+    if how.channels == "1":  # luma, as Pillow's mode L
+        luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+        pixels = np.repeat(luma[..., None], 3, axis=2)
+    height, width, _ = pixels.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = pixels[top : top + side, left : left + side]
+    resized = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(square[..., channel])).resize(
+                (how.size, how.size), Image.Resampling.BICUBIC
+            )
+        )
+        for channel in range(3)
+    ]
+    return np.rint(np.stack(resized, axis=-1)).clip(0, 255).astype(np.uint8)
+
+
+def _on_background(picture: Any, background: str) -> np.ndarray:
+    """Any of Pillow's modes as float32 ``[height, width, 3]``, 0 to 255."""
+    from PIL import ImageColor
+
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):  # 16 bits
+        gray = np.asarray(picture, np.float32)
+        scale = 1.0 if picture.mode == "F" else 257.0
+        return np.repeat((gray / scale)[..., None], 3, axis=2)
+    if not picture.has_transparency_data:
+        return np.asarray(picture.convert("RGB"), np.float32)
+    pixels = np.asarray(picture.convert("RGBA"), np.float32)
+    behind = np.array(ImageColor.getrgb(background)[:3], np.float32)
+    opaque = pixels[..., 3:] / 255
+    return pixels[..., :3] * opaque + behind * (1 - opaque)

@@ -1,0 +1,87 @@
+"""Somebody's own pictures, in colour, from the command line to samples."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.processes.running import Process
+
+
+def run(program, *flags, status=0, **environment):
+    ended, stdout, stderr = Process(
+        [f"experiments.{program}", *flags], **environment
+    ).end()
+    assert ended == status, stderr
+    return stderr if status else stdout
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Three classes of twenty pictures, of an odd size."""
+    root = tmp_path_factory.mktemp("my pictures")
+    rng = np.random.default_rng(0)
+    for name in ("cats", "dogs", "others"):
+        (root / name).mkdir()
+        for i in range(20):
+            pixels = rng.integers(0, 256, (20, 24, 3), np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(pictures, tmp_path_factory):
+    """A conditional run, and the flags that go on with it."""
+    folder = tmp_path_factory.mktemp("own")
+    flags = [
+        *("--dataset=folder", f"--data_dir={pictures}", "--image_size=16"),
+        *("--loss=wasserstein_gp", "--conditional", "--batch_size=4"),
+        *("--sample_every=2", f"--workdir={folder / 'run'}"),
+    ]
+    cache = {"GAN_JAX_CACHE_DIR": str(folder / "cache")}
+    said = run("train", *flags, "--steps=4", **cache)
+    return folder / "run", flags, cache, said
+
+
+def test_shape_and_classes_are_those_of_the_pictures(trained, pictures):
+    folder, _, _, said = trained
+    assert f"(read from {pictures}), 4 steps of 4" in said
+    flags = json.loads((folder / "config.json").read_text())["flags"]
+    assert flags["shape"] == [16, 16, 3]
+    assert flags["num_classes"] == 3
+    with Image.open(folder / "real.png") as real:
+        # Ten of each class, a class a column.
+        assert (real.mode, real.size) == ("RGB", ((3 * 18 - 2) * 2, (10 * 18 - 2) * 2))
+    with Image.open(folder / "samples" / "step_000004.png") as grid:
+        assert (grid.mode, grid.size) == ("RGB", ((3 * 18 - 2) * 2, (10 * 18 - 2) * 2))
+
+
+def test_such_a_run_goes_on_and_other_pictures_are_refused(trained, pictures):
+    folder, flags, cache, _ = trained
+    assert "up to step 4: going on" in run("train", *flags, "--steps=6", **cache)
+    gray = run("train", *flags, "--channels=1", "--steps=8", status=2, **cache)
+    assert "holds another run (--dataset=folder-" in gray
+    assert "--shape=[16, 16, 3] there and [16, 16, 1] now" in gray
+    alone = [f"--data_dir={pictures / 'cats'}" if "data_dir" in f else f for f in flags]
+    classless = run("train", *alone, "--overwrite", status=2, **cache)
+    assert "--conditional needs labels of two classes or more" in classless
+    assert len(list(folder.glob("checkpoints/*"))) == 2
+
+
+def test_samples_and_interpolations_are_in_colour(trained, tmp_path):
+    folder = trained[0]
+    output = tmp_path / "samples.npz"
+    flags = (f"--workdir={folder}", f"--output={output}", "--num_samples=7")
+    run("sample", *flags)
+    with np.load(output) as arrays:
+        assert arrays["images"].shape == (7, 16, 16, 3)
+        assert arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert "--label=3 must be in 0 ... 2" in run(
+        "sample", *flags, "--label=3", status=2
+    )
+    run("interpolate", f"--workdir={folder}", "--rows=2")
+    with Image.open(folder / "interpolation.png") as picture:
+        assert picture.mode == "RGB"
+    evaluated = run("evaluate", f"--workdir={folder}", "--num_samples=50", status=2)
+    assert "was trained on one's own images" in evaluated
