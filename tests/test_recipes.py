@@ -338,7 +338,9 @@ def test_networks_are_of_the_shape_and_the_classes_of_the_data():
 
 @pytest.mark.parametrize("shape", [(30, 32, 3), (28, 27, 1), (2, 4, 1)])
 def test_images_that_the_networks_cannot_make_are_refused(shape):
-    with pytest.raises(UserError, match=r"multiples of 4, and these are .*: use images"):
+    with pytest.raises(
+        UserError, match=r"multiples of 4, and these are .*: use images"
+    ):
         make_gan(recipe("hinge"), shape=shape)
 
 

@@ -170,7 +170,10 @@ MISTAKES = {
     "rows": (lambda f: save(f, np.zeros((120, 64), np.uint8)), "one such array"),
     "nothing": (lambda f: save(f, np.zeros((0, 8, 8, 1), np.uint8)), "one such array"),
     "fewer labels": (lambda f: save(f, labels=LABELS[:9]), "each of the 120 images"),
-    "real labels": (lambda f: save(f, labels=LABELS / 2), "holds labels float64.*an integer"),
+    "real labels": (
+        lambda f: save(f, labels=LABELS / 2),
+        "holds labels float64.*an integer",
+    ),
     "negative labels": (lambda f: save(f, labels=LABELS - 1), "from -1 to 8: classes"),
 }
 
