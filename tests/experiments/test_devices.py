@@ -12,6 +12,7 @@ from absl.testing import flagsaver
 
 from experiments.common import cli, plan
 from gan_jax import recipes
+from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from tests.experiments.test_processes import FLAGS, start_two, succeed
 from tests.processes.running import digest, numbers, start
@@ -180,6 +181,12 @@ def test_ones_own_images_without_labels_are_not_for_a_conditional_gan(own, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def images_of(size):
+    """So many that take no memory."""
+    images = np.broadcast_to(np.zeros((28, 28, 1), np.uint8), (size, 28, 28, 1))
+    return Dataset("npy-0", images, None, (), "made up")
+
+
 def test_what_ones_own_images_lack_is_asked_for():
     with pytest.raises(UserError, match="--dataset=npy needs --data_dir"):
         planned("--dataset=npy")
@@ -187,8 +194,11 @@ def test_what_ones_own_images_lack_is_asked_for():
     with pytest.raises(UserError, match="--dataset=npy has none: leave it out"):
         planned(*some, "--evaluate_every=10")
     large = (*some, "--batch_size=90000", "--recipe=published")
-    assert planned(*large, "--epochs=3", num_examples=200_000).steps == 6
+    own = images_of(200_000)
+    assert planned(*large, "--epochs=3", own=own).steps == 6
+    with pytest.raises(UserError, match="--conditional needs labels of two classes"):
+        planned(*some, "--conditional", own=own)
     with pytest.raises(
         UserError, match="1 x 90000 examples and the data set has 80000"
     ):
-        planned(*large, num_examples=80_000)
+        planned(*large, own=images_of(80_000))

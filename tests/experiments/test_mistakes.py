@@ -170,7 +170,7 @@ EVALUATE = {
     "twice": (["--workdir={0}/trained,{0}/trained"], "named twice"),
     "no file": (["--samples={0}/no.npz"], "No such file"),
     "no samples file": (["--samples={0}/file"], "cannot be read as an .npz"),
-    "shape": (["--samples={0}/wide.npz"], r"uint8 \[9, 32, 32, 1\]: they must"),
+    "shape": (["--samples={0}/wide.npz"], r"uint8 \[9, 28, 28, 2\]: they must"),
     "type": (["--samples={0}/float.npz"], r"float32 \[9, 28, 28, 1\]: they must"),
     "fewer than asked": (
         ["--samples={0}/nine.npz", "--num_samples=10"],
@@ -308,7 +308,7 @@ def folder(tmp_path_factory):
     shape = (9, 28, 28, 1)
     np.savez(root / "nine.npz", images=np.zeros(shape, np.uint8))
     np.savez(root / "float.npz", images=np.zeros(shape, np.float32))
-    np.savez(root / "wide.npz", images=np.zeros((9, 32, 32, 1), np.uint8))
+    np.savez(root / "wide.npz", images=np.zeros((9, 28, 28, 2), np.uint8))
     (root / "half").mkdir()
     (root / "cut").mkdir()
     cut_off = gzip.compress(pack(np.zeros((60_000, 28, 28), np.uint8)))[:-20]

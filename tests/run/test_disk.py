@@ -48,6 +48,7 @@ def disk(monkeypatch):
     return disk
 
 
+@pytest.mark.slow  # of any one: the full disk, below
 def test_a_run_survives_the_refusal_of_every_single_write(
     small_networks, disk, tmp_path, dataset
 ):

@@ -84,6 +84,7 @@ def test_a_run_with_images_on_the_host_has_the_bytes_of_one_with_them_on_the_dev
     assert differing(here, there) == []
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_with_its_images_elsewhere_in_the_middle_of_an_epoch(
     small_networks, tmp_path, dataset
 ):

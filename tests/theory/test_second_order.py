@@ -82,7 +82,10 @@ def assert_close(found, expected):
     assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", OUTPUT_LOSSES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("cross-entropy", marks=pytest.mark.slow), "squares", "minimax"],
+)
 def test_products_are_those_of_the_dense_matrices(name):
     output_loss = OUTPUT_LOSSES[name]
     hessian, curved = dense(net, output_loss)
