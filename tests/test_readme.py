@@ -3,9 +3,12 @@
 import pathlib
 import re
 
+import pytest
+
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
 
+@pytest.mark.slow  # it trains the reference networks
 def test_the_code_of_the_readme_runs(capsys):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(blocks) == 2

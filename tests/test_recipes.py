@@ -283,6 +283,7 @@ def test_an_overridden_recipe_takes_a_finite_step(loss, overrides):
         chex.assert_trees_all_equal(within, after.discriminator.params)
 
 
+@pytest.mark.slow  # in small: tests/devices/test_many.py
 def test_numbers_of_a_recipe_may_be_swept_by_vmap():
     real = jax.random.normal(jax.random.key(1), (1, 8, 2))
 

@@ -70,6 +70,7 @@ def test_the_grid_is_a_lattice_about_zero():
     np.testing.assert_allclose(grid.variance(), 2 * 4 + 0.05**2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_swiss_roll_has_the_density_of_a_thick_curve():
     roll = mixtures.swiss_roll()
     finer = mixtures.swiss_roll(components=5000)

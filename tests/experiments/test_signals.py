@@ -69,6 +69,7 @@ def test_the_line_that_says_how_to_go_on_is_a_command_that_does(sittings):
     assert f"up to step {results['SIGTERM'][3]}: going on" in results["SIGINT"][1]
 
 
+@pytest.mark.slow
 def test_after_all_that_the_run_ends_as_one_that_nobody_interrupted(sittings, tmp_path):
     folder, results = sittings
     assert numbers(folder).step == results["SIGINT"][3]

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from experiments.common import cli
-from experiments.measure.peers.worker import random_images
+from experiments.measure.peers.worker import NUM_CLASSES, random_images
 from gan_jax import recipes, training
 from gan_jax.devices import available, many, parallel, placement
 from gan_jax.recipes import Recipe
@@ -68,7 +68,7 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
 
 def _examples(spec: "Spec", devices: Sequence[jax.Device]) -> Examples:
     images = _load(spec)
-    labels = np.arange(len(images), dtype=np.int32) % recipes.NUM_CLASSES
+    labels = np.arange(len(images), dtype=np.int32) % NUM_CLASSES
     return jax.block_until_ready(placement.replicate(Examples(images, labels), devices))
 
 

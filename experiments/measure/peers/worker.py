@@ -56,6 +56,9 @@ class Phases:
         self._last = now
 
 
+NUM_CLASSES = 10  # of Fashion-MNIST
+
+
 def random_images(num_examples: int) -> np.ndarray:
     """Noise in place of data: uint8 ``[num_examples, 28, 28, 1]``."""
     rng = np.random.default_rng(0)

@@ -66,7 +66,11 @@ def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(cal
     if TORCH:
         peer = [values[f"hinge_conditional/peer/seed_{s}"]["fcd"] for s in (0, 1)]
         assert rows["published"][2] == f"{np.mean(published) / np.mean(peer):.2f}"
-    assert (folder / "table.md").read_text().startswith("```\npython -m experiments.q")
+    assert (
+        (folder / "table.md")
+        .read_text()
+        .startswith("```\npython -m experiments.measure.q")
+    )
     _, again = call()
     assert "compiled" not in again
     assert (

@@ -32,7 +32,10 @@ NAMES = (
 )
 # Flags of one name cannot be defined twice in a process: these run in another, which
 # takes about as long.
-APART = ("compare", "consensus", "consensus_ring", "curvature", "divergences")
+APART = (
+    *("compare", "consensus", "consensus_ring", "curvature", "divergences", "nce"),
+    "weight_clipping",
+)
 # Flags of a quick run that make it quicker still.
 LESS = {
     "hessian_free": ["--newton_steps=2"],
