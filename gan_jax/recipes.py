@@ -258,8 +258,7 @@ def make_gan(
       What `gan_jax.training` trains.
 
     Raises:
-      UserError: the reference networks cannot make such images; there are fewer than
-        two classes for a conditional GAN.
+      UserError: such images cannot be made, or there are no classes to condition on.
     """
     dtype = _PRECISIONS[recipe.precision]
     if recipe.conditional and num_classes < 2:
@@ -270,9 +269,7 @@ def make_gan(
     classes = num_classes if recipe.conditional else None
     if generator is None:
         networks.check_shape(shape)
-        generator = networks.Generator(
-            classes, shape=shape, axis_name=axis_name, dtype=dtype
-        )
+        generator = networks.Generator(classes, shape, axis_name, dtype)
     if discriminator is None:
         discriminator = networks.Discriminator(classes, dtype=dtype)
 
