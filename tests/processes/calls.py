@@ -11,12 +11,22 @@ import importlib
 import io
 import json
 import sys
-from unittest import mock
 
 from absl import app, flags
 from absl.testing import flagsaver
 
 from experiments.common import cli
+
+
+@contextlib.contextmanager
+def as_main(module):
+    """It is the main program inside of it: --help shows its page."""
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = module
+    try:  # what is imported meanwhile stays: some modules cannot be loaded twice
+        yield
+    finally:
+        sys.modules["__main__"] = before
 
 
 def call(module, arguments):
@@ -25,7 +35,7 @@ def call(module, arguments):
     sys.argv = [f"{module.__name__.rpartition('.')[2]}.py", *arguments]
     with (
         flagsaver.flagsaver(),
-        mock.patch.dict(sys.modules, {"__main__": module}),  # --help shows its page
+        as_main(module),
         contextlib.redirect_stderr(errors),
         contextlib.redirect_stdout(output),
     ):
