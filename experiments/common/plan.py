@@ -51,17 +51,10 @@ class Plan(NamedTuple):
 
     def config(self, dataset: data.Dataset | str) -> configuration.Config:
         """The run on the data set that is really there, or on a published one."""
+        make = configuration.Config.of
         if isinstance(dataset, str):
-            return configuration.Config(
-                self.recipe, dataset, self.seed, self.steps, self.num_examples
-            )
-        return configuration.Config.of(
-            self.recipe,
-            dataset,
-            self.seed,
-            self.steps,
-            num_examples=self.num_examples,
-        )
+            make = configuration.Config
+        return make(self.recipe, dataset, self.seed, self.steps, self.num_examples)
 
 
 def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Plan:

@@ -33,7 +33,8 @@ class Config:
       steps: generator steps in all; a finished run may be continued with more.
       num_examples: how many of the training images, the first; None for all.
       shape: of an image, ``(height, width, channels)``.
-      num_classes: of the data set's labels, 0 without labels.
+      num_classes: of the labels that a conditional GAN is given; of another GAN it is
+        left as it is, since nothing depends on it.
     """
 
     recipe: Recipe
@@ -46,12 +47,18 @@ class Config:
 
     @classmethod
     def of(
-        cls, recipe: Recipe, dataset: Dataset, seed: int, steps: int, **more: Any
+        cls,
+        recipe: Recipe,
+        dataset: Dataset,
+        seed: int,
+        steps: int,
+        num_examples: int | None = None,
     ) -> "Config":
         """The run of a recipe on a data set."""
-        shape, num_classes = dataset.shape, dataset.num_classes
-        more |= {"shape": shape, "num_classes": num_classes}
-        return cls(recipe, dataset.name, seed, steps, **more)
+        config = cls(recipe, dataset.name, seed, steps, num_examples, dataset.shape)
+        if not recipe.conditional:
+            return config
+        return dataclasses.replace(config, num_classes=dataset.num_classes)
 
     def flags(self) -> dict[str, Any]:
         """The settings by the names of their flags.

@@ -13,7 +13,7 @@ _HINT = "start again in another --workdir with lower learning rates"
 
 
 def names(tree: Any) -> list[str]:
-    """Of the leaves of a pytree, as in ``generator_loss.params.Dense_0.kernel``."""
+    """Of the leaves of a pytree, as in ``generator.params.Dense_0.kernel``."""
     paths = [path for path, _ in jax.tree.leaves_with_path(tree)]
     return [jax.tree_util.keystr(p, simple=True, separator=".") for p in paths]
 

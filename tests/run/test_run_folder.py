@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 
 from gan_jax import recipes
+from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, run_folder
 
@@ -68,6 +70,16 @@ def test_a_run_of_before_there_were_other_images_is_the_same(run):
     """What Fashion-MNIST has is left out, as it was then."""
     flags = json.loads((run / "config.json").read_text())["flags"]
     assert not {"shape", "num_classes"} & {*flags}
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_classes_are_a_setting_of_conditional_runs_alone(conditional):
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    dataset = Dataset("npy-0", images, np.arange(3), ("a", "b", "c"), "made up")
+    recipe = recipes.recipe("hinge", conditional=conditional)
+    config = configuration.Config.of(recipe, dataset, 0, 9)
+    assert config.flags().get("num_classes") == (3 if conditional else None)
+    assert config.make_gan().num_classes == (3 if conditional else None)
 
 
 def test_images_of_another_shape_or_other_classes_are_refused(run, tmp_path):
