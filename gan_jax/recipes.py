@@ -268,7 +268,6 @@ def make_gan(
         )
     classes = num_classes if recipe.conditional else None
     if generator is None:
-        networks.check_shape(shape)
         generator = networks.Generator(classes, shape, axis_name, dtype)
     if discriminator is None:
         discriminator = networks.Discriminator(classes, dtype=dtype)

@@ -11,7 +11,6 @@ import os
 import pathlib
 import tempfile
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
@@ -84,10 +83,7 @@ def from_folder(
     said = json.loads(note.read_text())
     damaged = {*said["damaged"]}
     images = npy.Rows(kept)
-    if num_examples is not None and len(images) < num_examples:
-        raise UserError(
-            f"--num_examples={num_examples} is more than {root} has: {len(images)}"
-        )
+    npy.check_count(images, num_examples, root)
     labels = None
     if names:
         number = {name: i for i, name in enumerate(names)}
@@ -97,8 +93,7 @@ def from_folder(
     source = f"read from {root}"
     if damaged:
         source += f", {len(damaged)} damaged left out"
-    name = f"folder-{zlib.crc32(npy.fingerprint(images, labels)):08x}"
-    return Dataset(name, images, labels, names, source)
+    return Dataset(npy.name_of("folder", images, labels), images, labels, names, source)
 
 
 def _check_background(background: str) -> None:

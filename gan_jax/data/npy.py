@@ -145,10 +145,7 @@ def from_npy(place: str | os.PathLike, num_examples: int | None = None) -> Datas
             labels = np.load(labels_path, allow_pickle=False)
     if images.dtype != np.uint8 or not _is_image_shape(images.shape):
         raise UserError(_other_images(path, images))
-    if num_examples is not None and len(images) < num_examples:
-        raise UserError(
-            f"--num_examples={num_examples} is more than {path} has: {len(images)}"
-        )
+    check_count(images, num_examples, path)
     names: tuple[str, ...] = ()
     if labels is not None:
         labels = _labels(labels_path, labels, len(images))
@@ -159,8 +156,9 @@ def from_npy(place: str | os.PathLike, num_examples: int | None = None) -> Datas
         images = images.viewed(num_examples, row)
     else:
         images = images[:num_examples].reshape(-1, *row)
-    name = f"npy-{zlib.crc32(fingerprint(images, labels)):08x}"
-    return Dataset(name, images, labels, names, f"read from {path}")
+    return Dataset(
+        name_of("npy", images, labels), images, labels, names, f"read from {path}"
+    )
 
 
 def _file(place: pathlib.Path) -> pathlib.Path:
@@ -238,6 +236,28 @@ def _labels(path: pathlib.Path, labels: np.ndarray, images: int) -> np.ndarray:
             f" numbered from 0, at most to {_MOST_CLASSES - 1}"
         )
     return labels.astype(np.int32)
+
+
+def check_count(images: Any, num_examples: int | None, place: pathlib.Path) -> None:
+    """Refuses more examples than there are.
+
+    Args:
+      images: ``[N, ...]``.
+      num_examples: how many are asked for; None for all.
+      place: where they come from.
+
+    Raises:
+      UserError: there are fewer.
+    """
+    if num_examples is not None and len(images) < num_examples:
+        raise UserError(
+            f"--num_examples={num_examples} is more than {place} has: {len(images)}"
+        )
+
+
+def name_of(kind: str, images: Any, labels: Any) -> str:
+    """A name that tells a data set of one's own from others, by its `fingerprint`."""
+    return f"{kind}-{zlib.crc32(fingerprint(images, labels)):08x}"
 
 
 def fingerprint(images: Any, labels: Any) -> bytes:

@@ -58,6 +58,11 @@ class Generator(nn.Module):
     axis_name: str | None = None
     dtype: jnp.dtype | None = None
 
+    def __post_init__(self) -> None:
+        """Refuses what it cannot make: see `check_shape`."""
+        check_shape(self.shape)
+        super().__post_init__()
+
     @nn.compact
     def __call__(self, z: Array, labels: Array | None = None, *, train: bool) -> Array:
         """Draws images.
@@ -70,11 +75,7 @@ class Generator(nn.Module):
 
         Returns:
           ``[batch, height, width, channels]``, unbounded; data lie in [-1, 1].
-
-        Raises:
-          UserError: height or width is no multiple of 4.
         """
-        check_shape(self.shape)
         height, width, channels = self.shape
         rows, columns = height // 4, width // 4
         dense = partial(nn.Dense, kernel_init=kernel_init, dtype=self.dtype)

@@ -21,7 +21,7 @@ from gan_jax.system import files, progress
 
 Evaluate = Callable[[training.GAN, training.GANState], dict[str, float]]
 
-_GRID, _COLUMNS = 100, 10  # samples in a grid, and in a row of it
+_ROWS, _COLUMNS = 10, 10  # of a grid of samples
 _LONGEST = 50  # steps between two stops: a signal is not to wait for more
 
 
@@ -177,7 +177,7 @@ class Recorder:
             path = self._workdir / "samples" / f"step_{step:06d}.png"
             with files.whole_file(path) as file:
                 images = np.asarray(self._sample(state))
-                plots.save_grid(file, images, len(images) * _COLUMNS // _GRID)
+                plots.save_grid(file, images, len(images) // _ROWS)
         if step % self._schedule.checkpoint_every == 0 or last:
             self._save(step, state)
         self._checkpoints.check()
@@ -266,12 +266,12 @@ def grid_sampler(
     """
     # Far from what the state splits off the same key, and from the steps' numbers.
     z_key = jax.random.fold_in(key, 2**32 - 1)
-    z = jax.random.normal(z_key, (_GRID, gan.latent_size))
+    z = jax.random.normal(z_key, (_ROWS * _COLUMNS, gan.latent_size))
     labels = None
     if gan.num_classes is not None:
         columns = min(gan.num_classes, _COLUMNS)
-        z = jnp.repeat(z[: _GRID // _COLUMNS], columns, axis=0)
-        labels = jnp.tile(jnp.arange(columns), _GRID // _COLUMNS)
+        z = jnp.repeat(z[:_ROWS], columns, axis=0)
+        labels = jnp.tile(jnp.arange(columns), _ROWS)
 
     @jax.jit
     def sample(state: training.GANState) -> jax.Array:
@@ -286,9 +286,8 @@ def hundred_real(dataset: Dataset) -> tuple[np.ndarray, int]:
     Returns:
       Images, and how many are a row.
     """
-    rows = _GRID // _COLUMNS
     shown = range(min(dataset.num_classes, _COLUMNS))
-    columns = [np.flatnonzero(dataset.labels == c)[:rows] for c in shown]
-    if min(map(len, columns), default=0) < rows:
-        return dataset.images[:_GRID], _COLUMNS
+    columns = [np.flatnonzero(dataset.labels == c)[:_ROWS] for c in shown]
+    if min(map(len, columns), default=0) < _ROWS:
+        return dataset.images[: _ROWS * _COLUMNS], _COLUMNS
     return dataset.images[np.stack(columns, axis=1).ravel()], len(columns)
