@@ -3,10 +3,9 @@
     python -m experiments.measure.calibration
 
 Damages real training images by growing noise, blur, cropping and swapped halves, and
-measures each against the test split as experiments.evaluate measures samples. FCD, the
-kernel distance and the sliced Wasserstein distance must grow at every step of every
-damage: where one does not, the exit status is 1. Leaves results.json and
-calibration.png in --workdir.
+measures each against the test split as experiments.evaluate measures samples. FCD, KID
+and the sliced Wasserstein distance must grow at every step of every damage: where one
+does not, the exit status is 1. Leaves results.json and calibration.png in --workdir.
 """
 
 import json

@@ -84,7 +84,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         for name, of in after.items()
     }
     details = jax.tree.map(np.ndarray.tolist, {"runs": runs, "beside": beside})
-    details |= {"length": length._asdict(), "time_a_step_over_at_once": ratios}
+    details |= {"length": length._asdict(), "time_a_step_over_simultaneous": ratios}
     details["wasserstein_after_parts"] = {  # what the figure shows
         name: {steps: values["wasserstein"].tolist() for steps, values in of.items()}
         for name, of in after.items()
@@ -125,9 +125,9 @@ def _part(
         "symplectic": partial(games.symplectic, weight=weight),
     }
     if kind == "alternating":
-        step = partial(games.in_turns, optimiser)
+        step = partial(games.alternating, optimiser)
     else:
-        step = partial(games.at_once, optimiser, directions[kind])
+        step = partial(games.simultaneous, optimiser, directions[kind])
 
     def draw(key: jax.Array) -> games.Field:
         real_key, latent_key = jax.random.split(key)

@@ -132,7 +132,7 @@ def symplectic(field: Field, players: Players, weight: float | Array) -> Players
     return jax.tree.map(lambda v, p, q: v + weight * (p - q) / 2, value, pull, push)
 
 
-def at_once(
+def simultaneous(
     optimiser: Optimiser,
     direction: Direction,
     field: Field,
@@ -159,12 +159,12 @@ def at_once(
     return tuple(zip(*moved, strict=True))
 
 
-def in_turns(
+def alternating(
     optimiser: Optimiser, field: Field, players: Players, states: Any
 ) -> tuple[Players, Any]:
     """The second player takes a gradient step, and the first sees it before its own.
 
-    In a GAN the discriminator is the second. Args and returns as in `at_once`.
+    In a GAN the discriminator is the second. Args and returns as in `simultaneous`.
     """
     first, second = players
     second, after = _move(optimiser, field(players)[1], states[1], second)
@@ -182,7 +182,8 @@ def play(
     """Takes a step on a new field for every key. Pure: ``vmap`` it over many games.
 
     Args:
-      step: ``(field, players, states) -> (players, states)``: `at_once` or `in_turns`
+      step: ``(field, players, states) -> (players, states)``: `simultaneous` or
+        `alternating`
         with its first arguments bound.
       draw: key to the field of one batch.
       players: at the start.

@@ -108,10 +108,10 @@ def test_where_players_share_a_loss_symplectic_is_descent_and_consensus_finds_sa
     field = games.gradient_field(loss, loss)
     players, optimiser = (jnp.array(0.5), jnp.array(0.1)), optax.sgd(0.1)
     assert games.symplectic(field, players, 3.0) == field(players)
-    step = partial(games.at_once, optimiser, partial(games.consensus, weight=3.0))
+    step = partial(games.simultaneous, optimiser, partial(games.consensus, weight=3.0))
     end = play(step, field, players, optimiser, 200)
     assert np.abs(flat(end)).max() < 1e-6
-    step = partial(games.at_once, optimiser, partial(games.symplectic, weight=3.0))
+    step = partial(games.simultaneous, optimiser, partial(games.symplectic, weight=3.0))
     end = play(step, field, players, optimiser, 200)
     assert abs(end[0]) < 1e-6 < 1e6 < end[1]
 
@@ -133,20 +133,20 @@ def test_a_bilinear_game_converges_and_gradient_steps_do_not(kind):
     field, start = bilinear(matrix), (jnp.array([1.0, 0.5]), jnp.array([-0.3, 1.0]))
     optimiser = optax.sgd(0.1)
     direction = partial(getattr(games, kind), weight=1.0)
-    step = partial(games.at_once, optimiser, direction)
+    step = partial(games.simultaneous, optimiser, direction)
     assert np.abs(flat(play(step, field, start, optimiser, 400))).max() < 1e-6
-    step = partial(games.at_once, optimiser, lambda field, players: field(players))
+    step = partial(games.simultaneous, optimiser, lambda field, players: field(players))
     end = play(step, field, start, optimiser, 400)
     assert np.linalg.norm(flat(end)) > 2 * np.linalg.norm(flat(start))
-    end = play(partial(games.in_turns, optimiser), field, start, optimiser, 400)
+    end = play(partial(games.alternating, optimiser), field, start, optimiser, 400)
     assert 0.3 < np.linalg.norm(flat(end)) / np.linalg.norm(flat(start)) < 3
 
 
-def test_in_turns_the_first_player_sees_the_second_ones_step():
+def test_alternating_the_first_player_sees_the_second_ones_step():
     field, optimiser = bilinear(jnp.eye(1)), optax.sgd(0.5)
     players = (jnp.array([1.0]), jnp.array([2.0]))
     first, second = play(
-        partial(games.in_turns, optimiser), field, players, optimiser, 1
+        partial(games.alternating, optimiser), field, players, optimiser, 1
     )
     assert second == 2.0 + 0.5 * 1.0
     assert first == 1.0 - 0.5 * 2.5
@@ -154,7 +154,7 @@ def test_in_turns_the_first_player_sees_the_second_ones_step():
 
 def test_each_players_optimiser_has_its_own_state():
     field, optimiser = bilinear(jnp.eye(1)), optax.sgd(0.5, momentum=0.5)
-    step = partial(games.at_once, optimiser, lambda field, players: field(players))
+    step = partial(games.simultaneous, optimiser, lambda field, players: field(players))
     x, y, u, v = 1.0, 2.0, 0.0, 0.0
     for _ in range(3):
         u, v = y + 0.5 * u, -x + 0.5 * v

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NUM_CLASSES = 10
+from experiments.measure.peers.worker import NUM_CLASSES
 
 
 class Generator(nn.Module):
