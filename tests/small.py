@@ -13,6 +13,8 @@ from gan_jax.data import garments
 from gan_jax.networks.convolution import pixel_shuffle
 from gan_jax.system.files import cache_folder
 
+GARMENTS = "garments.npz"
+
 
 class Generator(nn.Module):
     """Of the reference generator's kind, with batch norm; it compiles in no time."""
@@ -45,21 +47,25 @@ class Discriminator(nn.Module):
         return networks.MLPDiscriminator((8,), self.num_classes)(flat, labels)
 
 
+def drawn_garments(folder, split):
+    """What `tests.evaluation.reference` has kept: images and labels, or None."""
+    if not (folder / GARMENTS).exists():
+        return None
+    with np.load(folder / GARMENTS) as arrays:
+        return arrays[f"{split}_images"], arrays[f"{split}_labels"]
+
+
 def _kept(make):
-    """`garments.make`, which reads those that `tests.evaluation.reference` has drawn.
+    """`garments.make`, which draws only what is not kept.
 
     A smaller data set is the beginning of a larger one.
     """
 
     def read(seed, size=60_000):
-        path = cache_folder() / "garments.npz"
-        if path.exists():
-            split = data.SPLITS[seed]
-            with np.load(path) as arrays:
-                found = [arrays[f"{split}_{what}"] for what in ("images", "labels")]
-            if len(found[0]) >= size:
-                return tuple(array[:size] for array in found)
-        return make(seed, size)
+        found = drawn_garments(cache_folder(), data.SPLITS[seed])
+        if found is None or len(found[0]) < size:
+            return make(seed, size)
+        return tuple(array[:size] for array in found)
 
     return read
 

@@ -10,8 +10,7 @@ from gan_jax.data import mnist_family
 from gan_jax.evaluation import report
 from gan_jax.evaluation.classifier import classify, load_or_train
 from gan_jax.system.files import cache_folder
-
-_FILE = "garments.npz"
+from tests import small
 
 
 def make():
@@ -23,22 +22,16 @@ def make():
         for name, split in splits.items()
         for what in ("images", "labels")
     }
-    np.savez(cache_folder() / _FILE, **arrays)
+    np.savez(cache_folder() / small.GARMENTS, **arrays)
 
 
 def load(folder):
     """The same as `report.load_reference`, where nothing has to be drawn or trained."""
-    with np.load(folder / _FILE) as arrays:
-        splits = [
-            data.Dataset(
-                "garments",
-                arrays[f"{name}_images"],
-                arrays[f"{name}_labels"],
-                mnist_family.CLASS_NAMES["fashion_mnist"],
-                "drawn",
-            )
-            for name in data.SPLITS
-        ]
+    names = mnist_family.CLASS_NAMES["fashion_mnist"]
+    splits = [
+        data.Dataset("garments", *small.drawn_garments(folder, split), names, "drawn")
+        for split in data.SPLITS
+    ]
     classifier = load_or_train(
         *splits, folder=folder / "classifiers", say=_must_be_there
     )

@@ -338,10 +338,6 @@ def call_cases(module, cases, folder):
     return dict(zip(cases, results[module], strict=True))
 
 
-THEORY, APART = (
-    tuple(f"theory.{name}" for name in names)
-    for names in (test_theory.NAMES, test_theory.APART)
-)
 # Of programs that cannot start without: what lets the others come as far as to JAX.
 _QUICK = ["--quick", "--workdir={0}/new"]
 STARTS = {
@@ -355,7 +351,7 @@ STARTS = {
     "measure.torture": _QUICK,
     "measure.benchmark": ["--peers=", "--num_examples=64"],
     "measure.profile_step": [],
-} | dict.fromkeys(THEORY, _QUICK)
+} | {f"theory.{name}": _QUICK for name in test_theory.NAMES}
 
 
 def test_every_program_has_a_start():
@@ -376,25 +372,16 @@ every_program = pytest.mark.parametrize(
 @pytest.fixture(scope="module")
 def without_gpu(folder, request):
     """Programs where JAX is told to use a GPU and there is none; and their help."""
-    before = entries(folder)
-    asked = selected(request, "program")
-    theory = [[n for n in THEORY if (n in APART) is apart] for apart in (True, False)]
-    groups = [
-        {
-            f"experiments.{name}": [
-                [a.format(folder) for a in STARTS[name]],
-                ["--help"],
-            ]
-            for name in names
-            if name in asked
-        }
-        for names in (*([name] for name in STARTS if name not in THEORY), *theory)
-    ]
-    found = call(
-        *filter(None, groups),
-        JAX_PLATFORMS="cuda",
-        GAN_JAX_CACHE_DIR=f"{folder}/cache",
-    )
+    before, alone, theory = entries(folder), [], {}
+    for program in selected(request, "program"):
+        lists = [[a.format(folder) for a in STARTS[program]], ["--help"]]
+        room, _, name = program.rpartition(".")
+        if room == "theory":
+            theory[name] = lists
+        else:
+            alone.append({f"experiments.{program}": lists})
+    how = {"JAX_PLATFORMS": "cuda", "GAN_JAX_CACHE_DIR": f"{folder}/cache"}
+    found = call(*alone, **how) | test_theory.call_each(theory, **how)
     assert entries(folder) == before
     return found
 
