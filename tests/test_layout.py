@@ -72,6 +72,17 @@ def test_the_library_knows_no_flags():
         assert "absl" not in path.read_text(), path
 
 
+def test_no_function_is_defined_twice():
+    """The second would take the place of the first, and lint may not see it."""
+    for path in (LIBRARY | PROGRAMS).values():
+        names = [
+            node.name
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        ]
+        assert len(names) == len({*names}), path
+
+
 def test_files_are_short():
     lengths = {
         path.relative_to(ROOT): len(path.read_text().splitlines())

@@ -107,7 +107,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         },
     }
     figure = _figure({name: races[name] for name in ranks}, seed)
-    return experiment.Findings(_table(races, quick), figure, [table], details)
+    return experiment.Findings(_rows(races, quick), figure, [table], details)
 
 
 def _race(
@@ -204,7 +204,7 @@ def _row(name: str, race: Race) -> list[str]:
     ]
 
 
-def _table(races: dict[str, Race], quick: bool) -> list[theory_table.Row]:
+def _rows(races: dict[str, Race], quick: bool) -> list[theory_table.Row]:
     """Of the losses that took part, means over seeds."""
     first, last = (
         {name: race.fcd[i].mean() for name, race in races.items()} for i in (0, -1)

@@ -89,7 +89,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         name: {steps: values["wasserstein"].tolist() for steps, values in of.items()}
         for name, of in after.items()
     }
-    table, found = _table(runs, beside, ratios), _table(runs, beside, quick)
+    table, found = _table(runs, beside, ratios), _rows(runs, beside, quick)
     return experiment.Findings(found, figure, [table], details)
 
 
@@ -221,9 +221,7 @@ def _table(runs: Runs, beside: dict[str, Values], ratios: dict[str, float]) -> s
     return tables.as_text(header, rows)
 
 
-def _table(
-    runs: Runs, beside: dict[str, Values], quick: bool
-) -> list[theory_table.Row]:
+def _rows(runs: Runs, beside: dict[str, Values], quick: bool) -> list[theory_table.Row]:
     """Means over seeds, after as many steps of every method and after more."""
     modes, most, least, worse = (7, 3, 1.2, 1.3) if quick else (7.5, 2, 4, 3)
     last = {name: ends[max(ends)] for name, ends in runs.items()}

@@ -69,7 +69,7 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     figure, axes = plots.subplots([f"{loss}: where 8 GANs end" for loss in _LOSSES])
     found = []
     for panel, loss, mean, width in zip(axes, _LOSSES, *ends, strict=True):
-        found += _table(loss, mean, width, 2 if quick else 1)
+        found += _rows(loss, mean, width, 2 if quick else 1)
         panel.plot([_MEANS, mean], [_WIDTHS, width], "C7-", lw=0.5)
         panel.plot(_MEANS, _WIDTHS, "k+", label="start")
         panel.plot(mean, width, "o", label="end")
@@ -78,7 +78,7 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     return found, figure
 
 
-def _table(
+def _rows(
     loss: str, mean: np.ndarray, width: np.ndarray, loose: float
 ) -> list[theory_table.Row]:
     @jax.jit

@@ -76,11 +76,11 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     }
     about = f"{split.name}, {len(split.images)} images"
     table = f"{about}\n{tables.as_text(('optimiser', *COLUMNS), rows)}"
-    found = _table(courses, searches, quick)
+    found = _rows(courses, searches, quick)
     return experiment.Findings(found, figure, [table], details)
 
 
-def _table(
+def _rows(
     courses: Courses, searches: dict[str, list[Any]], quick: bool
 ) -> list[theory_table.Row]:
     """What held on the way."""

@@ -102,7 +102,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     table = tables.as_text(_HEADER, [*rows, *_PUBLISHED])
     lists = jax.tree.map(np.ndarray.tolist, found | bounds)
     details = {"steps": steps, "seeds": seeds, "runs": lists}
-    rows = _table(found, bounds["a circle, a square"], quick)
+    rows = _rows(found, bounds["a circle, a square"], quick)
     return experiment.Findings(rows, figure, [table], details)
 
 
@@ -175,7 +175,7 @@ def _on_both(
     return {n: measure_each(samples[n], _data()[n], real[n][0]) for n in _data()}
 
 
-def _table(found: Any, modeless: Any, quick: bool) -> list[theory_table.Row]:
+def _rows(found: Any, modeless: Any, quick: bool) -> list[theory_table.Row]:
     """Of the losses that were trained, means over seeds."""
 
     def mean(name: str, loss: str, value: str) -> float:
