@@ -1,25 +1,28 @@
 """Measures the samples of trained runs against held-out real images.
 
     python -m experiments.evaluate --workdir=runs/wasserstein_gp
-    python -m experiments.evaluate --workdir=runs/a,runs/b --samples=other.npz
+    python -m experiments.evaluate --workdir=runs/a,runs/b --samples=other.npz,pictures/
 
-Prints a table sorted by FCD, the Frechet distance in the features of a classifier that
-the project trains itself (not FID, whose features are Inception's). Runs that differ in
-their seed alone share a row of mean and standard deviation. The floor is what training
-images score, the ceiling what drawn garments or noise do. Leaves evaluation.json and
-neighbours.png, samples beside their nearest training images, in each run folder.
+Prints a table sorted by Frechet distance. Its features are those of a classifier that
+the project trains on the data set's labels (FCD), or where it has none, of an untrained
+network; --features=inception takes Inception's (FID; pip install 'gan_jax[fid]'). Runs
+that differ in their seed alone share a row of mean and standard deviation. The floor is
+what training images score, the ceiling what drawn garments or noise do. Leaves
+evaluation.json and neighbours.png, samples beside their nearest training images, in
+each run folder.
 """
 
 import itertools
 import pathlib
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.common import cli, tables
+from experiments.common import cli, data_flags, tables
 from gan_jax import data
-from gan_jax.errors import UserError, check_name
-from gan_jax.evaluation import comparison, report
+from gan_jax.errors import UserError
+from gan_jax.evaluation import comparison, features, report
 from gan_jax.run import configuration
 from gan_jax.system.files import write_text
 
@@ -29,28 +32,35 @@ _WORKDIR = flags.DEFINE_list(
 _SAMPLES = flags.DEFINE_list(
     "samples",
     [],
-    "Files of samples to measure beside them, as experiments.sample writes them: .npz"
-    " with images, uint8 [N, 28, 28, 1], and perhaps labels.",
+    "Samples of any program to measure beside them: .npz files with images or arr_0,"
+    " uint8 [N, height, width, 1 or 3], and perhaps labels or arr_1; or folders of"
+    " pictures.",
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 10_000, "How many samples of each; a file's first ones."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
-_DATASET = flags.DEFINE_string(
-    "dataset",
-    None,
-    "Data set to compare with. Default: the one that the runs were trained on;"
-    " fashion_mnist for files alone.",
+_FEATURES = flags.DEFINE_enum(
+    "features",
+    "auto",
+    ["auto", *features.NAMES],
+    "What images are measured in: classifier, trained on the data set's labels; random,"
+    " an untrained network; inception, with torch-fidelity. auto: classifier where"
+    " there are labels, else random.",
 )
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set, as in experiments.train."
+_INCEPTION_WEIGHTS = flags.DEFINE_string(
+    "inception_weights",
+    None,
+    "File of torch-fidelity's weights, where they cannot be downloaded.",
 )
 _QUICK = flags.DEFINE_boolean(
     "quick",
     False,
-    "A classifier trained on 2,000 images: seconds, and numbers of no meaning.",
+    "2,000 images and a classifier trained on these: seconds, and numbers of no"
+    " meaning.",
 )
 _MARKDOWN = flags.DEFINE_string("markdown", None, "Markdown file for the table.")
+flags.adopt_module_key_flags(data_flags)
 
 
 def main() -> None:
@@ -64,8 +74,7 @@ def main() -> None:
     cli.require_seed(_SEED)
     cli.require_writable(_MARKDOWN)
     report.check_count(_NUM_SAMPLES.value)
-    if _DATASET.value is not None:
-        check_name("data set", _DATASET.value, data.DATASETS)
+    data_flags.check()
     count, seed = _NUM_SAMPLES.value, _SEED.value
     folders, files = (
         [pathlib.Path(name).expanduser() for name in flag.value]
@@ -76,26 +85,17 @@ def main() -> None:
             raise UserError(f"{first} is named twice: name it once")
     subjects = [comparison.run_subject(folder, count, seed) for folder in folders]
     subjects += [comparison.file_subject(path, count) for path in files]
-    name = _DATASET.value or comparison.common_dataset(subjects)
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr)
-
-    reference = report.load_reference(
-        name, data_dir=_DATA_DIR.value, quick=_QUICK.value, say=say
-    )
-    compared = comparison.compare(subjects, reference, count, say)
+    reference = _reference(subjects)
+    compared = comparison.compare(subjects, reference, count, _say)
     header_and_rows = comparison.table(compared)
     print(tables.as_text(*header_and_rows))
-    warning = reference.test_split.warning
+    split = reference.test_split
     note = (
-        f"{count} samples each, against the {len(reference.test_split.images)} test"
-        f" images of {reference.test_split.name}; classifier"
-        f" {reference.classifier.sha256[:12]}, test accuracy"
-        f" {reference.classifier.accuracy:.2%}."
+        f"{count} samples each, against the {len(split.images)} test images of"
+        f" {split.name} ({split.source}); {reference.measured_in.sentence()}."
     )
-    if warning:
-        note += f" Warning: {warning}"
+    if split.warning:
+        note += f" Warning: {split.warning}"
     print(note)
     if _MARKDOWN.value:
         text = f"{tables.as_markdown(*header_and_rows)}\n\n{note}\n"
@@ -104,6 +104,47 @@ def main() -> None:
         print(f"{folder / 'evaluation.json'}  {folder / 'neighbours.png'}")
         if warning := configuration.read_warning(folder):
             print(f"warning: {warning}", file=sys.stderr)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _reference(subjects: Sequence[comparison.Subject]) -> report.Reference:
+    """The data set of --dataset, or by default that of the runs.
+
+    Raises:
+      UserError: the runs have different ones, or theirs cannot be found again.
+    """
+    name, where = data_flags.DATASET.value, data_flags.where()
+    theirs = None
+    if not flags.FLAGS["dataset"].present:
+        theirs = comparison.common_dataset(subjects)
+    if theirs is not None:
+        run = next(subject.folder for subject in subjects if subject.folder)
+        place = configuration.read_place(run)
+        name = str(place.get("dataset", theirs))
+        where = data_flags.where_of(place)
+        if name.rpartition("-")[0] in data.OWN:
+            raise UserError(
+                f"{run} does not say where its images are: name them with --dataset"
+                " and --data_dir"
+            )
+    reference = report.load_reference(
+        name,
+        measured_in=_FEATURES.value,
+        inception_weights=_INCEPTION_WEIGHTS.value,
+        quick=_QUICK.value,
+        say=_say,
+        **where,
+    )
+    found = reference.test_split.name
+    if theirs not in (None, found):
+        raise UserError(
+            f"{subjects[0].name} was trained on {theirs}, and {where['data_dir']} holds"
+            f" {found} now: name the images that it was trained on with --data_dir"
+        )
+    return reference
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
     python -m experiments.sample --workdir=runs/wasserstein_gp --num_samples=1000 \\
         --output=samples.npz
+    python -m experiments.sample --workdir=runs/wasserstein_gp --output=samples/
 
-An .npz holds `images`, uint8 [N, 28, 28, 1], and of a conditional GAN `labels`, int32
-[N]; a .png shows the images ten a row.
+An .npz holds `images`, uint8 [N, height, width, channels], and of a conditional GAN
+`labels`, int32 [N]; both again as `arr_0` and `arr_1`. A folder gets a PNG file for
+each image. Either is what pytorch-fid, clean-fid and others read. A .png shows the
+images ten a row.
 """
 
 import pathlib
@@ -15,35 +18,36 @@ from absl import flags
 from experiments.common import cli
 from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.run import configuration, sampling
+from gan_jax.run import configuration, sample_files, sampling
 from gan_jax.system.files import whole_file
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "How many images to draw.")
-_OUTPUT = flags.DEFINE_string("output", None, "File to write: .npz or .png.")
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "What to write: a file that ends in .npz or .png, or a new or empty folder, with a"
+    " slash at its end.",
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
 
 _LABEL = flags.DEFINE_integer(
     "label",
     None,
-    "Class to draw, 0 to 9, of a conditional GAN. Default: all ten, one after another.",
+    "Class to draw, from 0, of a conditional GAN. Default: all, one after another.",
 )
 
-_MOST = 1_000_000  # all in memory: 784 MB
+_MOST = 1_000_000  # all in memory: of Fashion-MNIST's size 784 MB
 _MOST_IN_A_PICTURE = 10_000
 
 
 def main() -> None:
-    """Checks the flags, draws, and writes the file whole or not at all."""
+    """Checks the flags, draws, and writes whole or not at all."""
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a run folder of experiments.train")
     cli.require_positive(_NUM_SAMPLES)
     cli.require_seed(_SEED)
-    output = pathlib.Path(_OUTPUT.value or "").expanduser()
-    if output.suffix not in (".npz", ".png"):
-        raise UserError("--output must name a file that ends in .npz or .png")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"--output: there is no folder {output.parent}: make it first")
+    output = _output()
     if output.suffix == ".png" and _NUM_SAMPLES.value > _MOST_IN_A_PICTURE:
         raise UserError(f"a .png shows at most {_MOST_IN_A_PICTURE} images: use .npz")
     if _NUM_SAMPLES.value > _MOST:
@@ -53,14 +57,40 @@ def main() -> None:
     samples = sampling.draw(
         gan, state, _NUM_SAMPLES.value, seed=_SEED.value, label=_LABEL.value
     )
-    if output.suffix == ".npz":
-        sampling.write_npz(output, samples)
+    if _is_folder():
+        sample_files.write_folder(output, samples)
+    elif output.suffix == ".npz":
+        sample_files.write_npz(output, samples)
     else:
         with whole_file(output) as file:
             plots.save_grid(file, samples.images)
     print(f"{len(samples.images)} images in {output}")
     if warning := configuration.read_warning(workdir):
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _is_folder() -> bool:
+    named = _OUTPUT.value or ""
+    return named.endswith("/") or (named and pathlib.Path(named).expanduser().is_dir())
+
+
+def _output() -> pathlib.Path:
+    """What --output names, once it is sure that it can be written there.
+
+    Raises:
+      UserError: it is missing, of another kind, or a folder that holds something.
+    """
+    output = pathlib.Path(_OUTPUT.value or "").expanduser()
+    if not _is_folder() and output.suffix not in (".npz", ".png"):
+        raise UserError(
+            "--output must name a file that ends in .npz or .png, or a folder, with a"
+            " slash at its end"
+        )
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"--output: there is no folder {output.parent}: make it first")
+    if _is_folder() and output.exists() and (output.is_file() or any(output.iterdir())):
+        raise UserError(f"--output={output} is there already: name a new folder")
+    return output
 
 
 if __name__ == "__main__":

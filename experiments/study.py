@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from experiments.common import cli, study_report
+from experiments.common import cli, data_flags, study_report
 from gan_jax import data, plots, recipes, training
 from gan_jax.devices import available, many
-from gan_jax.errors import UserError, check_name
+from gan_jax.errors import UserError
 from gan_jax.evaluation import report
 from gan_jax.run import run_folder
 from gan_jax.study import ledger, populations, study_folder, sweep, waves
@@ -47,10 +47,6 @@ _RECIPE = flags.DEFINE_string(
 )
 _CONDITIONAL = flags.DEFINE_boolean(
     "conditional", False, "Give both networks the labels."
-)
-_DATASET = flags.DEFINE_string("dataset", "auto", "Data set, as in experiments.train.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set, as in experiments.train."
 )
 _EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
 _STEPS = flags.DEFINE_integer(
@@ -82,6 +78,8 @@ _OVERWRITE = flags.DEFINE_boolean(
 _QUICK = flags.DEFINE_boolean(
     "quick", False, "Drawn images, two seeds, twenty steps: seconds, for tests."
 )
+
+flags.adopt_module_key_flags(data_flags)
 
 
 class Asked(NamedTuple):
@@ -121,8 +119,8 @@ def _asked() -> Asked:
         raise UserError("--workdir is empty: name a folder")
     quick = _QUICK.value
     axes = sweep.parse(cli.unless_quick(_SWEEP, "seed:0..1", quick))
-    dataset = cli.unless_quick(_DATASET, "garments", quick)
-    check_name("data set", dataset, data.DATASETS)
+    dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
+    data_flags.check()
     members = sweep.expand(
         tuple(dict.fromkeys(_LOSS.value)),
         _RECIPE.value,
@@ -131,9 +129,10 @@ def _asked() -> Asked:
         draw_seed=_SEED.value,
     )
     for program in sweep.programs(members):
-        gan, size = recipes.make_gan(program.recipe), data.SIZES["train"]
+        gan, about = recipes.make_gan(program.recipe), data.about(dataset)
         training.check_batch(gan, program.recipe.batch_size)
-        training.steps_per_epoch(gan, size, program.recipe.batch_size)
+        if about is not None:
+            training.steps_per_epoch(gan, about.size, program.recipe.batch_size)
     return Asked(
         runs=members,
         drawn={n: axis for n, axis in axes.items() if isinstance(axis, sweep.Range)},
@@ -150,12 +149,10 @@ def _study(asked: Asked) -> int:
     at_once = _AT_ONCE.value or (1 if devices[0].platform == "cpu" else 32)
     # Whatever can be refused is refused before what takes time.
     run_folder.check_folder(asked.workdir)
-    if asked.dataset != "auto":
+    if asked.dataset != "auto" and data.about(asked.dataset) is not None:
         study_folder.check(asked.workdir, _settings(asked, asked.dataset), overwrite)
     quick = _QUICK.value
-    reference = report.load_reference(
-        asked.dataset, data_dir=_DATA_DIR.value, quick=quick
-    )
+    reference = report.load_reference(asked.dataset, quick=quick, **data_flags.where())
     dataset = reference.training_split
     if dataset.warning:
         print(f"warning: {dataset.warning}", file=sys.stderr)
@@ -176,8 +173,8 @@ def _study(asked: Asked) -> int:
         if len(rows) == len(asked.runs):
             shared = {
                 "recipe": _RECIPE.value,
-                "dataset": dataset.name,
-                "data_dir": _DATA_DIR.value,
+                "dataset": _name(asked, dataset),
+                **data_flags.as_flags(),
                 "conditional": True if _CONDITIONAL.value else None,
                 "num_examples": len(dataset.images) if quick else None,
                 "num_devices": 1,
@@ -186,6 +183,11 @@ def _study(asked: Asked) -> int:
                 asked.workdir, rows, asked.runs, asked.drawn, dataset, shared
             )
     return len(rows)
+
+
+def _name(asked: Asked, dataset: data.Dataset) -> str:
+    """What --dataset has to be for the data set that is really there."""
+    return dataset.name if asked.dataset == "auto" else asked.dataset
 
 
 def _devices() -> list[jax.Device]:

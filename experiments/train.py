@@ -32,7 +32,7 @@ def main() -> None:
         processes.connect(*asked.processes)
     devices = available.choose_devices(asked.num_devices)
     # The user's own images are opened, not read: an epoch is as long as they are.
-    own = asked.load() if asked.dataset in train_flags.OWN else None
+    own = asked.load() if data.about(asked.dataset) is None else None
     asked = plan.plan(len(devices), own)
     step = _train(asked, own, devices)
     if step < asked.steps:
@@ -57,7 +57,7 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     _check(asked, dataset)
     evaluate = None
     if asked.schedule.evaluate_every:
-        evaluate = _monitor(asked, dataset.name)
+        evaluate = _monitor(asked, dataset)
     with run_folder.lock(asked.workdir):
         _begin(asked, dataset, devices)
         step = _run(asked, dataset, devices, evaluate)
@@ -76,6 +76,7 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
     run_folder.prepare(asked.workdir, config, overwrite=asked.overwrite)
     notes = {
         "source": dataset.source,
+        "data": asked.place(dataset),
         "num_devices": len(devices),
         "images_on": asked.images_on,
         "schedule": dataclasses.asdict(asked.schedule),
@@ -111,10 +112,11 @@ def _run(
     return int(placement.local(state.step))
 
 
-def _monitor(asked: Plan, dataset: str) -> recorder.Evaluate:
+def _monitor(asked: Plan, dataset: data.Dataset) -> recorder.Evaluate:
     from gan_jax.evaluation import report  # late: most runs do without
 
-    return report.Monitor(report.load_reference(dataset, data_dir=asked.data_dir))
+    name = asked.place(dataset)["dataset"]
+    return report.Monitor(report.load_reference(name, **asked.where))
 
 
 def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:

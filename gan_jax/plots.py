@@ -90,6 +90,9 @@ _PANELS = (
     ("gradient norms", ("d_gradient_norm", "g_gradient_norm")),
     ("penalty", ("penalty",)),
     ("FCD to training images", ("fcd",)),
+    ("Frechet distance to training images, random features", ("frechet_random",)),
+    ("modes found", ("modes",)),
+    ("KL of the modes to uniform", ("class_kl",)),
 )
 
 

@@ -3,11 +3,10 @@
 import pathlib
 from typing import Any, NamedTuple
 
-from experiments.common import cli
+from experiments.common import cli, data_flags
 from experiments.common import train_flags as given
-from gan_jax import data, networks, recipes, training
-from gan_jax.data import folder, npy
-from gan_jax.errors import UserError, check_name
+from gan_jax import data, recipes, training
+from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop
 
 
@@ -24,7 +23,7 @@ class Plan(NamedTuple):
 
     recipe: recipes.Recipe
     dataset: str
-    data_dir: str | None
+    where: dict[str, Any]
     num_examples: int | None
     seed: int
     steps: int
@@ -39,22 +38,20 @@ class Plan(NamedTuple):
         """The training images; of one's own, those that are asked for are read later.
 
         Raises:
-          UserError: as `data.load`, `npy.from_npy` and `folder.from_folder`.
+          UserError: as `data.load`.
         """
-        if self.dataset == "npy":
-            return npy.from_npy(self.data_dir, self.num_examples)
-        if self.dataset == "folder":
-            return folder.from_folder(self.data_dir, _pictures(), self.num_examples)
-        return data.load(
-            self.dataset, data_dir=self.data_dir, num_examples=self.num_examples
-        )
+        return data.load(self.dataset, num_examples=self.num_examples, **self.where)
+
+    def place(self, dataset: data.Dataset) -> dict[str, Any]:
+        """The flags that name the data set: where another program finds it."""
+        name = dataset.name if self.dataset == "auto" else self.dataset
+        return {"dataset": name} | data_flags.as_flags()
 
     def config(self, dataset: data.Dataset | str) -> configuration.Config:
         """The run on the data set that is really there, or on a published one."""
-        make = configuration.Config.of
-        if isinstance(dataset, str):
-            make = configuration.Config
-        return make(self.recipe, dataset, self.seed, self.steps, self.num_examples)
+        return configuration.Config.of(
+            self.recipe, dataset, self.seed, self.steps, self.num_examples
+        )
 
 
 def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Plan:
@@ -63,28 +60,27 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     Args:
       num_devices: how many will train, of all processes. Until that is known, the batch
         of --batch_size_per_device is that of --num_devices, or of one.
-      own: one's own images, where --dataset says so. Until they are known, an epoch of
-        them counts as one step.
+      own: what must be opened to be known, where --dataset is such (`data.about`).
+        Until then an epoch of it counts as one step.
 
     Raises:
       UserError: a flag, or two together, make no sense.
     """
     for flag in given.POSITIVE:
         cli.require_positive(flag)
-    check_name("data set", given.DATASET.value, given.DATASETS)
+    data_flags.check()
+    name, num_examples = data_flags.DATASET.value, given.NUM_EXAMPLES.value
+    about = data.about(name)
+    if own is not None:
+        about = data.About(own.shape, own.num_classes, len(own.images))
     images: dict[str, Any] = {}
-    if given.DATASET.value in given.OWN:
-        _check_own()
-        num_examples = None if own is None else len(own.images)
-        if own is not None:
-            images = {"shape": own.shape, "num_classes": own.num_classes}
-    else:
-        num_examples = given.NUM_EXAMPLES.value or data.SIZES["train"]
-        if num_examples > data.SIZES["train"]:
+    if about is not None:
+        images = {"shape": about.shape, "num_classes": about.num_classes}
+        if num_examples is not None and num_examples > about.size:
             raise UserError(
-                f"--num_examples={num_examples} is more than there are:"
-                f" {data.SIZES['train']}"
+                f"--num_examples={num_examples} is more than there are: {about.size}"
             )
+        num_examples = num_examples or about.size
     recipe = _recipe(num_devices or given.NUM_DEVICES.value or 1)
     cli.require_seed(given.SEED)
     if given.WORKDIR.value == "":
@@ -92,7 +88,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
     gan, per_epoch = recipes.make_gan(recipe, **images), 1
     training.check_batch(gan, recipe.batch_size)
-    if num_examples is not None:
+    if about is not None:
         per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
     steps = given.STEPS.value or given.EPOCHS.value * per_epoch
     if steps >= 2**31:
@@ -106,8 +102,8 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     )
     return Plan(
         recipe=recipe,
-        dataset=given.DATASET.value,
-        data_dir=given.DATA_DIR.value,
+        dataset=name,
+        where=data_flags.where(),
         num_examples=given.NUM_EXAMPLES.value,
         seed=given.SEED.value,
         steps=steps,
@@ -139,29 +135,6 @@ def _recipe(num_devices: int) -> recipes.Recipe:
     )
     usual = recipes.TABLES[given.RECIPE.value][recipe.loss].batch_size
     return recipes.scale(recipe, usual, given.LR_SCALING.value)
-
-
-def _check_own() -> None:
-    name = given.DATASET.value
-    if not given.DATA_DIR.value:
-        what = {"npy": "the file or its folder", "folder": "that of the pictures"}[name]
-        raise UserError(f"--dataset={name} needs --data_dir, {what}")
-    if given.EVALUATE_EVERY.value is not None:
-        raise UserError(
-            f"--evaluate_every measures against a test split, and --dataset={name} has"
-            " none: leave it out"
-        )
-    if name == "folder":
-        networks.check_shape((given.IMAGE_SIZE.value, given.IMAGE_SIZE.value, 3))
-
-
-def _pictures() -> folder.How:
-    return folder.How(
-        given.IMAGE_SIZE.value,
-        given.CHANNELS.value,
-        given.BACKGROUND.value,
-        given.SKIP_DAMAGED.value,
-    )
 
 
 def _processes() -> Processes | None:

@@ -14,13 +14,14 @@ import numpy as np
 
 from experiments.common import tables
 from gan_jax import data, plots
+from gan_jax.evaluation.features import DISTANCES, distance_in
 from gan_jax.run import configuration
 from gan_jax.study import ledger, populations, sweep
 from gan_jax.system.files import whole_file, write_text
 from gan_jax.theory import theory_table
 
 _LEGEND = 10  # groups, at most; more are named on an axis alone
-_HEADER = ("loss", "settings", "GANs", "FCD", "best", "25 %", "50 %", "75 %", "lost")
+_HEADER = ("loss", "settings", "GANs", "", "best", "25 %", "50 %", "75 %", "lost")
 
 
 def publish(
@@ -45,7 +46,9 @@ def publish(
     for row, run in zip(rows, members, strict=True):
         groups.setdefault(run.group(), []).append(row)
     summaries = {group: populations.summarise(r) for group, r in groups.items()}
-    print(tables.as_text(_HEADER, [_cells(g, s) for g, s in summaries.items()]))
+    title = _title(rows[0])
+    header = [name or title for name in _HEADER]
+    print(tables.as_text(header, [_cells(g, s) for g, s in summaries.items()]))
     losses = list(dict.fromkeys(row["loss"] for row in rows))
     best = {
         loss: populations.best([r for r in rows if r["loss"] == loss])
@@ -53,7 +56,8 @@ def publish(
     }
     for loss, row in best.items():
         if row is not None:
-            print(f"best {loss}: FCD {row['fcd']:.1f}; alone: {_command(row, shared)}")
+            distance = f"{title} {row[distance_in(row)]:.1f}"
+            print(f"best {loss}: {distance}; alone: {_command(row, shared)}")
     document = {
         "command": shlex.join(["python", "-m", "experiments.study", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
@@ -79,11 +83,17 @@ def publish(
 
 def line(row: ledger.Row) -> str:
     """A GAN that is done, in one line."""
-    fcd = "no FCD" if row["fcd"] is None else f"FCD {row['fcd']:.1f}"
+    title, value = _title(row), row[distance_in(row)]
+    distance = f"no {title}" if value is None else f"{title} {value:.1f}"
     lost = "  collapsed" if row["collapsed"] else ""
     named = {**row["swept"], "seed": row["seed"]}
     words = [row["loss"], *(f"{name}={_short(v)}" for name, v in named.items())]
-    return f"{' '.join(words)}  {fcd}{lost}"
+    return f"{' '.join(words)}  {distance}{lost}"
+
+
+def _title(row: ledger.Row) -> str:
+    """What the Frechet distance of a GAN is called."""
+    return DISTANCES[distance_in(row)]
 
 
 def file_name(row: ledger.Row) -> str:
@@ -132,10 +142,10 @@ def _figure(
     titles = ("each GAN", "best of k GANs, on average", *drawn)
     columns = 2 if len(titles) == 4 else min(len(titles), 3)
     figure, (each, best, *others) = plots.subplots(titles, columns=columns)
-    labels = []
+    labels, key = [], distance_in(next(iter(groups.values()))[0])
     for place, (group, rows) in enumerate(groups.items()):
-        known = [row for row in rows if row["fcd"] is not None]
-        color, fcd = f"C{place % 10}", [row["fcd"] for row in known]
+        known = [row for row in rows if row[key] is not None]
+        color, fcd = f"C{place % 10}", [row[key] for row in known]
         lost = len(rows) - len(known)
         labels.append(_label(group) + (f" ({lost} without)" if lost else ""))
         box = {"showfliers": False, "widths": 0.6, "manage_ticks": False}
@@ -149,9 +159,9 @@ def _figure(
             marker = "x" if row["collapsed"] else "."
             # Beside one another, in an order that says nothing.
             shift = 0.4 * ((row["seed"] * 0.618034) % 1 - 0.5)
-            each.plot(place + shift, row["fcd"], marker, color=color, alpha=0.7)
+            each.plot(place + shift, row[key], marker, color=color, alpha=0.7)
             for name, axes in zip(drawn, others, strict=True):
-                axes.plot(row["swept"][name], row["fcd"], marker, color=color)
+                axes.plot(row["swept"][name], row[key], marker, color=color)
     many = len(groups) > _LEGEND
     turned = {"rotation": 90} if many else {"rotation": 20, "ha": "right"}
     each.set_xticks(range(len(labels)), labels, **turned, fontsize="x-small")
@@ -164,7 +174,7 @@ def _figure(
         axes.set(xlim=(interval.low, interval.high))
         axes.tick_params(axis="x", which="both", labelsize="x-small", rotation=30)
     for axes in (each, best, *others):
-        axes.set(ylabel="FCD", ylim=(0, None))
+        axes.set(ylabel=DISTANCES[key], ylim=(0, None))
     return figure
 
 

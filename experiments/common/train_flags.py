@@ -2,13 +2,13 @@
 
 from absl import flags
 
-from gan_jax import data, recipes
+from experiments.common import data_flags
+from gan_jax import recipes
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
 from gan_jax.run import loop
 
-OWN = ("folder", "npy")  # somebody's own images, in --data_dir
-DATASETS = (*data.DATASETS, *OWN)
+flags.adopt_module_key_flags(data_flags)
 
 LOSS = flags.DEFINE_string(
     "loss", "wasserstein_gp", f"What to train: {', '.join(LOSSES)}."
@@ -25,38 +25,6 @@ CONDITIONAL = flags.DEFINE_boolean(
     None,
     "Give both networks the labels: the generator beside z, the discriminator by"
     " projection.",
-)
-DATASET = flags.DEFINE_string(
-    "dataset",
-    "auto",
-    f"Training images: {', '.join(DATASETS)}. auto is Fashion-MNIST where it can"
-    " be had, and the drawn garments, with a warning, where it cannot. folder and npy"
-    " are your own images in --data_dir: pictures, a subfolder a class, or NumPy's"
-    " files (docs/data.md).",
-)
-DATA_DIR = flags.DEFINE_string(
-    "data_dir",
-    None,
-    "Folder with the data set's four .gz files, or a TFDS folder. Default:"
-    " $GAN_JAX_DATA_DIR, then TFDS's own. Of one's own images, their folder or file.",
-)
-IMAGE_SIZE = flags.DEFINE_integer(
-    "image_size", 32, "Height and width of the pictures of --dataset=folder."
-)
-CHANNELS = flags.DEFINE_enum(
-    "channels",
-    "auto",
-    ["auto", "1", "3"],
-    "Channels of the pictures of --dataset=folder: 1, gray; 3, in colour; auto, gray"
-    " where all of them are.",
-)
-BACKGROUND = flags.DEFINE_string(
-    "background",
-    "white",
-    "What is behind transparent pictures of --dataset=folder: a name or #rrggbb.",
-)
-SKIP_DAMAGED = flags.DEFINE_boolean(
-    "skip_damaged", False, "Leave out pictures of --dataset=folder that are damaged."
 )
 NUM_EXAMPLES = flags.DEFINE_integer(
     "num_examples",
@@ -200,6 +168,6 @@ OF_RECIPE = (
     ON_NAN,
 )
 POSITIVE = (
-    *(BATCH_SIZE, EPOCHS, STEPS, KEEP_CHECKPOINTS, NUM_EXAMPLES, IMAGE_SIZE),
+    *(BATCH_SIZE, EPOCHS, STEPS, KEEP_CHECKPOINTS, NUM_EXAMPLES),
     *(BATCH_SIZE_PER_DEVICE, LOG_EVERY, SAMPLE_EVERY, CHECKPOINT_EVERY, EVALUATE_EVERY),
 )

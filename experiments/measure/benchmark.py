@@ -5,11 +5,12 @@
     python -m experiments.measure.benchmark --peers= --num_devices=1,2,4,8
     python -m experiments.measure.benchmark --peers= --gans=1,8,32,128
 
-Every combination of --loss, --batch_size and --precision is a setting. In a setting the
-programs alternate, each in a process of its own: gan_jax on every one of --num_devices
-and with every one of --gans at once, and the --peers, of which most are the same GANs
-in PyTorch (pip install 'gan_jax[peers]'). A ratio is taken within a round, so that all
-see the same noise of the machine. docs/benchmark.md says what the columns mean.
+Every combination of --loss, --batch_size, --precision and --images is a setting. In a
+setting the programs alternate, each in a process of its own: gan_jax on every one of
+--num_devices and with every one of --gans at once, and the --peers, of which most are
+the same GANs in PyTorch (pip install 'gan_jax[peers]'). A ratio is taken within a
+round, so that all see the same noise of the machine. docs/benchmark.md says what the
+columns mean.
 """
 
 import datetime
@@ -31,7 +32,6 @@ from experiments.common import cli
 from experiments.measure.peers import figure, report, turns
 from experiments.measure.peers.report import Document
 from experiments.measure.peers.setting import Setting
-from gan_jax import data
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 
@@ -64,6 +64,11 @@ _GANS = flags.DEFINE_list(
     ["1"],
     "How many GANs gan_jax trains at once, by vmap; one number or more.",
 )
+_IMAGES = flags.DEFINE_list(
+    "images",
+    ["28x28x1"],
+    "Height, width and channels of the images, as 28x28x1,64x64x3; one or more.",
+)
 _STEPS = flags.DEFINE_integer(
     "steps", 50, "Generator steps that each program takes in a round."
 )
@@ -74,7 +79,7 @@ _DATA = flags.DEFINE_string(
     "data",
     "random",
     "Training images of gan_jax: random (noise, which needs no data set and takes as"
-    f" long to train on), {', '.join(data.DATASETS)}. The peers always get noise.",
+    " long to train on), or a published data set. The peers always get noise.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of the data set, as in experiments.train."
@@ -162,15 +167,16 @@ def settings() -> list[Setting]:
             data=_DATA.value,
             data_dir=_DATA_DIR.value,
             num_examples=_NUM_EXAMPLES.value,
+            shape=shape,
             compilation_cache=_COMPILATION_CACHE.value,
             peers=_PEERS.value,
         )
-        for loss, precision, batch_size in itertools.product(
-            _LOSS.value, _PRECISION.value, _numbers(_BATCH_SIZE)
+        for loss, precision, batch_size, shape in itertools.product(
+            _LOSS.value, _PRECISION.value, _numbers(_BATCH_SIZE), _shapes()
         )
     ]
     if not found:
-        raise UserError("--batch_size and --precision must name one or more")
+        raise UserError("--batch_size, --precision and --images must name one or more")
     for setting in found:
         setting.check()
     return found
@@ -184,6 +190,18 @@ def _numbers(flag: flags.FlagHolder) -> list[int]:
             f"--{flag.name}={','.join(flag.value)} must be whole numbers with commas"
             " between"
         ) from None
+
+
+def _shapes() -> list[tuple[int, int, int]]:
+    shapes = []
+    for text in _IMAGES.value:
+        parts = text.split("x")
+        if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+            raise UserError(
+                f"--images={text} must be height, width and channels, as 28x28x1"
+            )
+        shapes.append(tuple(map(int, parts)))
+    return shapes
 
 
 def _measure(todo: Sequence[Setting]) -> Iterator[list[turns.Result]]:

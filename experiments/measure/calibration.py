@@ -14,16 +14,16 @@ import sys
 
 from absl import flags
 
-from experiments.common import cli, tables
-from gan_jax import data, plots
-from gan_jax.errors import check_name
-from gan_jax.evaluation import calibration, comparison, report
+from experiments.common import cli, data_flags, tables
+from gan_jax import plots
+from gan_jax.evaluation import calibration, comparison, features, report
 from gan_jax.run import run_folder
 from gan_jax.system.files import write_text
 
-_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Data set to damage.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set, as in experiments.train."
+flags.adopt_module_key_flags(data_flags)
+
+_FEATURES = flags.DEFINE_enum(
+    "features", "auto", ["auto", *features.NAMES], "As in experiments.evaluate."
 )
 _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples", 10_000, "Training images that are damaged."
@@ -41,21 +41,28 @@ def main() -> None:
     cli.require_positive(_NUM_SAMPLES)
     cli.require_seed(_SEED)
     cli.require_writable(_MARKDOWN)
-    check_name("data set", _DATASET.value, data.DATASETS)
+    data_flags.check()
     count = 2000 if _QUICK.value else _NUM_SAMPLES.value
     report.check_count(count)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
-    name = "garments" if _QUICK.value else _DATASET.value
     reference = report.load_reference(
-        name, data_dir=_DATA_DIR.value, quick=_QUICK.value
+        cli.unless_quick(data_flags.DATASET, "garments", _QUICK.value),
+        measured_in=_FEATURES.value,
+        quick=_QUICK.value,
+        **data_flags.where(),
     )
     if warning := reference.test_split.warning:
         print(f"warning: {warning}", file=sys.stderr)
     results = calibration.calibrate(reference, count, _SEED.value)
-    header = ["damage", "level", *comparison.COLUMNS]
+    there = comparison.columns([line for lines in results.values() for line in lines])
+    header = ["damage", "level", *there]
     rows = [
-        [damage if i == 0 else "", f"{line['level']:g}", *comparison.cells([line])]
+        [
+            damage if i == 0 else "",
+            f"{line['level']:g}",
+            *comparison.cells([line], there),
+        ]
         for damage, lines in results.items()
         for i, line in enumerate(lines)
     ]
@@ -63,7 +70,7 @@ def main() -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     document = {
         "num_samples": count,
-        "classifier": reference.classifier.describe(),
+        "features": reference.measured_in.describe(),
         "results": results,
     }
     write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
@@ -73,7 +80,7 @@ def main() -> None:
             for damage, lines in results.items()
         }
         for title, (key, _) in comparison.COLUMNS.items()
-        if title != "class KL"
+        if title in there and title != "class KL"
     }
     plots.save_panels(
         workdir / "calibration.png", panels, xlabel="level of the damage", columns=4

@@ -22,11 +22,12 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, tables
+from experiments.common import cli, data_flags, tables
 from gan_jax import data, recipes, training
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import comparison, report
+from gan_jax.evaluation.features import distance_in
 from gan_jax.run import checkpoints, configuration, loop, run_folder
 from gan_jax.system.files import write_text
 
@@ -42,15 +43,12 @@ _PROGRAMS = flags.DEFINE_list(
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds: 0, 1, ...")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "Samples of each run.")
-_DATASET = flags.DEFINE_string("dataset", "fashion_mnist", "Data set.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set, as in experiments.train."
-)
 _WORKDIR = flags.DEFINE_string("workdir", "runs/quality", "Folder of all the runs.")
 _QUICK = flags.DEFINE_boolean(
     "quick", False, "Ten steps on 640 garments: seconds, and numbers of no meaning."
 )
 _MARKDOWN = flags.DEFINE_string("markdown", None, "Markdown file for the tables.")
+flags.adopt_module_key_flags(data_flags)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +72,14 @@ class Job:
 
 
 def config_of(
-    job: Job, dataset: str, size: int, steps: int | None
+    job: Job, dataset: data.Dataset, steps: int | None
 ) -> configuration.Config:
-    """What a run of this project computes: ``steps``, or one epoch of ``size``."""
-    recipe = job.recipe()
-    epoch = training.steps_per_epoch(recipes.make_gan(recipe), size, recipe.batch_size)
-    return configuration.Config(recipe, dataset, job.seed, steps or epoch)
+    """What a run of this project computes: ``steps``, or one epoch of the data set."""
+    config = configuration.Config.of(job.recipe(), dataset, job.seed, 1)
+    if steps is None:
+        size, batch = len(dataset.images), config.recipe.batch_size
+        steps = training.steps_per_epoch(config.make_gan(), size, batch)
+    return dataclasses.replace(config, steps=steps)
 
 
 def train(
@@ -93,7 +93,7 @@ def train(
       workdir: of the experiment.
       steps: generator steps; None for one epoch.
     """
-    config = config_of(job, dataset.name, len(dataset.images), steps)
+    config = config_of(job, dataset, steps)
     folder = workdir / job.name
     with run_folder.lock(folder):
         run_folder.prepare(folder, config, overwrite=False)
@@ -116,11 +116,11 @@ def train_peer(
     Raises:
       UserError: the process failed.
     """
-    config = config_of(job, dataset.name, len(dataset.images), steps)
+    config = config_of(job, dataset, steps)
     path = workdir / f"{job.name}.npz"
     spec = {
         "recipe": dataclasses.asdict(config.recipe),
-        "dataset": dataset.name,
+        "dataset": _name(dataset),
         "examples": len(dataset.images),
         "steps": config.steps,
         "seed": job.seed,
@@ -131,7 +131,9 @@ def train_peer(
     if not (note.exists() and path.exists() and json.loads(note.read_text()) == spec):
         path.parent.mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
-        where = {"data_dir": _DATA_DIR.value, "output": str(path)}
+        where = data_flags.where()
+        where["pictures"] = dataclasses.asdict(where["pictures"])
+        where["output"] = str(path)
         command = [sys.executable, "-m", "experiments.measure.peers.sampler"]
         done = subprocess.run([*command, json.dumps(spec | where)], check=False)
         if done.returncode:
@@ -148,21 +150,29 @@ def summarise(
     values: dict[str, comparison.Values], jobs: list[Job]
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows: a row a GAN and program, means and deviations over seeds."""
-    rows = []
+    rows, there = [], comparison.columns(list(values.values()))
     for gan in dict.fromkeys(job.gan for job in jobs):
         peer = [j for j in jobs if (j.gan, j.program) == (gan, "peer")]
         for program in dict.fromkeys(job.program for job in jobs):
             group = [j for j in jobs if (j.gan, j.program) == (gan, program)]
             ratio = ""
             if peer and program != "peer":
-                ratio = f"{_mean_fcd(values, group) / _mean_fcd(values, peer):.2f}"
-            cells = comparison.cells([values[job.name] for job in group])
+                means = [_mean_distance(values, jobs) for jobs in (group, peer)]
+                ratio = f"{means[0] / means[1]:.2f}"
+            cells = comparison.cells([values[job.name] for job in group], there)
             rows.append([gan, program, ratio, *cells])
-    return ["GAN", "program", "FCD / peer's", *comparison.COLUMNS], rows
+    return ["GAN", "program", "Frechet / peer's", *there], rows
 
 
-def _mean_fcd(values: dict[str, comparison.Values], jobs: list[Job]) -> float:
-    return statistics.mean(values[job.name]["fcd"] for job in jobs)
+def _mean_distance(values: dict[str, comparison.Values], jobs: list[Job]) -> float:
+    key = distance_in(values[jobs[0].name])
+    return statistics.mean(values[job.name][key] for job in jobs)
+
+
+def _name(dataset: data.Dataset) -> str:
+    """What --dataset has to be for the data set that is really there."""
+    opened = data.about(dataset.name) is None
+    return data_flags.DATASET.value if opened else dataset.name
 
 
 def _check_folder(folder: pathlib.Path, config: configuration.Config) -> None:
@@ -192,7 +202,7 @@ def main() -> None:
         raise UserError("nothing to train: name at least one of --gans and --programs")
     for job in jobs:
         job.recipe()  # refuses unknown losses before anything is trained
-    check_name("data set", _DATASET.value, data.DATASETS)
+    data_flags.check()
     if "peer" in _PROGRAMS.value and importlib.util.find_spec("torch") is None:
         raise UserError(
             "PyTorch is not installed: pip install 'gan_jax[peers]', or leave the peer"
@@ -200,20 +210,20 @@ def main() -> None:
         )
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
-    name, size, steps = _DATASET.value, data.SIZES["train"], None
+    name, size, steps = data_flags.DATASET.value, None, None
     if _QUICK.value:
         name, size, steps = "garments", 640, 10
-    dataset = data.load(name, data_dir=_DATA_DIR.value, garments_size=size)
+    dataset = data.load(name, garments_size=size, **data_flags.where())
     for job in jobs:
         if job.program != "peer":
-            config = config_of(job, dataset.name, len(dataset.images), steps)
+            config = config_of(job, dataset, steps)
             _check_folder(workdir / job.name, config)
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
     reference = report.load_reference(
-        dataset.name, data_dir=_DATA_DIR.value, quick=_QUICK.value, say=say
+        _name(dataset), quick=_QUICK.value, say=say, **data_flags.where()
     )
     if dataset.warning:
         say(f"warning: {dataset.warning}")
@@ -228,14 +238,15 @@ def main() -> None:
         for subject, value in zip(subjects, compared.values, strict=True)
     }
     header, rows = summarise(values, jobs)
-    rows.append([comparison.FLOOR, "", "", *comparison.cells([compared.floor])])
+    cells = comparison.cells([compared.floor], header[3:])
+    rows.append([comparison.FLOOR, "", "", *cells])
     print(tables.as_text(header, rows))
     document: dict[str, Any] = {
         "command": shlex.join(
             ["python", "-m", "experiments.measure.quality", *sys.argv[1:]]
         ),
         "date": datetime.date.today().isoformat(),
-        "classifier": reference.classifier.describe(),
+        "features": reference.measured_in.describe(),
         "num_samples": _NUM_SAMPLES.value,
         "recipes": {
             f"{job.gan}/{job.program}": dataclasses.asdict(job.recipe()) for job in jobs

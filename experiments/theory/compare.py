@@ -18,16 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.common import cli, experiment, tables
+from experiments.common import cli, data_flags, experiment, tables
 from gan_jax import plots, recipes, training
 from gan_jax.devices import many, placement
 from gan_jax.errors import UserError
 from gan_jax.evaluation import frechet, report
-from gan_jax.evaluation.classifier import classify
 from gan_jax.run import sampling
 from gan_jax.theory import theory_table
 
 flags.adopt_module_key_flags(experiment)
+flags.adopt_module_key_flags(data_flags)
 
 _LOSSES = flags.DEFINE_list(
     "losses", ["nonsaturating", "wasserstein", "wasserstein_gp"], "Losses, by name."
@@ -38,10 +38,6 @@ _SEEDS = flags.DEFINE_integer(
 _EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the data.")
 _RECIPE = flags.DEFINE_string(
     "recipe", "published", "Table of the recipes: published or tuned."
-)
-_DATASET = flags.DEFINE_string("dataset", "auto", "Data set, as in experiments.train.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set, as in experiments.train."
 )
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 5000, "Samples for each FCD.")
 
@@ -57,7 +53,7 @@ class Race(NamedTuple):
       seconds: of training until then, a GAN's share of those of the program that
         trains all seeds, without compilation, ``[points]``.
       fcd: to the test split, ``[points, seeds]``.
-      images: of the first seed at the end, uint8 ``[samples, 28, 28, 1]``.
+      images: of the first seed at the end, as of `sampling.draw`.
     """
 
     steps: np.ndarray
@@ -71,6 +67,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     for flag in (_SEEDS, _EPOCHS):
         cli.require_positive(flag)
     cli.require_losses(_LOSSES)
+    data_flags.check()
     if not 2 <= _NUM_SAMPLES.value <= report.MOST:
         raise UserError(
             f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {report.MOST}"
@@ -80,8 +77,8 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         raise UserError(f"--seed={seed} is too large for {count} seeds from it")
     names = tuple(dict.fromkeys(_LOSSES.value))
     wanted = {name: recipes.recipe(name, _RECIPE.value) for name in names}
-    dataset = cli.unless_quick(_DATASET, "garments", quick)
-    reference = report.load_reference(dataset, data_dir=_DATA_DIR.value, quick=quick)
+    dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
+    reference = report.load_reference(dataset, quick=quick, **data_flags.where())
     seeds = range(seed, seed + count)
     epochs = cli.unless_quick(_EPOCHS, None, quick)
     races = {
@@ -117,7 +114,8 @@ def _race(
     epochs: int | None,
 ) -> Race:
     """Trains a GAN for each seed, for twenty steps without a number of epochs."""
-    gan, split = recipes.make_gan(recipe), reference.training_split
+    split = reference.training_split
+    gan = recipes.make_gan(recipe, shape=split.shape)
     devices = jax.devices()[:1]
     examples = training.Examples(split.images, split.labels)
     examples = placement.replicate(examples, devices)
@@ -147,7 +145,7 @@ def _race(
             sampling.draw(gan, many.pick(states, i), _NUM_SAMPLES.value, seed=seed)
             for i, seed in enumerate(seeds)
         ]
-        features = (classify(reference.classifier, d.images)[0] for d in drawn)
+        features = (reference.measured_in.extract(d.images)[0] for d in drawn)
         fakes = map(frechet.moments, features)
         fcd = [frechet.frechet_distance_of_moments(fake, real) for fake in fakes]
         return fcd, drawn[0].images[:_SHOWN]

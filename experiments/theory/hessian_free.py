@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.common import cli, experiment, tables
+from experiments.common import cli, data_flags, experiment, tables
 from experiments.common.optimiser_race import (
     BATCH,
     COLUMNS,
@@ -32,11 +32,8 @@ from gan_jax.theory import theory_table
 from gan_jax.training import scale_images
 
 flags.adopt_module_key_flags(experiment)
+flags.adopt_module_key_flags(data_flags)
 
-_DATASET = flags.DEFINE_string("dataset", "auto", "Data set, as in experiments.train.")
-_DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the data set, as in experiments.train."
-)
 _NUM_EXAMPLES = flags.DEFINE_integer("num_examples", 500, "Images to train on.")
 _STEPS = flags.DEFINE_integer("newton_steps", 30, "Hessian-free steps.")
 
@@ -44,14 +41,15 @@ _STEPS = flags.DEFINE_integer("newton_steps", 30, "Hessian-free steps.")
 def measure(seed: int, quick: bool) -> experiment.Findings:
     """Lets the optimisers race."""
     cli.require_positive(_STEPS)
+    data_flags.check()
     if _NUM_EXAMPLES.value < BATCH:
         raise UserError(
             f"--num_examples={_NUM_EXAMPLES.value} must be at least {BATCH}, a batch"
         )
     split = data.load(
-        cli.unless_quick(_DATASET, "garments", quick),
-        data_dir=_DATA_DIR.value,
+        cli.unless_quick(data_flags.DATASET, "garments", quick),
         num_examples=cli.unless_quick(_NUM_EXAMPLES, 100, quick),
+        **data_flags.where(),
     )
     if split.warning:
         print(split.warning)

@@ -1,49 +1,84 @@
-"""Data sets: the MNIST family, drawn garments that need no download, and one's own."""
+"""Data sets: published ones, drawn garments that need no download, and one's own."""
 
 import dataclasses
 import os
+from typing import NamedTuple
 
-import numpy as np
+from gan_jax import errors
+from gan_jax.data import mnist_family, published, stacked
+from gan_jax.data.dataset import SPLITS, Dataset, Part, Pictures, hold_out
 
-from gan_jax.data import mnist_family
-from gan_jax.errors import check_name
+__all__ = [
+    "DATASETS",
+    "OWN",
+    "SPLITS",
+    "About",
+    "Dataset",
+    "Part",
+    "Pictures",
+    "about",
+    "check_name",
+    "hold_out",
+    "load",
+    "needs_folder",
+]
 
-DATASETS = ("auto", *mnist_family.TITLES, "garments")
-SIZES = mnist_family.SIZES  # images of each split, drawn or real
-SPLITS = tuple(SIZES)
+OWN = ("folder", "npy")  # somebody's own images, in `data_dir`
+_PREPARED = "tfds:"
+_GRAY = (*mnist_family.NAMES, "garments")
 
 
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """A split of a data set.
+class About(NamedTuple):
+    """What is known of a published data set before it is read.
 
     Attributes:
-      name: the data set that is really there, never 'auto'.
-      images: uint8 [N, height, width, channels]; an array, or what is indexed like one
-        and reads what is asked for (`npy.from_npy`).
-      labels: int32 [N], from 0; None where one's own images have none.
-      class_names: the name of each label.
-      source: a phrase that says where it came from.
-      warning: set when drawn garments stand in for Fashion-MNIST; a line that says
-        so, and how to get the real ones.
+      shape: of an image, ``(height, width, channels)``.
+      num_classes: of its labels.
+      size: images in the training split.
     """
 
-    name: str
-    images: np.ndarray
-    labels: np.ndarray | None
-    class_names: tuple[str, ...]
-    source: str
-    warning: str | None = None
+    shape: tuple[int, int, int]
+    num_classes: int
+    size: int
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of an image: ``(height, width, channels)``."""
-        return tuple(self.images.shape[1:])
 
-    @property
-    def num_classes(self) -> int:
-        """Of its labels; 0 where it has none."""
-        return 0 if self.labels is None else len(self.class_names)
+_PUBLISHED = {
+    **{name: About((28, 28, 1), 10, 60_000) for name in _GRAY},
+    "emnist": About((28, 28, 1), 47, 112_800),
+    "cifar10": About((32, 32, 3), 10, 50_000),
+    "cifar100": About((32, 32, 3), 100, 50_000),
+    **{
+        stacked.PREFIX + name: About((28, 28, stacked.DEPTH), 1000, 60_000)
+        for name in _GRAY
+    },
+}
+DATASETS = ("auto", *_PUBLISHED, *OWN, f"{_PREPARED}NAME")
+
+
+def check_name(name: str) -> None:
+    """Refuses what is no data set.
+
+    Raises:
+      UserError: the same, with the name that was perhaps meant.
+    """
+    if not (name.startswith(_PREPARED) and name != _PREPARED):
+        errors.check_name("data set", name, DATASETS[:-1])
+
+
+def about(name: str) -> About | None:
+    """What is known of a data set before it is read.
+
+    Returns:
+      That of Fashion-MNIST for 'auto'; None of one's own images and of ``tfds:NAME``,
+      which must be opened first.
+    """
+    return _PUBLISHED.get("fashion_mnist" if name == "auto" else name)
+
+
+def needs_folder(name: str) -> str:
+    """The message for one's own images that nobody has said the place of."""
+    what = {"npy": "the file or its folder", "folder": "that of the pictures"}[name]
+    return f"--dataset={name} needs --data_dir, {what}"
 
 
 def load(
@@ -51,20 +86,22 @@ def load(
     split: str = "train",
     *,
     data_dir: str | os.PathLike | None = None,
+    pictures: Pictures | None = None,
     garments_size: int | None = None,
     num_examples: int | None = None,
 ) -> Dataset:
-    """Loads a split of a data set into memory.
+    """Loads a split of a data set: into memory, or what reads it as it is asked for.
 
     'auto' is Fashion-MNIST where it is in `data_dir`, cached, or can be downloaded,
     and drawn garments with a warning elsewhere. A named data set never falls back.
 
     Args:
       name: one of `DATASETS`.
-      split: 'train' (60,000 images) or 'test' (10,000).
-      data_dir: a folder that holds the published .gz files, itself or in a folder
-        called `name`, or a TFDS folder. By default $GAN_JAX_DATA_DIR, then TFDS's
-        own. Drawn garments do not look at it.
+      split: 'train' or 'test'.
+      data_dir: a folder that holds the published files, itself or in a folder called
+        `name`, or a TFDS folder. By default $GAN_JAX_DATA_DIR, then TFDS's own. Drawn
+        garments do not look at it. Of one's own images, their folder or file.
+      pictures: what 'folder' makes of each; `Pictures()` by default.
       garments_size: how many garments to draw, if they are what is drawn.
       num_examples: how many images, the first of the split; all by default.
 
@@ -74,23 +111,71 @@ def load(
     Raises:
       UserError: an unknown name or split; a `data_dir` that does not exist or holds
         a damaged or wrong file (under 'auto', too: a slip must not train on another
-        data set); a named data set that is neither here nor can be downloaded.
+        data set); a named data set that is neither here nor can be downloaded; one's
+        own images that are not what `npy.from_npy` and `folder.from_folder` say.
     """
-    check_name("data set", name, DATASETS)
-    check_name("split", split, SPLITS)
+    check_name(name)
+    errors.check_name("split", split, SPLITS)
+    if about(name) is None:
+        return _open(name, split, data_dir, pictures, num_examples)
     garments_size = num_examples or garments_size
+    if name.startswith(stacked.PREFIX):
+        base = name.removeprefix(stacked.PREFIX)
+        whole = load(base, split, data_dir=data_dir, garments_size=garments_size)
+        return stacked.stack(whole, split, num_examples)
     if name == "garments":
         return _draw(split, garments_size)
     real = "fashion_mnist" if name == "auto" else name
     try:
-        images, labels, source = mnist_family.read(real, split, data_dir)
-    except mnist_family.Unavailable as error:
+        dataset = _read(real, split, data_dir)
+    except published.Unavailable as error:
         if name != "auto":
             raise
         warning = f"drawn garments stand in for the real ones: {error}"
         return dataclasses.replace(_draw(split, garments_size), warning=warning)
-    images, labels = images[:num_examples], labels[:num_examples]
-    return Dataset(real, images, labels, mnist_family.CLASS_NAMES[real], source)
+    return dataclasses.replace(
+        dataset,
+        images=dataset.images[:num_examples],
+        labels=dataset.labels[:num_examples],
+    )
+
+
+def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> Dataset:
+    """A published data set."""
+    from gan_jax.data import cifar
+
+    if name.startswith("cifar"):
+        images, labels, names, source = cifar.read(name, split, data_dir)
+        return Dataset(name, images, labels, names, source)
+    if name == "emnist":
+        images, labels, source = mnist_family.read_emnist(split, data_dir)
+    else:
+        images, labels, source = mnist_family.read(name, split, data_dir)
+    return Dataset(name, images, labels, mnist_family.CLASS_NAMES[name], source)
+
+
+def _open(
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike | None,
+    pictures: Pictures | None,
+    num_examples: int | None,
+) -> Dataset:
+    """One's own images, or what TFDS has prepared."""
+    if name.startswith(_PREPARED):
+        from gan_jax.data import prepared  # late: most runs do without
+
+        return prepared.load(name, split, data_dir, num_examples)
+    if not data_dir:
+        raise errors.UserError(needs_folder(name))
+    if name == "npy":
+        from gan_jax.data import npy
+
+        return npy.from_npy(data_dir, split, num_examples)
+    from gan_jax.data import folder
+
+    how = pictures or Pictures()
+    return folder.from_folder(data_dir, how, split, num_examples)
 
 
 def _draw(split: str, size: int | None) -> Dataset:

@@ -4,7 +4,6 @@ They are read once, in threads, and kept as one ``.npy`` in the cache under a
 fingerprint of the files (names, sizes, times of change) and of what is made of them.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -17,7 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from gan_jax.data import Dataset, npy
+from gan_jax.data import npy
+from gan_jax.data.dataset import SPLITS, Dataset, Part, Pictures, hold_out
 from gan_jax.errors import UserError
 from gan_jax.system import files, progress
 
@@ -26,25 +26,11 @@ _BLOCK = 500  # pictures that are read before the next are looked at
 _VERSION = 1  # of what is made of a picture: another one is read anew
 
 
-@dataclasses.dataclass(frozen=True)
-class How:
-    """What is made of each picture.
-
-    Attributes:
-      size: height and width, in pixels.
-      channels: "1", gray; "3", in colour; or "auto", gray where all of them are.
-      background: what is behind a transparent one: a name or ``#rrggbb``.
-      skip_damaged: leave out what cannot be read.
-    """
-
-    size: int = 32
-    channels: str = "auto"
-    background: str = "white"
-    skip_damaged: bool = False
-
-
 def from_folder(
-    folder: str | os.PathLike, how: How, num_examples: int | None = None
+    folder: str | os.PathLike,
+    how: Pictures,
+    split: str = "train",
+    num_examples: int | None = None,
 ) -> Dataset:
     """A data set of pictures: PNG, JPEG, WebP, BMP and the first frame of GIF.
 
@@ -55,13 +41,16 @@ def from_folder(
 
     Args:
       folder: where they are. The subfolders of it are the classes, by name, whatever
-        subfolders they have themselves; without any there are no labels.
+        subfolders they have themselves; without any there are no labels. Where it has
+        the subfolders ``train`` and ``test`` alone, these are the splits, and theirs
+        are the classes.
       how: what is made of them.
-      num_examples: how many to use, the first; all by default.
+      split: 'train' or 'test': what `hold_out` says, where the folder has none.
+      num_examples: how many to use, the first of the split; all by default.
 
     Returns:
-      The data set; its name tells it from others. Images are read when they are asked
-      for.
+      The data set; its name tells it from others and is the same for both splits.
+      Images are read when they are asked for.
 
     Raises:
       UserError: there is no such folder or no picture in it; some lie in subfolders and
@@ -70,7 +59,8 @@ def from_folder(
     root = pathlib.Path(folder).expanduser()
     _check_background(how.background)
     found = _pictures(root)
-    names = _class_names(root, found)
+    has_splits = {path.parts[0] for path in found} == {*SPLITS}
+    names = _class_names(root, found, 1 if has_splits else 0)
     kept = files.cache_folder() / "folders" / f"{_fingerprint(root, found, how)}.npy"
     note = kept.with_suffix(".json")
     with files.writing(kept):
@@ -82,18 +72,24 @@ def from_folder(
             _read_all(root, found, how, kept, note)
     said = json.loads(note.read_text())
     damaged = {*said["damaged"]}
-    images = npy.Rows(kept)
-    npy.check_count(images, num_examples, root)
-    labels = None
+    found = [path for path in found if str(path) not in damaged]
+    whole, labels = npy.Rows(kept), None
     if names:
         number = {name: i for i, name in enumerate(names)}
-        whole = [number[path.parts[0]] for path in found if str(path) not in damaged]
-        labels = np.array(whole, np.int32)[:num_examples]
-    images = images.viewed(num_examples, images.shape[1:])
-    source = f"read from {root}"
+        labels = np.array([number[path.parts[has_splits]] for path in found], np.int32)
+    name, source = npy.name_of("folder", whole, labels), f"read from {root}"
     if damaged:
         source += f", {len(damaged)} damaged left out"
-    return Dataset(npy.name_of("folder", images, labels), images, labels, names, source)
+    if has_splits:
+        positions = np.flatnonzero([path.parts[0] == split for path in found])
+    else:
+        positions = hold_out(len(found), split, root)
+        source += ", every tenth picture held out"
+    npy.check_count(positions, num_examples, root)
+    positions = positions[:num_examples]
+    if labels is not None:
+        labels = labels[positions]
+    return Dataset(name, Part(whole, positions), labels, names, source)
 
 
 def _check_background(background: str) -> None:
@@ -134,18 +130,23 @@ def _pictures(root: pathlib.Path) -> list[pathlib.Path]:
     return sorted(found, key=key.__getitem__)
 
 
-def _class_names(root: pathlib.Path, found: Sequence[pathlib.Path]) -> tuple[str, ...]:
-    names = sorted({path.parts[0] for path in found if len(path.parts) > 1})
-    alone = [path for path in found if len(path.parts) == 1]
+def _class_names(
+    root: pathlib.Path, found: Sequence[pathlib.Path], depth: int
+) -> tuple[str, ...]:
+    """Of the subfolders below so many others."""
+    names = sorted({path.parts[depth] for path in found if len(path.parts) > depth + 1})
+    alone = [path for path in found if len(path.parts) == depth + 1]
     if names and alone:
         raise UserError(
-            f"{len(alone)} pictures lie in {root} itself ({alone[0]}...) and others in"
-            " its subfolders, which are the classes: move them into one"
+            f"{len(alone)} pictures lie beside the subfolders of {root}, which are the"
+            f" classes ({alone[0]}...): move them into one"
         )
     return tuple(names)
 
 
-def _fingerprint(root: pathlib.Path, found: Sequence[pathlib.Path], how: How) -> str:
+def _fingerprint(
+    root: pathlib.Path, found: Sequence[pathlib.Path], how: Pictures
+) -> str:
     sha = hashlib.sha256(f"{_VERSION} {how}".encode())
     for path in found:
         about = (root / path).stat()
@@ -157,7 +158,7 @@ def _fingerprint(root: pathlib.Path, found: Sequence[pathlib.Path], how: How) ->
 def _read_all(
     root: pathlib.Path,
     found: Sequence[pathlib.Path],
-    how: How,
+    how: Pictures,
     kept: pathlib.Path,
     note: pathlib.Path,
 ) -> None:
@@ -198,7 +199,7 @@ def _write_npy(
 
 
 def _images(
-    root: pathlib.Path, found: Sequence[pathlib.Path], how: How
+    root: pathlib.Path, found: Sequence[pathlib.Path], how: Pictures
 ) -> Iterator[np.ndarray | UserError]:
     """Each as uint8 ``[size, size, 3]``, or why it cannot be read, in order."""
     from PIL import Image
@@ -226,7 +227,7 @@ def _images(
                 bar.update(1)
 
 
-def read_picture(path: pathlib.Path, how: How) -> np.ndarray:
+def read_picture(path: pathlib.Path, how: Pictures) -> np.ndarray:
     """A picture as the data set has it.
 
     Args:

@@ -1,24 +1,15 @@
-"""Fashion-MNIST, MNIST and KMNIST: found in a folder, in TFDS's cache, or downloaded.
+"""Fashion-MNIST, MNIST and KMNIST, and EMNIST, which has letters as well."""
 
-tensorflow-datasets knows where the files are, downloads, checks and caches them, all
-of it without TensorFlow. Its builders would need TensorFlow to unpack the files, so
-that part is ``idx.read``.
-"""
-
+import gzip
 import os
-import tempfile
-import threading
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+import zipfile
 
 import numpy as np
 
-from gan_jax.data import idx
+from gan_jax.data import idx, published
 from gan_jax.errors import UserError
 
-TITLES = {"fashion_mnist": "Fashion-MNIST", "mnist": "MNIST", "kmnist": "KMNIST"}
+NAMES = ("fashion_mnist", "mnist", "kmnist")
 CLASS_NAMES = {
     "fashion_mnist": (
         "T-shirt/top",
@@ -34,14 +25,12 @@ CLASS_NAMES = {
     ),
     "mnist": tuple("0123456789"),
     "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    "emnist": tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
 }
 SIZES = {"train": 60_000, "test": 10_000}
 _PREFIXES = {"train": "train", "test": "t10k"}
-_PATIENCE = 6.0  # seconds for the host to answer, name look-up included
-
-
-class Unavailable(UserError):
-    """The data set is not on this machine and cannot be downloaded."""
+_ARCHIVE = "gzip.zip"  # of all that EMNIST consists of
+_HEADERS = {"images": 16, "labels": 8}  # bytes of an IDX file before its array
 
 
 def read(
@@ -50,236 +39,58 @@ def read(
     """Reads a split, downloading the data set where it is not on this machine.
 
     Args:
-      name: 'fashion_mnist', 'mnist' or 'kmnist'.
+      name: of `NAMES`.
       split: 'train' or 'test'.
-      data_dir: a folder that holds the published files, itself or in a folder called
-        `name`, or else the TFDS folder to cache them in. By default
-        $GAN_JAX_DATA_DIR, then TFDS's own.
+      data_dir: as in `published.find`.
 
     Returns:
       Images uint8 [N, 28, 28, 1], labels int32 [N], and where they came from.
 
     Raises:
-      Unavailable: they are nowhere and cannot be downloaded.
-      UserError: there is no such folder, or it lacks a file of the split, or holds
-        a file that is damaged or another than the published one.
+      UserError: as `published.find`; or a file is damaged, or another than the
+        published one.
     """
-    published = published_files(name)
-    prefix = _PREFIXES[split]
+    prefix, size = _PREFIXES[split], SIZES[split]
     needed = (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
-    root = _data_folder(data_dir)
-
-    if found := _in_folder(root, name, needed, published):
-        files, source = found
-        remedies = {file: f"replace it by {published[file][0]}" for file in needed}
-    else:
-        files = _in_cache(root, name, needed, published)
-        source = f"TFDS cache {root}"
-        if not files:
-            _download(name, root, published)
-            files = _in_cache(root, name, needed, published)
-            source = f"downloaded into the TFDS folder {root}"
-        remedies = dict.fromkeys(needed, "delete it and run again to download it")
-
-    size, (images, labels) = SIZES[split], needed
-    image_array, image_sum = idx.read(files[images], (size, 28, 28), remedies[images])
-    label_array, label_sum = idx.read(files[labels], (size,), remedies[labels])
-    if label_array.max() > 9:
+    found = published.find(name, needed, data_dir)
+    arrays, checksums = [], []
+    for file, shape in zip(needed, ((size, 28, 28), (size,)), strict=True):
+        array, checksum = idx.read(found.paths[file], shape, found.remedies[file])
+        arrays.append(array)
+        checksums.append(checksum)
+    images, labels = arrays
+    if labels.max() > 9:
         raise UserError(
-            f"{files[labels]} holds the label {label_array.max()} where 0 to 9 "
-            f"belong; {remedies[labels]}"
+            f"{found.paths[needed[1]]} holds the label {labels.max()} where 0 to 9 "
+            f"belong; {found.remedies[needed[1]]}"
         )
-    for file, checksum in ((images, image_sum), (labels, label_sum)):
-        if checksum != published[file][1].checksum:
-            raise _unpublished(name, files[file], checksum, remedies[file])
-    return image_array[..., None], label_array.astype(np.int32), source
+    for file, checksum in zip(needed, checksums, strict=True):
+        published.require_published(name, file, found, checksum)
+    return images[..., None], labels.astype(np.int32), found.source
 
 
-def published_files(name: str) -> dict[str, tuple[str, Any]]:
-    """File name -> its URL and TFDS's `UrlInfo` (size, checksum), as TFDS has them."""
-    # Imported late, here and below: 0.35 s, and the drawn data sets do without.
-    import tensorflow_datasets as tfds
+def read_emnist(
+    split: str, data_dir: str | os.PathLike | None = None
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Reads EMNIST's balanced split of 47 digits and letters, upright.
 
-    infos = tfds.builder_cls(name).url_infos
-    return {info.filename: (url, info) for url, info in infos.items()}
+    Args and raises as in `read`.
 
+    Returns:
+      Images uint8 [N, 28, 28, 1], 112,800 to train and 18,800 to test; labels int32
+      [N]; and where they came from.
 
-def _data_folder(data_dir: str | os.PathLike | None) -> Path:
-    """Returns the folder to look in; one that the user named has to exist."""
-    named = data_dir or os.environ.get("GAN_JAX_DATA_DIR")
-    if not named:
-        return Path(
-            os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-        ).expanduser()
-    root = Path(named).expanduser()
-    if not os.path.isdir(root):
-        origin = "--data_dir" if data_dir else "$GAN_JAX_DATA_DIR"
-        raise UserError(
-            f"there is no readable folder {root} ({origin}); name the one that holds "
-            "the four .gz files, or an existing one to download them into"
-        )
-    return root
-
-
-def _names_in(folder: Path) -> set[str]:
-    try:
-        return set(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be read ({error.strerror}); make it a readable folder, "
-            "or pass another --data_dir"
-        ) from error
-
-
-def _in_folder(
-    root: Path, name: str, needed: Iterable[str], published: Mapping[str, Any]
-) -> tuple[dict[str, Path], str] | None:
-    """Returns the files of root/name or of root, where either holds any, and a phrase.
-
-    The folder called `name` comes first: the three data sets share their file names,
-    so that root may be another one's.
+    Source: Cohen et al. 2017, https://arxiv.org/abs/1702.05373
     """
-    for folder in (root / name, root):
-        present = _names_in(folder) & set(published)
-        for file in needed:
-            if present and file not in present:
-                raise UserError(
-                    f"{folder} holds {min(present)} but no {file}; copy "
-                    f"{published[file][0]} there"
-                )
-        if present:
-            return {file: folder / file for file in needed}, f"read from {folder}"
-    return None
-
-
-def _in_cache(
-    root: Path, name: str, needed: Iterable[str], published: Mapping[str, Any]
-) -> dict[str, Path] | None:
-    """Returns the files in TFDS's download cache if they are all there."""
-    from tensorflow_datasets.core.download import resource
-
-    files = {}
-    for file in needed:
-        url, info = published[file]
-        cached = resource.get_dl_fname(url, info.checksum)
-        # Older releases of TFDS did without the folder of the data set.
-        places = (root / "downloads" / name / cached, root / "downloads" / cached)
-        files[file] = next(filter(os.path.lexists, places), None)
-    return files if all(files.values()) else None
-
-
-def _download(name: str, root: Path, published: Mapping[str, Any]) -> None:
-    """Has TFDS download the files that its cache, root/downloads, lacks.
-
-    Each process downloads into a folder of its own and moves whole files: runs that
-    start together do not meet, and what breaks off is gone.
-
-    Raises:
-      Unavailable: the host does not answer, the download breaks off, or the folder
-        cannot be written.
-      UserError: what came is not the published file.
-    """
-    import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.download import download_manager, downloader
-
-    # The smallest first: what fails for one file fails for all.
-    missing = [
-        file for file in published if not _in_cache(root, name, [file], published)
-    ]
-    urls = sorted((published[file] for file in missing), key=lambda file: file[1].size)
-    if not urls:
-        return  # another run has just brought them
-    if fault := _host_fault(urls[0][0]):
-        raise _unavailable(name, root, published, fault)
-    downloader.MAX_RETRIES = 2  # TFDS's own 10 go on for 205 s
-    cache = root / "downloads" / name
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix="incomplete.", dir=cache, ignore_cleanup_errors=True
-        ) as folder:
-            manager = tfds.download.DownloadManager(
-                download_dir=folder,
-                dataset_name=name,
-                url_infos=dict(published.values()),
-                force_checksums_validation=True,
-            )
-            # One at a time: TFDS's threads outlive a failure, and the process would
-            # wait for the other downloads at its end.
-            for url, _ in urls:
-                manager.download(url)
-                for file in Path(folder, name).iterdir():  # and TFDS's note on it
-                    file.replace(cache / file.name)
-    except download_manager.NonMatchingChecksumError as error:
-        raise UserError(
-            f"what {url} sent is not the published file (its checksum differs; does "
-            "the network ask for a login?); run again on another network, or "
-            f"{_ways_without_network(published)}"
-        ) from error
-    except (OSError, tfds.download.DownloadError) as error:
-        raise _unavailable(name, root, published, _one_line(error)) from error
-
-
-def _host_fault(url: str) -> str | None:
-    """Says why the host of `url` does not deliver it, within a few seconds.
-
-    The request goes the way of TFDS's own (the same proxies and certificates). It has
-    a thread because no time limit of a socket holds for the look-up of a name.
-    """
-    import requests
-
-    host = urlsplit(url).hostname
-    fault: str | None = f"no answer from {host} in {_PATIENCE:g} s"
-
-    def ask() -> None:
-        nonlocal fault
-        try:
-            with requests.get(url, stream=True, timeout=_PATIENCE / 2) as response:
-                status = response.status_code
-            fault = None if status == 200 else f"{host} answers with HTTP {status}"
-        except OSError as error:  # the base class of what requests raises
-            fault = f"no connection to {host}: {type(error).__name__}"
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_PATIENCE)
-    return fault
-
-
-def _unavailable(
-    name: str, root: Path, published: Mapping[str, Any], why: str
-) -> Unavailable:
-    return Unavailable(
-        f"{TITLES[name]} is not in {root} and cannot be downloaded ({why}); run again "
-        f"with network, or {_ways_without_network(published)}"
-    )
-
-
-def _ways_without_network(published: Mapping[str, Any]) -> str:
-    site = next(iter(published.values()))[0].rpartition("/")[0]
-    # curl understands the braces.
-    files = f"{site}/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte.gz"
-    return (
-        f"download the four files {files} elsewhere and pass --data_dir=FOLDER, or use "
-        "the drawn garments: --dataset=garments"
-    )
-
-
-def _unpublished(name: str, path: Path, checksum: str, remedy: str) -> UserError:
-    """The error for a valid file with another content, by its owner where known."""
-    for other, title in TITLES.items():
-        for _, info in published_files(other).values():
-            if other != name and info.checksum == checksum:
-                return UserError(
-                    f"{path.name} in {path.parent} is {title}'s, not {TITLES[name]}'s; "
-                    f"use --dataset={other}, or {remedy}"
-                )
-    return UserError(
-        f"{path} is whole, but its checksum differs from the published file's; {remedy}"
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    found = published.find("emnist", (_ARCHIVE,), data_dir)
+    published.require_published("emnist", _ARCHIVE, found)
+    arrays = []
+    with zipfile.ZipFile(found.paths[_ARCHIVE]) as archive:
+        for kind, header in _HEADERS.items():
+            rank = {"images": 3, "labels": 1}[kind]
+            member = f"gzip/emnist-balanced-{split}-{kind}-idx{rank}-ubyte.gz"
+            content = gzip.decompress(archive.read(member))
+            arrays.append(np.frombuffer(content, np.uint8, offset=header))
+    # They are published with rows and columns exchanged.
+    images = arrays[0].reshape(-1, 28, 28, 1).swapaxes(1, 2)
+    return np.ascontiguousarray(images), arrays[1].astype(np.int32), found.source

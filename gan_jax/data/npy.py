@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.data import Dataset
+from gan_jax.data.dataset import Dataset, Part, hold_out
 from gan_jax.errors import UserError
 from gan_jax.system import files
 
@@ -62,11 +62,11 @@ class Rows:
         self.dtype = mapped.dtype
         self.shape = mapped.shape
 
-    def viewed(self, num_rows: int | None, row: tuple[int, ...]) -> "Rows":
-        """The first rows (None: all), each in another shape of as many numbers."""
+    def viewed(self, row: tuple[int, ...]) -> "Rows":
+        """The same rows, each in another shape of as many numbers."""
         other = copy.copy(self)
         other._owner = self  # who closes the file
-        other.shape = (min(num_rows or len(self), len(self)), *row)
+        other.shape = (len(self), *row)
         return other
 
     def __len__(self) -> int:
@@ -111,7 +111,9 @@ class Rows:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def from_npy(place: str | os.PathLike, num_examples: int | None = None) -> Dataset:
+def from_npy(
+    place: str | os.PathLike, split: str = "train", num_examples: int | None = None
+) -> Dataset:
     """A data set of one's own in NumPy's files.
 
     A file: ``.npy``, beside which ``labels.npy`` may lie; or ``.npz`` with ``images``,
@@ -122,43 +124,64 @@ def from_npy(place: str | os.PathLike, num_examples: int | None = None) -> Datas
       place: the file or its folder: uint8 ``[N, height, width]`` or ``[N, height,
         width, 1 or 3]``, and integers from 0 on, ``[N]``, without which no conditional
         GAN can be trained.
-      num_examples: how many to use, the first; all by default.
+      split: 'train' or 'test': ``x_test`` and ``y_test`` of a ``.npz`` that has them,
+        else what `hold_out` says.
+      num_examples: how many to use, the first of the split; all by default.
 
     Returns:
-      The data set; its name tells it from others, by a thousand of its images. It has
-      as many classes as the largest label says.
+      The data set; its name tells it from others, by a thousand of its images, and is
+      the same for both splits. It has as many classes as the largest label says.
 
     Raises:
       UserError: a file cannot be read or has other contents.
     """
     path = _file(pathlib.Path(place).expanduser())
+    arrays: dict[str, np.ndarray] = {}
     if path.suffix == ".npz":
         arrays = files.read_npz(path)
-        images = _array(path, arrays, "images", "arr_0", "x_train")
+        whole = _array(path, arrays, "images", "arr_0", "x_train")
         labels = _array(path, arrays, "labels", "arr_1", "y_train", optional=True)
         labels_path = path
     else:
-        images = Rows(path)
+        whole = Rows(path)
         labels_path, labels = path.with_name("labels.npy"), None
         if labels_path.exists():
             Rows(labels_path)  # refuses what is none
             labels = np.load(labels_path, allow_pickle=False)
+    whole, labels = _checked(path, labels_path, whole, labels)
+    classes = 0 if labels is None else int(labels.max()) + 1
+    name, source = name_of("npy", whole, labels), f"read from {path}"
+    positions = np.arange(len(whole))
+    if "x_test" not in arrays:
+        positions = hold_out(len(whole), split, path)
+        source += ", every tenth image held out"
+    elif split == "test":
+        its = arrays.get("y_test") if labels is not None else None
+        whole, labels = _checked(path, path, arrays["x_test"], its)
+        positions = np.arange(len(whole))
+        if labels is not None:
+            classes = max(classes, int(labels.max()) + 1)
+    check_count(positions, num_examples, path)
+    positions = positions[:num_examples]
+    images = Part(whole, positions) if isinstance(whole, Rows) else whole[positions]
+    if labels is not None:
+        labels = labels[positions]
+    names = tuple(map(str, range(classes)))
+    return Dataset(name, images, labels, names, source)
+
+
+def _checked(
+    path: pathlib.Path, labels_path: pathlib.Path, images: Any, labels: Any
+) -> tuple[Any, np.ndarray | None]:
+    """Images ``[N, height, width, channels]`` and labels int32 ``[N]``, or None."""
     if images.dtype != np.uint8 or not _is_image_shape(images.shape):
         raise UserError(_other_images(path, images))
-    check_count(images, num_examples, path)
-    names: tuple[str, ...] = ()
     if labels is not None:
         labels = _labels(labels_path, labels, len(images))
-        names = tuple(str(label) for label in range(labels.max() + 1))
-        labels = labels[:num_examples]
     row = (*images.shape[1:], 1)[:3]
     if isinstance(images, Rows):
-        images = images.viewed(num_examples, row)
-    else:
-        images = images[:num_examples].reshape(-1, *row)
-    return Dataset(
-        name_of("npy", images, labels), images, labels, names, f"read from {path}"
-    )
+        return images.viewed(row), labels
+    return images.reshape(-1, *row), labels
 
 
 def _file(place: pathlib.Path) -> pathlib.Path:

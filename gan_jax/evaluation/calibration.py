@@ -3,10 +3,10 @@
 import itertools
 from typing import Any
 
-from gan_jax.evaluation import corruptions, report
+from gan_jax.evaluation import corruptions, features, report
 from gan_jax.run.sampling import Samples
 
-DISTANCES = ("fcd", "kid", "sliced_wasserstein")
+DISTANCES = (*features.DISTANCES, "kid", "sliced_wasserstein")
 
 
 def calibrate(
@@ -43,5 +43,5 @@ def failures(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         for name, values in results.items()
         for less, more in itertools.pairwise(values)
         for distance in DISTANCES
-        if more[distance] <= less[distance]
+        if distance in less and more[distance] <= less[distance]
     ]

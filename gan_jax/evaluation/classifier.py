@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,7 @@ from flax import linen as nn
 
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
+from gan_jax.evaluation.batches import in_batches
 from gan_jax.networks.convolution import Conv
 from gan_jax.system import progress
 from gan_jax.system.files import cache_folder, read_npz, whole_file
@@ -31,25 +33,29 @@ from gan_jax.training import scale_images
 Array = jax.Array
 
 _VERSION = 1  # of the architecture and its training: another one is another classifier
-_EPOCHS = 9
+_EPOCHS = 9  # of Fashion-MNIST: 4,212 steps
+_LEAST_STEPS = 2000  # of smaller data sets, in more epochs
 _BATCH = 128
 _PEAK_LR = 3e-3
 _WEIGHT_DECAY = 1e-3
 _CHUNK = 100  # steps between two movements of the progress bar
-_BLOCK = 1000  # images that are classified at once
-_SHAPE = (28, 28, 1)
 
 
 class Network(nn.Module):
-    """Two convolutions with max pooling, a layer of features, ten logits: 206,922
-    parameters."""
+    """Two convolutions with max pooling, a layer of features, a logit a class.
+
+    206,922 parameters for 28 x 28 gray images of ten classes.
+    """
 
     num_features: int = 128
     num_classes: int = 10
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Pixels in [-1, 1], ``[batch, 28, 28, 1]``, to features and logits."""
+        """Pixels in [-1, 1], ``[batch, height, width, channels]``, to features, logits.
+
+        Height and width are multiples of 4.
+        """
         init = nn.initializers.he_normal()
         for width in (16, 32):
             x = nn.relu(Conv(width, 3, padding=1, kernel_init=init)(x))
@@ -76,6 +82,11 @@ class Classifier:
     accuracy: float
     sha256: str
 
+    @property
+    def num_classes(self) -> int:
+        """How many classes it knows."""
+        return len(self.params["Dense_1"]["bias"])
+
     def describe(self) -> dict[str, Any]:
         """What an evaluation records of it."""
         return {
@@ -87,7 +98,8 @@ class Classifier:
 
 @jax.jit
 def _apply(params: Any, images: Array) -> tuple[Array, Array]:
-    features, logits = Network().apply({"params": params}, scale_images(images))
+    network = Network(num_classes=len(params["Dense_1"]["bias"]))
+    features, logits = network.apply({"params": params}, scale_images(images))
     return features, jnp.argmax(logits, axis=-1)
 
 
@@ -96,7 +108,7 @@ def classify(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, ..
 
     Args:
       classifier: a trained one.
-      images: uint8, ``[N, 28, 28, 1]``.
+      images: uint8, ``[N, height, width, channels]``.
 
     Returns:
       Features, float64 ``[N, 128]``, and classes, int32 ``[N]``.
@@ -105,15 +117,14 @@ def classify(classifier: Classifier, images: np.ndarray) -> tuple[np.ndarray, ..
 
 
 def _classify(params: Any, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    features, classes = [np.zeros((0, Network.num_features))], [np.zeros(0, np.int32)]
-    for start in range(0, len(images), _BLOCK):
-        part = images[start : start + _BLOCK]
-        padded = np.zeros((_BLOCK, *_SHAPE), np.uint8)  # one shape, one compilation
-        padded[: len(part)] = part
-        block = [np.asarray(out)[: len(part)] for out in _apply(params, padded)]
-        features.append(block[0].astype(np.float64))
-        classes.append(block[1].astype(np.int32))
-    return np.concatenate(features), np.concatenate(classes)
+    features, classes = in_batches(partial(_apply, params), images)
+    return features.astype(np.float64), classes.astype(np.int32)
+
+
+def enough_epochs(num_examples: int) -> int:
+    """Passes over so many training images: those of Fashion-MNIST, more of fewer."""
+    per_epoch = max(num_examples // _BATCH, 1)
+    return max(_EPOCHS, -(-_LEAST_STEPS // per_epoch))
 
 
 def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
@@ -128,6 +139,7 @@ def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
       Its params.
     """
     images, labels = jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
+    network = Network(num_classes=dataset.num_classes)
     batch = min(_BATCH, len(images))
     per_epoch = len(images) // batch
     schedule = optax.cosine_decay_schedule(_PEAK_LR, epochs * per_epoch)
@@ -135,7 +147,7 @@ def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
     init_key, order_key = jax.random.split(jax.random.key(seed))
 
     def loss(params: Any, index: Array) -> Array:
-        _, logits = Network().apply({"params": params}, scale_images(images[index]))
+        _, logits = network.apply({"params": params}, scale_images(images[index]))
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels[index])
         return jnp.mean(losses)
 
@@ -148,7 +160,7 @@ def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
 
     @jax.jit
     def begin() -> Any:
-        params = Network().init(init_key, jnp.zeros((1, *_SHAPE)))["params"]
+        params = network.init(init_key, jnp.zeros((1, *dataset.shape)))["params"]
         return params, optimiser.init(params)
 
     @jax.jit
@@ -198,7 +210,7 @@ def load_or_train(
     }
     name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
     folder = folder or cache_folder() / "classifiers"
-    path = folder / f"{training_split.name}-{name}.npz"
+    path = folder / f"{re.sub('[^-.a-z0-9_]', '_', training_split.name)}-{name}.npz"
     if path.exists():
         try:
             return _read(path, about)
@@ -212,7 +224,7 @@ def load_or_train(
     params = jax.tree.map(np.asarray, train(training_split, seed=seed, epochs=epochs))
     predicted = _classify(params, test_split.images)[1]
     accuracy = float(np.mean(predicted == test_split.labels))
-    classifier = Classifier(params, training_split.name, accuracy, _hash(params))
+    classifier = Classifier(params, training_split.name, accuracy, weights_hash(params))
     _write(path, classifier, about)
     say(f"its test accuracy is {accuracy:.2%}; kept in {path}")
     return classifier
@@ -239,7 +251,8 @@ def _flat(params: Any) -> dict[str, np.ndarray]:
     return flax.traverse_util.flatten_dict(params, sep="/")
 
 
-def _hash(params: Any) -> str:
+def weights_hash(params: Any) -> str:
+    """SHA-256 of a network's weights, hexadecimal."""
     digest = hashlib.sha256()
     for name, array in sorted(_flat(params).items()):
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -272,6 +285,6 @@ def _read(path: pathlib.Path, about: dict[str, Any]) -> Classifier:
         raise _Damaged(" ".join(str(error).split())[-100:]) from error
     if recorded | {"dataset": classifier.dataset} != about:
         raise _Damaged("it is of another data set")
-    if _hash(params) != classifier.sha256:
+    if weights_hash(params) != classifier.sha256:
         raise _Damaged("its weights differ from their recorded hash")
     return classifier

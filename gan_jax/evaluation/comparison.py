@@ -11,8 +11,14 @@ import numpy as np
 
 from gan_jax import data, plots
 from gan_jax.errors import UserError
-from gan_jax.evaluation import neighbours, report
-from gan_jax.run import checkpoints, configuration, run_folder, sampling
+from gan_jax.evaluation import features, neighbours, report
+from gan_jax.run import (
+    checkpoints,
+    configuration,
+    run_folder,
+    sample_files,
+    sampling,
+)
 from gan_jax.system import progress
 from gan_jax.system.files import whole_file, write_text
 
@@ -85,12 +91,12 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
 
 
 def file_subject(path: pathlib.Path, num_samples: int) -> Subject:
-    """A file of samples, once it is sure that it holds enough of them.
+    """A file or folder of samples, once it is sure that it holds enough of them.
 
     Raises:
       UserError: it cannot be read, or holds something else or too little.
     """
-    samples = sampling.read_npz(path)
+    samples = sample_files.read(path, num_samples)
     if len(samples.images) < num_samples:
         raise UserError(
             f"{path} holds {len(samples.images)} images and --num_samples asks for"
@@ -102,11 +108,11 @@ def file_subject(path: pathlib.Path, num_samples: int) -> Subject:
     return Subject(str(path), lambda: first)
 
 
-def common_dataset(subjects: Sequence[Subject]) -> str:
-    """The data set of all the runs.
+def common_dataset(subjects: Sequence[Subject]) -> str | None:
+    """The data set of all the runs, as their configurations have it; None without runs.
 
     Raises:
-      UserError: they have different ones, or one's own images: no test split.
+      UserError: they have different ones.
     """
     names = {s.config.dataset: s.name for s in subjects if s.config}
     if len(names) > 1:
@@ -115,14 +121,7 @@ def common_dataset(subjects: Sequence[Subject]) -> str:
             f"runs of different data sets cannot be compared ({listed}): evaluate them"
             " apart, or name one with --dataset"
         )
-    name = next(iter(names), "fashion_mnist")
-    if name not in data.DATASETS:
-        raise UserError(
-            f"{names[name]} was trained on one's own images ({name}), which have no"
-            " test split to measure against: name a data set of their shape with"
-            " --dataset"
-        )
-    return name
+    return next(iter(names), None)
 
 
 def compare(
@@ -168,7 +167,7 @@ def compare(
                 "split": "test",
                 "images": len(reference.test_split.images),
             },
-            "classifier": reference.classifier.describe(),
+            "features": reference.measured_in.describe(),
             "values": values[-1],
             "floor": {"name": FLOOR} | floor,
             "ceiling": {"name": ceiling_name} | ceiling,
@@ -186,31 +185,33 @@ def beside_nearest(samples: sampling.Samples, split: data.Dataset) -> np.ndarray
     """Ten samples, each with the nine training images that are nearest in pixels.
 
     Returns:
-      uint8 ``[100, 28, 28, 1]``, a row of ten for each sample: the sample first.
+      uint8 ``[100, height, width, channels]``, a row of ten for each sample: the sample
+      first. Fewer where there are not ten samples and nine training images.
     """
     shown = samples.images[:10]
     flat = (images.reshape(len(images), -1) for images in (shown, split.images))
-    indices, _ = neighbours.nearest(*flat, count=9)
+    indices, _ = neighbours.nearest(*flat, count=min(9, len(split.images)))
     rows = np.concatenate([shown[:, None], split.images[indices]], axis=1)
     return rows.reshape(-1, *shown.shape[1:])
 
 
 # Column -> the value in it, and its digits.
 COLUMNS = {
-    "FCD": ("fcd", 2),
+    **{title: (key, 2) for key, title in features.DISTANCES.items()},
     "KID": ("kid", 3),
     "precision": ("precision", 3),
     "recall": ("recall", 3),
     "density": ("density", 3),
     "coverage": ("coverage", 3),
     "sliced W1": ("sliced_wasserstein", 2),
+    "modes": ("modes", 0),
     "class KL": ("class_kl", 3),
     "class accuracy": ("class_accuracy", 3),
 }
 
 
 def table(compared: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: the floor, all subjects by FCD, the ceiling.
+    """Header and rows: the floor, all subjects by Frechet distance, the ceiling.
 
     Finished runs of equal configurations but for the seed share a row, mean and
     standard deviation (of the sample: n - 1), and have no rows of their own.
@@ -228,15 +229,17 @@ def table(compared: Comparison) -> tuple[list[str], list[list[str]]]:
             rows.append(members)
         else:  # copies of a run are no evidence of spread
             rows.extend([i] for i in members)
-    rows.sort(key=lambda row: statistics.mean(compared.values[i]["fcd"] for i in row))
+    key = features.distance_in(compared.floor)
+    rows.sort(key=lambda row: statistics.mean(compared.values[i][key] for i in row))
     named = [
         (_name(compared.subjects, row), [compared.values[i] for i in row])
         for row in rows
     ]
     floor = (FLOOR, [compared.floor])
     ceiling = (compared.ceiling_name, [compared.ceiling])
-    return ["samples", *COLUMNS], [
-        [name, *cells(values)] for name, values in (floor, *named, ceiling)
+    there = columns([*compared.values, compared.floor])
+    return ["samples", *there], [
+        [name, *cells(values, there)] for name, values in (floor, *named, ceiling)
     ]
 
 
@@ -247,9 +250,18 @@ def _name(subjects: Sequence[Subject], row: Sequence[int]) -> str:
     return f"{name} + {more} more seed{'s' if more > 1 else ''}"
 
 
-def cells(members: Sequence[Values]) -> list[str]:
-    """A row under `COLUMNS`: the value of one, mean ± standard deviation of several."""
-    return [_cell(members, *column) for column in COLUMNS.values()]
+def columns(measured: Sequence[Values]) -> list[str]:
+    """Those of `COLUMNS` that anything has a value in."""
+    return [
+        name
+        for name, (key, _) in COLUMNS.items()
+        if any(key in values for values in measured)
+    ]
+
+
+def cells(members: Sequence[Values], names: Sequence[str]) -> list[str]:
+    """A row under those columns: a value, or mean ± standard deviation of several."""
+    return [_cell(members, *COLUMNS[name]) for name in names]
 
 
 def _cell(members: Sequence[Values], key: str, digits: int) -> str:

@@ -1,8 +1,8 @@
 """Damage of known size: a measure of quality must grow with each of these.
 
-Pure functions of uint8 images ``[N, 28, 28, 1]`` to such images; a level of 0 changes
-nothing. Those that draw random numbers take a seed, and a higher level with the same
-seed is more of the same damage.
+Pure functions of uint8 images ``[N, height, width, channels]`` to such images; a level
+of 0 changes nothing. Those that draw random numbers take a seed, and a higher level
+with the same seed is more of the same damage.
 """
 
 import math
@@ -12,8 +12,6 @@ import numpy as np
 
 # scipy.ndimage takes a while to import: where it is used, not here.
 from gan_jax.errors import UserError
-
-_SIDE = 28
 
 
 def noise(images: np.ndarray, level: float, seed: int = 0) -> np.ndarray:
@@ -49,20 +47,19 @@ def crop(images: np.ndarray, level: int) -> np.ndarray:
     Bilinear; pixels are squares, so the corners of what is left stay corners.
 
     Raises:
-      UserError: the level is not an integer of 0 to 13, or the images are as `_check`
-        says.
+      UserError: the level is not an integer below half of the shorter side, or the
+        images are as `_check` says.
     """
     from scipy import ndimage
 
-    _check(images, level, _SIDE // 2 - 1)
+    height, width = images.shape[1:3]
+    _check(images, level, min(height, width) // 2 - 1)
     if level != int(level):
         raise UserError(f"the level is {level}: give a whole number of pixels")
-    part = slice(int(level), _SIDE - int(level))
-    rest = images[:, part, part].astype(np.float32)
-    factor = _SIDE / rest.shape[1]
-    enlarged = ndimage.zoom(
-        rest, (1, factor, factor, 1), order=1, mode="nearest", grid_mode=True
-    )
+    cut = int(level)
+    rest = images[:, cut : height - cut, cut : width - cut].astype(np.float32)
+    factors = (1, height / rest.shape[1], width / rest.shape[2], 1)
+    enlarged = ndimage.zoom(rest, factors, order=1, mode="nearest", grid_mode=True)
     return _round(enlarged)
 
 
@@ -77,13 +74,13 @@ def swap(images: np.ndarray, level: float, seed: int = 0) -> np.ndarray:
         images are as `_check` says.
     """
     _check(images, level, 1.0)
-    count, half = len(images), _SIDE // 2
+    count, (height, width) = len(images), np.array(images.shape[1:3]) // 2
     if count < 2:
         raise UserError("swap needs at least 2 images, and there is 1: give more")
     rng = np.random.default_rng(seed)
     order = rng.permutation(count)
     donors = (np.arange(count) + rng.integers(1, count, count)) % count
-    halves = [np.s_[:, :half], np.s_[:, half:], np.s_[:half], np.s_[half:]]
+    halves = [np.s_[:, :width], np.s_[:, width:], np.s_[:height], np.s_[height:]]
     choices = rng.integers(len(halves), size=count)
     swapped = images.copy()
     for i in order[: round(level * count)]:
@@ -102,12 +99,11 @@ CORRUPTIONS: dict[str, tuple[Callable[..., np.ndarray], tuple[float, ...]]] = {
 
 
 def _check(images: np.ndarray, level: float, most: float) -> None:
-    """Refuses what is not uint8 ``[N, 28, 28, 1]``, N > 0, and a level out of range."""
-    wanted = (_SIDE, _SIDE, 1)
-    if images.dtype != np.uint8 or images.shape[1:] != wanted or len(images) == 0:
+    """Refuses what is not uint8 ``[N, height, width, channels]``, and other levels."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.size == 0:
         raise UserError(
             f"the images are {images.dtype} {list(images.shape)}: give uint8"
-            " [N, 28, 28, 1]"
+            " [N, height, width, channels]"
         )
     if not (math.isfinite(level) and 0 <= level <= most):
         limit = "0 or more" if most == math.inf else f"0 to {most}"

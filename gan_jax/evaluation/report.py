@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 
 from gan_jax import data
-from gan_jax.errors import UserError
-from gan_jax.evaluation import classes, frechet, kid, precision_recall, sliced
-from gan_jax.evaluation.classifier import Classifier, classify, load_or_train
+from gan_jax.data import stacked
+from gan_jax.errors import UserError, check_name
+from gan_jax.evaluation import (
+    classes,
+    classifier,
+    features,
+    frechet,
+    kid,
+    precision_recall,
+    sliced,
+)
 from gan_jax.run.sampling import Samples, draw
 from gan_jax.training import GAN, GANState
 
@@ -24,13 +32,14 @@ class Reference:
     """What samples are measured against.
 
     Attributes:
-      classifier: whose features are taken.
-      training_split: what the GAN was trained on.
+      measured_in: the features that are taken.
+      training_split: what the GAN was trained on; of more than 100,000 images, so many
+        of them, spread evenly.
       test_split: what samples are compared with.
-      features: of the test split, float64 ``[N, 128]``.
+      features: of the test split, float64 ``[N, dimension]``.
     """
 
-    classifier: Classifier
+    measured_in: features.Features
     training_split: data.Dataset
     test_split: data.Dataset
     features: np.ndarray
@@ -39,33 +48,90 @@ class Reference:
 def load_reference(
     name: str,
     *,
-    data_dir: str | None = None,
+    measured_in: str = "auto",
+    inception_weights: str | None = None,
     quick: bool = False,
     say: Callable[[str], None] = print,
+    **where: Any,
 ) -> Reference:
     """Loads a data set and its classifier, which is trained if it is not cached.
 
     Args:
       name: data set, as in `data.load`.
-      data_dir: as in `data.load`.
+      measured_in: of `features.NAMES`; or 'auto', the classifier of a data set with
+        labels, and random features of one without.
+      inception_weights: as in `inception.load`.
       quick: take few images and a classifier of little training, for tests.
       say: takes the lines of what takes time.
+      **where: ``data_dir`` and ``pictures``, as in `data.load`.
 
     Raises:
-      UserError: as `data.load`.
+      UserError: as `data.load` and `inception.load`; or a classifier is asked for where
+        there are no labels.
     """
+    check_name("features", measured_in, ("auto", *features.NAMES))
     size = _QUICK_SIZE if quick else None
+    splits = [_in_memory(s) for s in _load(name, size, **where)]
+    if measured_in == "auto":
+        measured_in = "classifier" if splits[0].num_classes > 1 else "random"
+    if measured_in == "inception":
+        chosen = features.of_inception(inception_weights)
+    elif measured_in == "random":
+        chosen = features.of_untrained_network(splits[0])
+    elif splits[0].num_classes < 2:
+        raise UserError(
+            f"{splits[0].name} has no labels to train a classifier with: use"
+            " --features=random or inception"
+        )
+    else:
+        chosen = _classifier(name, splits, size, say, where)
+    return Reference(chosen, *splits, chosen.extract(splits[1].images)[0])
+
+
+def _load(name: str, size: int | None, **where: Any) -> list[data.Dataset]:
+    """Both splits, or the first images of each."""
     splits = [
-        data.load(name, split, data_dir=data_dir, garments_size=size)
-        for split in data.SPLITS
+        data.load(name, split, garments_size=size, **where) for split in data.SPLITS
     ]
-    if quick:
-        splits = [
-            dataclasses.replace(s, images=s.images[:size], labels=s.labels[:size])
-            for s in splits
-        ]
-    classifier = load_or_train(*splits, say=say)
-    return Reference(classifier, *splits, classify(classifier, splits[1].images)[0])
+    return [
+        dataclasses.replace(
+            split,
+            images=split.images[:size],
+            labels=None if split.labels is None else split.labels[:size],
+        )
+        if size
+        else split
+        for split in splits
+    ]
+
+
+def _in_memory(split: data.Dataset) -> data.Dataset:
+    """The images as one array, of which there are not too many."""
+    every = -(-len(split.images) // MOST)
+    if isinstance(split.images, np.ndarray) and every == 1:
+        return split
+    images = np.asarray(split.images[::every])
+    labels = None if split.labels is None else split.labels[::every]
+    return dataclasses.replace(split, images=images, labels=labels)
+
+
+def _classifier(
+    name: str,
+    splits: list[data.Dataset],
+    size: int | None,
+    say: Callable[[str], None],
+    where: dict[str, Any],
+) -> features.Features:
+    """Of the data set itself; of stacked images, of those that they consist of."""
+    is_stacked = name.startswith(stacked.PREFIX)
+    if is_stacked:
+        splits = _load(name.removeprefix(stacked.PREFIX), size, **where)
+    count = len(splits[0].images)
+    epochs = {} if size else {"epochs": classifier.enough_epochs(count)}
+    trained = classifier.load_or_train(*splits, say=say, **epochs)
+    if is_stacked:
+        return features.of_channels(trained)
+    return features.of_classifier(trained)
 
 
 def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
@@ -76,11 +142,13 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
       reference: what to compare with.
 
     Returns:
-      ``fcd`` (Frechet classifier distance, not FID: the features are this project's
-      classifier's), ``kid`` and its ``kid_error``,
-      ``precision``, ``recall``, ``density``, ``coverage``, ``sliced_wasserstein``
-      (of pixels, in grey levels of 0 to 255), ``class_histogram`` (shares),
-      ``class_kl`` (nats from uniform), and where there are labels ``class_accuracy``.
+      The Frechet distance under the name of the features: ``fcd`` in those of the
+      classifier, ``frechet_random``, or ``fid``; ``kid`` and its ``kid_error``,
+      ``precision``, ``recall``, ``density``, ``coverage`` in the same;
+      ``sliced_wasserstein`` (of pixels, in grey levels of 0 to 255); and where the
+      features come with classes ``class_histogram`` (shares), ``class_kl`` (nats from
+      uniform), of stacked images ``modes`` (how many classes are found), and where
+      there are labels ``class_accuracy``.
 
     Raises:
       UserError: there are fewer samples than a measure needs, or of another shape.
@@ -93,30 +161,45 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
             f"the samples are {_by(shape)} and the images of {split.name} are"
             f" {_by(split.shape)}: they cannot be compared"
         )
-    features, predicted = classify(reference.classifier, samples.images)
-    distance = kid.estimate_kid(features, reference.features)
+    measured_in = reference.measured_in
+    fake, predicted = measured_in.extract(samples.images)
+    distance = kid.estimate_kid(fake, reference.features)
     prdc = precision_recall.precision_recall_density_coverage(
-        reference.features, features, neighbours=NEIGHBOURS
+        reference.features, fake, neighbours=NEIGHBOURS
     )
-    histogram = classes.class_histogram(predicted)
     values = {
-        "fcd": frechet.frechet_distance(features, reference.features),
+        measured_in.distance: frechet.frechet_distance(fake, reference.features),
         "kid": distance.value,
         "kid_error": distance.standard_error,
         **prdc._asdict(),
         "sliced_wasserstein": sliced.sliced_wasserstein(
             samples.images, reference.test_split.images
         ),
-        "class_kl": classes.kl_from_uniform(histogram),
     }
-    if samples.labels is not None:
-        values["class_accuracy"] = classes.class_accuracy(predicted, samples.labels)
-    values = {name: float(value) for name, value in values.items()}
-    return values | {"class_histogram": [float(share) for share in histogram]}
+    if predicted is not None:
+        values |= _of_classes(predicted, samples.labels, measured_in)
+    shares = values.pop("class_histogram", None)
+    numbers: dict[str, Any] = {name: float(value) for name, value in values.items()}
+    return numbers if shares is None else numbers | {"class_histogram": shares}
+
+
+def _of_classes(
+    predicted: np.ndarray, asked: np.ndarray | None, measured_in: features.Features
+) -> dict[str, Any]:
+    histogram = classes.class_histogram(predicted, measured_in.num_classes)
+    values: dict[str, Any] = {
+        "class_kl": classes.kl_from_uniform(histogram),
+        "class_histogram": [float(share) for share in histogram],
+    }
+    if measured_in.counts_modes:
+        values["modes"] = np.count_nonzero(histogram)
+    if asked is not None:
+        values["class_accuracy"] = classes.class_accuracy(predicted, asked)
+    return values
 
 
 class Monitor:
-    """Measures a GAN while it trains: its FCD to the images that it is trained on.
+    """Measures a GAN while it trains: its Frechet distance to the training images.
 
     To the training split, so that whoever chooses a recipe by it has not yet looked at
     the test split.
@@ -126,16 +209,25 @@ class Monitor:
         self, reference: Reference, num_samples: int = 5000, seed: int = 0
     ) -> None:
         """Takes the moments of all the training images once."""
-        self._classifier = reference.classifier
+        self._in = reference.measured_in
         images = reference.training_split.images
-        self._real = frechet.moments(classify(self._classifier, images)[0])
+        self._real = frechet.moments(self._in.extract(images)[0])
         self._num_samples, self._seed = num_samples, seed
 
     def __call__(self, gan: GAN, state: GANState) -> dict[str, float]:
-        """``{"fcd": ...}`` of a state's samples."""
+        """``{"fcd": ...}`` of a state's samples, or the distance in other features.
+
+        Of stacked images ``modes`` and ``class_kl`` as well, as in `measure`.
+        """
         samples = draw(gan, state, self._num_samples, seed=self._seed)
-        fake = frechet.moments(classify(self._classifier, samples.images)[0])
-        return {"fcd": frechet.frechet_distance_of_moments(fake, self._real)}
+        fake, predicted = self._in.extract(samples.images)
+        moments = frechet.moments(fake)
+        distance = frechet.frechet_distance_of_moments(moments, self._real)
+        values = {self._in.distance: distance}
+        if self._in.counts_modes:
+            found = _of_classes(predicted, None, self._in)
+            values |= {name: float(found[name]) for name in ("modes", "class_kl")}
+        return values
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -169,7 +261,8 @@ def floor(reference: Reference, num_samples: int, seed: int = 0) -> Samples:
     split = reference.training_split
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(split.images))[:num_samples]
-    return Samples(split.images[chosen], split.labels[chosen])
+    labels = None if split.labels is None else split.labels[chosen]
+    return Samples(split.images[chosen], labels)
 
 
 def ceiling(

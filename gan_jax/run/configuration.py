@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from gan_jax import __version__, recipes
-from gan_jax.data import Dataset
+from gan_jax.data import Dataset, about
 from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
 from gan_jax.system.files import write_text
@@ -19,6 +19,8 @@ from gan_jax.training import GAN
 
 _USUAL = {"shape": [28, 28, 1], "num_classes": 10}  # left out of the settings
 _MOST = 2**16  # pixels of a side, and classes
+_OF_PLACE = {"dataset": str, "data_dir": str, "image_size": int, "channels": str}
+_OF_PLACE |= {"background": str, "skip_damaged": bool}
 _RECIPE_FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 
 
@@ -49,16 +51,21 @@ class Config:
     def of(
         cls,
         recipe: Recipe,
-        dataset: Dataset,
+        dataset: Dataset | str,
         seed: int,
         steps: int,
         num_examples: int | None = None,
     ) -> "Config":
-        """The run of a recipe on a data set."""
-        config = cls(recipe, dataset.name, seed, steps, num_examples, dataset.shape)
+        """The run of a recipe on a data set, or on a published one by its name."""
+        name, there = (
+            (dataset, about(dataset))
+            if isinstance(dataset, str)
+            else (dataset.name, dataset)
+        )
+        config = cls(recipe, name, seed, steps, num_examples, there.shape)
         if not recipe.conditional:
             return config
-        return dataclasses.replace(config, num_classes=dataset.num_classes)
+        return dataclasses.replace(config, num_classes=there.num_classes)
 
     def flags(self) -> dict[str, Any]:
         """The settings by the names of their flags.
@@ -165,6 +172,23 @@ def read_warning(folder: pathlib.Path) -> str | None:
     """What a user of the run's results has to know: garments stood in, perhaps."""
     warning = read_json(folder / "config.json").get("warning")
     return None if warning is None else str(warning)
+
+
+def read_place(folder: pathlib.Path) -> dict[str, Any]:
+    """The flags that name a run's data set; none of a run of before they were kept.
+
+    Raises:
+      UserError: they are damaged.
+    """
+    place = read_json(folder / "config.json").get("data", {})
+    if not isinstance(place, dict) or any(
+        type(value) is not _OF_PLACE.get(name) for name, value in place.items()
+    ):
+        raise UserError(
+            f"{folder / 'config.json'} does not say where its images are: name them"
+            " with --dataset and --data_dir"
+        )
+    return place
 
 
 def check_letters(folder: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Images from a trained GAN: drawn, written to a file, read again."""
+"""Images from a trained GAN."""
 
 import pathlib
 import sys
@@ -13,7 +13,7 @@ from gan_jax import training
 from gan_jax.devices import available
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, configuration, restoring
-from gan_jax.system import files, progress
+from gan_jax.system import progress
 
 _BATCH = 500
 
@@ -176,46 +176,3 @@ def interpolate(
         labels = jnp.repeat(jnp.arange(rows) % gan.num_classes, steps)
     images = _batch(gan, state, z.reshape(-1, gan.latent_size), labels)
     return np.asarray(images).reshape(rows, steps, *images.shape[1:])
-
-
-def write_npz(path: pathlib.Path, samples: Samples) -> None:
-    """Writes ``images`` and, where there are any, ``labels``; whole or not at all."""
-    arrays = {name: a for name, a in samples._asdict().items() if a is not None}
-    with files.whole_file(path) as file:
-        np.savez_compressed(file, **arrays)
-
-
-def read_npz(path: pathlib.Path) -> Samples:
-    """Reads what `write_npz`, or another program, has written.
-
-    Raises:
-      UserError: there is no such file, it is damaged, or it holds something else than
-        images uint8 [N, height, width, 1 or 3] and perhaps labels [N] from 0.
-    """
-    arrays = files.read_npz(path)
-    if "images" not in arrays:
-        raise UserError(
-            f"{path} holds no array called images (but"
-            f" {', '.join(arrays) or 'nothing'}): write uint8"
-            " [N, height, width, 1 or 3] as that"
-        )
-    images, labels = arrays["images"], arrays.get("labels")
-    in_shape = images.ndim == 4 and images.shape[-1] in (1, 3)
-    if images.dtype != np.uint8 or not in_shape:
-        raise UserError(
-            f"the images of {path} are {images.dtype} {list(images.shape)}: they must"
-            " be uint8 [N, height, width, 1 or 3]"
-        )
-    if labels is None:
-        return Samples(images)
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-        raise UserError(
-            f"the labels of {path} are {labels.dtype} {list(labels.shape)}: they must"
-            f" be int32 [{len(images)}], one for each image"
-        )
-    if len(labels) and labels.min() < 0:
-        raise UserError(
-            f"the labels of {path} go from {labels.min()} to {labels.max()}: they must"
-            " be 0 or more"
-        )
-    return Samples(images, labels.astype(np.int32))

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from gan_jax.errors import UserError
+from gan_jax.evaluation.features import DISTANCES, distance_in
 from gan_jax.run import configuration
 from gan_jax.study.sweep import Run
 from gan_jax.system.files import write_text
 
 LINES = "runs.jsonl"
 TABLE = "runs.csv"
-_MEASURES = ("fcd", "fcd_train", "classes", "variety", "collapsed")
+_MEASURES = ("classes", "variety", "collapsed")  # besides the Frechet distance
 _NEEDED = {"flags", "loss", "seed", "swept", "steps", "seconds", *_MEASURES}
 
 Row = dict[str, Any]
@@ -65,7 +66,7 @@ def read(folder: pathlib.Path) -> dict[str, Row]:
     try:
         for line in path.read_bytes().splitlines() if path.exists() else ():
             row = json.loads(line)
-            if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+            if not _is_whole(row):
                 raise ValueError("a line without settings or measures")
             found[json.dumps(row["flags"], sort_keys=True)] = row
     except (ValueError, TypeError, RecursionError) as error:
@@ -74,6 +75,12 @@ def read(folder: pathlib.Path) -> dict[str, Row]:
             " line, or start again with --overwrite"
         ) from error
     return found
+
+
+def _is_whole(row: Any) -> bool:
+    if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+        return False
+    return any(row.keys() >= {key, f"{key}_train"} for key in DISTANCES)
 
 
 def write(folder: pathlib.Path, rows: Sequence[Row]) -> None:
@@ -87,9 +94,11 @@ def write(folder: pathlib.Path, rows: Sequence[Row]) -> None:
     swept = list(dict.fromkeys(name for row in rows for name in row["swept"]))
     text = io.StringIO()
     table = csv.writer(text)
-    table.writerow(["loss", *swept, "seed", "steps", "seconds", *_MEASURES])
+    distance = distance_in(rows[0]) if rows else "fcd"
+    names = ("seed", "steps", "seconds", distance, f"{distance}_train", *_MEASURES)
+    table.writerow(["loss", *swept, *names])
     for row in rows:
         settings = [row["swept"].get(name) for name in swept]
-        measures = [row[name] for name in ("seed", "steps", "seconds", *_MEASURES)]
+        measures = [row[name] for name in names]
         table.writerow([row["loss"], *settings, *measures])
     write_text(folder / TABLE, text.getvalue())

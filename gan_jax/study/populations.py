@@ -14,11 +14,11 @@ import numpy as np
 
 from gan_jax import training
 from gan_jax.evaluation import classes, frechet, report
-from gan_jax.evaluation.classifier import classify
+from gan_jax.evaluation.features import distance_in
 from gan_jax.run import sampling
 
-COVERED = 0.01  # least share of samples, a tenth of a class's own of ten
-FEWEST_CLASSES = 5  # covered by a GAN that has not collapsed
+COVERED = 0.1  # least share of samples, over that of a class that all share evenly
+FEWEST_CLASSES = 0.5  # of all, covered by a GAN that has not collapsed
 LEAST_VARIETY = 0.1  # of its samples' features
 QUANTILES = (0.25, 0.5, 0.75)
 _WORST = 1e300
@@ -30,9 +30,9 @@ class Judge:
 
     def __init__(self, reference: report.Reference, num_samples: int) -> None:
         """Takes the moments of both splits once."""
-        self._classifier = reference.classifier
+        self._in = reference.measured_in
         images = reference.training_split.images
-        self._train = frechet.moments(classify(self._classifier, images)[0])
+        self._train = frechet.moments(self._in.extract(images)[0])
         self._test = frechet.moments(reference.features)
         self._num_samples = num_samples
 
@@ -46,45 +46,53 @@ class Judge:
           state: at its end.
 
         Returns:
-          Its measures and its samples, uint8 ``[samples, 28, 28, 1]``. The measures
-          are ``fcd``, to the test split; ``fcd_train``, to the training split, by which
-          to choose; ``classes``, how many of the ten have a share of at least
-          `COVERED`; ``variety``, the variance of the samples' features over that of the
-          test split's; and ``collapsed`` (`is_collapsed`). A generator whose numbers
-          are not finite has collapsed; its other measures are None, and it has no
-          samples.
+          Its measures and its samples, uint8 ``[samples, height, width, channels]``.
+          The measures are the Frechet distance to the test split under the name of the
+          features, as ``fcd``; with ``_train`` behind, to the training split, by which
+          to choose; ``classes``, how many have at least `COVERED` of an even share,
+          None without classes; ``variety``, the variance of the samples' features over
+          that of the test split's; and ``collapsed`` (`is_collapsed`). A generator
+          whose numbers are not finite has collapsed; its other measures are None, and
+          it has no samples.
         """
+        names = (self._in.distance, f"{self._in.distance}_train", "classes", "variety")
         generator = (state.generator.params, state.generator.batch_stats, state.ema)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(generator)):
-            names = ("fcd", "fcd_train", "classes", "variety")
             return dict.fromkeys(names) | {"collapsed": True}, None
         samples = sampling.draw(gan, state, self._num_samples)
-        features, labels = classify(self._classifier, samples.images)
+        features, labels = self._in.extract(samples.images)
         fake = frechet.moments(features)
-        covered = int((classes.class_histogram(labels) >= COVERED).sum())
+        covered = None
+        if labels is not None:
+            shares = classes.class_histogram(labels, self._in.num_classes)
+            covered = int((shares >= COVERED / len(shares)).sum())
         variety = np.trace(fake.covariance) / np.trace(self._test.covariance)
-        row = {
-            "fcd": frechet.frechet_distance_of_moments(fake, self._test),
-            "fcd_train": frechet.frechet_distance_of_moments(fake, self._train),
-            "classes": covered,
-            "variety": float(variety),
-            "collapsed": is_collapsed(covered, variety),
-        }
-        return row, samples.images
+        values = (
+            frechet.frechet_distance_of_moments(fake, self._test),
+            frechet.frechet_distance_of_moments(fake, self._train),
+            covered,
+            float(variety),
+        )
+        row = dict(zip(names, values, strict=True))
+        lost = is_collapsed(covered, variety, self._in.num_classes)
+        return row | {"collapsed": lost}, samples.images
 
 
-def is_collapsed(covered: int, variety: float) -> bool:
+def is_collapsed(covered: int | None, variety: float, num_classes: int = 10) -> bool:
     """Whether a generator draws too few kinds of things to be called trained.
 
     Args:
-      covered: classes of which at least `COVERED` of the samples are.
+      covered: classes that have at least `COVERED` of an even share of the samples;
+        None where there are no classes.
       variety: variance of the samples' features over that of real images.
+      num_classes: how many classes there are.
     """
-    return bool(covered < FEWEST_CLASSES or variety < LEAST_VARIETY)
+    few = covered is not None and covered < FEWEST_CLASSES * num_classes
+    return bool(few or variety < LEAST_VARIETY)
 
 
 def summarise(rows: Sequence[Row]) -> Row:
-    """The distribution of the FCD over GANs.
+    """The distribution of the Frechet distance over GANs.
 
     Args:
       rows: as `Judge` gives them, at least one.
@@ -96,7 +104,8 @@ def summarise(rows: Sequence[Row]) -> Row:
       without an FCD is worse than all others: None where it is its turn; ``collapsed``,
       their share.
     """
-    known = np.array([row["fcd"] for row in rows if row["fcd"] is not None])
+    key = distance_in(rows[0])
+    known = np.array([row[key] for row in rows if row[key] is not None])
     # Not infinity, of which an interpolation makes NaN.
     ranked = np.append(known, np.full(len(rows) - len(known), _WORST))
     quantiles = np.quantile(ranked, QUANTILES)
@@ -104,7 +113,7 @@ def summarise(rows: Sequence[Row]) -> Row:
         "gans": len(rows),
         "mean": float(known.mean()) if len(known) else None,
         "std": float(known.std(ddof=1)) if len(known) > 1 else None,
-        "best": None if best(rows) is None else best(rows)["fcd"],
+        "best": None if best(rows) is None else best(rows)[key],
         "quantiles": [float(q) if q < _WORST**0.5 else None for q in quantiles],
         "collapsed": sum(row["collapsed"] for row in rows) / len(rows),
     }
@@ -112,8 +121,9 @@ def summarise(rows: Sequence[Row]) -> Row:
 
 def best(rows: Sequence[Row]) -> Row | None:
     """The GAN that is nearest to the training split; None where none has an FCD."""
-    known = [row for row in rows if row["fcd_train"] is not None]
-    return min(known, key=lambda row: row["fcd_train"], default=None)
+    key = f"{distance_in(rows[0])}_train"
+    known = [row for row in rows if row[key] is not None]
+    return min(known, key=lambda row: row[key], default=None)
 
 
 def expected_best(values: Sequence[float]) -> np.ndarray:

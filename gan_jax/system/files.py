@@ -58,11 +58,33 @@ def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
             _parts.discard(part)
 
 
+@contextlib.contextmanager
+def whole_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder to write into that appears with all its files or not at all.
+
+    Raises:
+      UserError: it cannot be written, or there is one that holds something.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    _parts.add(part)
+    with writing(path):
+        try:
+            part.mkdir()
+            yield part
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                remove(part)
+            raise
+        finally:
+            _parts.discard(part)
+
+
 def discard_parts() -> None:
     """Removes what this process has half written: it is about to end."""
     for part in tuple(_parts):
         with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+            remove(part)
 
 
 def remove(path: pathlib.Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gan_jax.data import folder
-from gan_jax.data.folder import How, from_folder
+from gan_jax.data import SPLITS, Pictures, folder
+from gan_jax.data.folder import from_folder
 from gan_jax.errors import UserError
 
 RED = (200, 60, 30)
@@ -32,7 +32,7 @@ def save(path, made, **how):
 
 def only(root, how=None, **more):
     """The one picture of a folder, as the data set has it."""
-    [image] = from_folder(root, how or How(size=8, channels="3", **more)).images[:]
+    [image] = from_folder(root, how or Pictures(size=8, channels="3", **more)).images[:]
     return image
 
 
@@ -104,14 +104,14 @@ def test_the_square_at_the_centre_is_kept(tmp_path):
     made = picture("RGB", (0, 255, 0), (48, 16))
     made.paste(halves(), (16, 0))
     save(tmp_path / "in" / "a.png", made)
-    image = only(tmp_path / "in", How(size=16, channels="3"))
+    image = only(tmp_path / "in", Pictures(size=16, channels="3"))
     np.testing.assert_array_equal(image, np.asarray(halves()))
 
 
 def test_a_pattern_finer_than_the_pixels_becomes_their_mean(tmp_path):
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
     save(tmp_path / "in" / "a.png", Image.fromarray(board))
-    image = only(tmp_path / "in", How(size=16, channels="3"))
+    image = only(tmp_path / "in", Pictures(size=16, channels="3"))
     assert np.abs(image[2:-2, 2:-2].astype(int) - 127).max() <= 1
 
 
@@ -122,7 +122,7 @@ def test_pixels_are_not_rounded_on_the_way(tmp_path):
     save(tmp_path / "in" / "a.png", Image.fromarray(pixels))
     opaque = pixels[..., 3:] / 255
     exact = pixels[..., :3] * opaque + 255 * (1 - opaque)
-    image = only(tmp_path / "in", How(size=16, channels="3"))
+    image = only(tmp_path / "in", Pictures(size=16, channels="3"))
     assert np.abs(image - exact).max() <= 0.5 + 1e-4
 
 
@@ -133,11 +133,11 @@ def test_channels_are_one_where_all_pictures_are_gray(tmp_path):
     root = tmp_path / "in"
     save(root / "a.png", picture("L", GRAY))
     save(root / "b.png", picture("RGB", (GRAY,) * 3))
-    assert from_folder(root, How(8)).shape == (8, 8, 1)
-    assert from_folder(root, How(8, channels="3")).shape == (8, 8, 3)
+    assert from_folder(root, Pictures(8)).shape == (8, 8, 1)
+    assert from_folder(root, Pictures(8, channels="3")).shape == (8, 8, 3)
     save(root / "c.png", picture("RGB", RED))
-    assert from_folder(root, How(8)).shape == (8, 8, 3)
-    gray = from_folder(root, How(8, channels="1"))
+    assert from_folder(root, Pictures(8)).shape == (8, 8, 3)
+    gray = from_folder(root, Pictures(8, channels="1"))
     assert gray.shape == (8, 8, 1)
     luma = round(0.299 * RED[0] + 0.587 * RED[1] + 0.114 * RED[2])
     assert {int(image[0, 0, 0]) for image in gray.images[:]} == {GRAY, luma}
@@ -158,30 +158,65 @@ def test_a_subfolder_is_a_class_whatever_is_nested_in_it(tmp_path):
     root = many(tmp_path / "in", ["b/x/y", "a b", "ü"])
     (root / "a b" / "notes.txt").write_text("not a picture")
     save(root / ".trash" / "a.png", picture("L", 0))
-    dataset = from_folder(root, How(8))
-    assert dataset.class_names == ("a b", "b", "ü")
-    assert dataset.num_classes == 3
-    assert dataset.labels.dtype == np.int32
-    assert np.bincount(dataset.labels).tolist() == [7, 7, 6]
-    for image, label in zip(dataset.images[:], dataset.labels, strict=True):
-        path = {0: "a b", 1: "b/x/y", 2: "ü"}[label]
-        there = [np.asarray(Image.open(p)) for p in (root / path).glob("*.png")]
-        assert any((image == other).all() for other in there)
+    counts = np.zeros(3, int)
+    for split in SPLITS:
+        dataset = from_folder(root, Pictures(8), split)
+        assert dataset.class_names == ("a b", "b", "ü")
+        assert dataset.num_classes == 3
+        assert dataset.labels.dtype == np.int32
+        counts += np.bincount(dataset.labels, minlength=3)
+        for image, label in zip(dataset.images[:], dataset.labels, strict=True):
+            path = {0: "a b", 1: "b/x/y", 2: "ü"}[label]
+            there = [np.asarray(Image.open(p)) for p in (root / path).glob("*.png")]
+            assert any((image == other).all() for other in there)
+    assert counts.tolist() == [7, 7, 6]
 
 
 def test_without_subfolders_there_are_no_labels(tmp_path):
-    dataset = from_folder(many(tmp_path / "in", ["."]), How(8))
+    dataset = from_folder(many(tmp_path / "in", ["."]), Pictures(8))
     assert dataset.labels is None
     assert dataset.num_classes == 0
 
 
 def test_the_first_examples_are_of_all_classes_and_the_same_anywhere(tmp_path):
     names = ["a", "b"]
-    few = from_folder(many(tmp_path / "in", names, 60), How(8), num_examples=20)
+    few = from_folder(many(tmp_path / "in", names, 60), Pictures(8), num_examples=20)
     assert 5 <= few.labels.sum() <= 15
-    moved = from_folder(many(tmp_path / "elsewhere", names, 60), How(8))
+    moved = from_folder(many(tmp_path / "elsewhere", names, 60), Pictures(8))
     np.testing.assert_array_equal(few.images[:], moved.images[:20])
-    assert moved.name == from_folder(tmp_path / "in", How(8)).name != few.name
+    assert moved.name == few.name
+
+
+# What is held out
+
+
+def test_every_tenth_picture_is_held_out_and_the_splits_have_one_name(tmp_path):
+    root = many(tmp_path / "in", ["a", "b"], 40)
+    train, test = (from_folder(root, Pictures(8), split) for split in SPLITS)
+    assert (len(train.images), len(test.images)) == (36, 4)
+    assert train.name == test.name
+    assert "every tenth picture held out" in train.source
+    both = {image.tobytes() for split in (train, test) for image in split.images[:]}
+    assert len(both) == 40
+    assert (len(train.labels), len(test.labels)) == (36, 4)
+    few = many(tmp_path / "few", ["a"], 9)
+    assert len(from_folder(few, Pictures(8)).images) == 9
+    with pytest.raises(UserError, match="has 9 images, and one of 10 is held out"):
+        from_folder(few, Pictures(8), "test")
+
+
+def test_the_subfolders_train_and_test_are_splits_and_no_classes(tmp_path):
+    root = many(tmp_path / "in", ["train/cat", "train/dog", "test/dog"], 30)
+    train, test = (from_folder(root, Pictures(8), split) for split in SPLITS)
+    assert train.class_names == test.class_names == ("cat", "dog")
+    assert (np.bincount(train.labels).tolist(), test.labels.tolist()) == (
+        [10, 10],
+        [1] * 10,
+    )
+    assert "held out" not in train.source
+    assert train.name == test.name
+    more = many(tmp_path / "more", ["train", "test", "else"], 30)
+    assert from_folder(more, Pictures(8)).class_names == ("else", "test", "train")
 
 
 # The cache
@@ -193,15 +228,15 @@ def test_pictures_are_read_once_and_again_when_one_has_changed(tmp_path, monkeyp
     monkeypatch.setattr(
         folder, "read_picture", lambda path, how: asked.append(path) or read(path, how)
     )
-    first = from_folder(root, How(8))
+    first = from_folder(root, Pictures(8))
     assert len(asked) == 6
-    again = from_folder(root, How(8))
+    again = from_folder(root, Pictures(8))
     assert len(asked) == 6
     np.testing.assert_array_equal(first.images[:], again.images[:])
-    from_folder(root, How(16))
+    from_folder(root, Pictures(16))
     assert len(asked) == 12
     save(root / "a" / "0.png", picture("RGB", RED))
-    assert from_folder(root, How(8)).name != first.name
+    assert from_folder(root, Pictures(8)).name != first.name
     assert len(asked) == 18
 
 
@@ -214,9 +249,9 @@ def test_what_is_broken_off_leaves_nothing_that_counts(tmp_path, monkeypatch, ca
     with monkeypatch.context() as patch:
         patch.setattr(folder, "read_picture", fail)
         with pytest.raises(KeyboardInterrupt):
-            from_folder(root, How(8))
+            from_folder(root, Pictures(8))
     assert not [p for p in cache.iterdir() if p.suffix in (".npy", ".json")]
-    assert len(from_folder(root, How(8)).images) == 6
+    assert len(from_folder(root, Pictures(8)).images) == 6
 
 
 # Mistakes
@@ -231,11 +266,11 @@ def test_a_damaged_picture_is_named_or_left_out_and_counted(tmp_path, cache):
     damage(root / "a" / "4.png")
     (root / "b" / "3.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"(4|3)\.png cannot be read .*--skip_damaged"):
-        from_folder(root, How(8))
+        from_folder(root, Pictures(8))
     assert not [p for p in cache.iterdir() if p.suffix in (".npy", ".json")]
-    dataset = from_folder(root, How(8, skip_damaged=True))
+    dataset = from_folder(root, Pictures(8, skip_damaged=True))
     assert (len(dataset.images), len(dataset.labels)) == (8, 8)
-    assert dataset.source.endswith("in, 2 damaged left out")
+    assert "in, 2 damaged left out" in dataset.source
     assert np.bincount(dataset.labels).tolist() == [4, 4]
 
 
@@ -243,26 +278,26 @@ def test_a_picture_of_too_many_pixels_is_not_opened(tmp_path, monkeypatch):
     save(tmp_path / "in" / "a.png", picture("L", 0, (100, 100)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_999)
     with pytest.raises(UserError, match=r"a.png cannot be read \(100 x 100 pixels are"):
-        from_folder(tmp_path / "in", How(8))
+        from_folder(tmp_path / "in", Pictures(8))
 
 
 def test_mistakes_are_one_line(tmp_path):
     root = tmp_path / "in"
     with pytest.raises(UserError, match="there is no readable folder"):
-        from_folder(root, How())
+        from_folder(root, Pictures())
     root.mkdir()
     (root / "a.txt").write_text("")
     with pytest.raises(UserError, match=r"no pictures \(png, jpg.* but 1 other files"):
-        from_folder(root, How())
+        from_folder(root, Pictures())
     many(root, ["a", "."], 4)
-    with pytest.raises(UserError, match=r"2 pictures lie in .* others in its subfold"):
-        from_folder(root, How())
+    with pytest.raises(UserError, match=r"2 pictures lie beside the subfolders of"):
+        from_folder(root, Pictures())
     with pytest.raises(UserError, match="--background=whiet is no colour"):
-        from_folder(root, How(background="whiet"))
+        from_folder(root, Pictures(background="whiet"))
     many(tmp_path / "few", ["a"], 2)
     with pytest.raises(UserError, match=r"--num_examples=3 is more than .* has: 2"):
-        from_folder(tmp_path / "few", How(), num_examples=3)
+        from_folder(tmp_path / "few", Pictures(), num_examples=3)
     for path in (tmp_path / "few").rglob("*.png"):
         os.truncate(path, 20)
     with pytest.raises(UserError, match=r"every picture in .* is damaged"):
-        from_folder(tmp_path / "few", How(skip_damaged=True))
+        from_folder(tmp_path / "few", Pictures(skip_damaged=True))

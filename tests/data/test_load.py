@@ -14,8 +14,9 @@ import pytest
 from tensorflow_datasets.core.download import checksums
 
 from gan_jax import data
-from gan_jax.data import garments, mnist_family
+from gan_jax.data import garments, mnist_family, published
 from gan_jax.errors import UserError
+from tests.data import archives
 from tests.data.test_idx import pack
 
 TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
@@ -59,7 +60,7 @@ def server(tmp_path, monkeypatch):
     server.folder, server.mood, server.requests = folder, "whole", []
     server.released = threading.Event()
     tables = {}
-    for seed, name in enumerate(mnist_family.TITLES):
+    for seed, name in enumerate(mnist_family.NAMES):
         rng = np.random.default_rng(seed)
         (folder / name).mkdir(parents=True)
         tables[name] = {}
@@ -69,12 +70,15 @@ def server(tmp_path, monkeypatch):
             for file, array in zip(files, (images, labels), strict=True):
                 path = folder / name / file
                 path.write_bytes(gzip.compress(pack(array), mtime=0))
-                url = f"http://127.0.0.1:{server.server_port}/{name}/{file}"
-                tables[name][file] = (url, checksums.compute_url_info(path))
-    monkeypatch.setattr(mnist_family, "published_files", tables.__getitem__)
+                tables[name][file] = address_and_checksum(server, path)
+    for name, (file, write) in archives.ARCHIVES.items():
+        (folder / name).mkdir()
+        write(folder / name / file)
+        tables[name] = {file: address_and_checksum(server, folder / name / file)}
+    monkeypatch.setattr(published, "published_files", tables.__getitem__)
     monkeypatch.setattr(mnist_family, "SIZES", SIZES)
     # A server that is only slow is waited for, in tests where one answers.
-    monkeypatch.setattr(mnist_family, "_PATIENCE", 3600.0)
+    monkeypatch.setattr(published, "_PATIENCE", 3600.0)
     monkeypatch.setattr(garments, "make", draw)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     monkeypatch.delenv("GAN_JAX_DATA_DIR", raising=False)
@@ -85,6 +89,12 @@ def server(tmp_path, monkeypatch):
     server.released.set()
     server.shutdown()
     server.server_close()
+
+
+def address_and_checksum(server, path):
+    place = path.relative_to(server.folder)
+    url = f"http://127.0.0.1:{server.server_port}/{place}"
+    return url, checksums.compute_url_info(path)
 
 
 def draw(seed, size):
@@ -117,7 +127,7 @@ def fails(words, *args, **kwargs):
 # From a folder.
 
 
-@pytest.mark.parametrize("name", mnist_family.TITLES)
+@pytest.mark.parametrize("name", mnist_family.NAMES)
 @pytest.mark.parametrize("split", SIZES)
 @pytest.mark.parametrize("inside", [False, True], ids=["folder", "subfolder"])
 def test_the_published_files_are_read_from_a_folder(
@@ -136,14 +146,14 @@ def test_the_published_files_are_read_from_a_folder(
     assert loaded.class_names == mnist_family.CLASS_NAMES[name]
     assert loaded.source == f"read from {home}"
     assert loaded.warning is None
-    rng = np.random.default_rng(list(mnist_family.TITLES).index(name))
+    rng = np.random.default_rng(list(mnist_family.NAMES).index(name))
     if split == "train":
         drawn = rng.integers(0, 256, (size, 28, 28), np.uint8)
         np.testing.assert_array_equal(loaded.images[..., 0], drawn)
 
 
 def test_three_data_sets_share_one_folder_by_subfolders(server):
-    for name in mnist_family.TITLES:
+    for name in mnist_family.NAMES:
         assert data.load(name, data_dir=server.folder).name == name
 
 
@@ -193,7 +203,7 @@ def test_a_folder_that_may_not_be_read_is_an_error(server, tmp_path, name, monke
     def refuse(_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(mnist_family.os, "listdir", refuse)
+    monkeypatch.setattr(published.os, "listdir", refuse)
     fails("cannot be read (Permission denied)", name, data_dir=tmp_path)
 
 
@@ -325,7 +335,7 @@ def test_without_a_download_auto_draws_garments_and_a_named_set_says_three_ways_
     server, tmp_path, mood, monkeypatch
 ):
     if mood == "silent":
-        monkeypatch.setattr(mnist_family, "_PATIENCE", 0.5)
+        monkeypatch.setattr(published, "_PATIENCE", 0.5)
     server.mood = mood
     if mood == "closed":
         close(server)
@@ -392,10 +402,72 @@ def test_a_name_server_that_never_answers_costs_seconds(server, monkeypatch):
         server.released.wait()
         raise socket.gaierror("no name server")
 
-    monkeypatch.setattr(mnist_family, "_PATIENCE", 0.5)
+    monkeypatch.setattr(published, "_PATIENCE", 0.5)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     assert data.load("auto").name == "garments"
     assert not server.released.is_set()  # it has still not answered
+
+
+# Data sets of one archive.
+
+
+@pytest.mark.parametrize("name", archives.ARCHIVES)
+@pytest.mark.parametrize("split", SIZES)
+@pytest.mark.parametrize("way", ["folder", "download"])
+def test_an_archive_is_read_from_a_folder_or_downloaded(
+    server, tmp_path, name, split, way
+):
+    where = server.folder / name if way == "folder" else None
+    found = data.load(name, split, data_dir=where)
+    images, labels, names = archives.contents(name, split)
+    np.testing.assert_array_equal(found.images, images)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert (found.images.dtype, found.labels.dtype) == (np.uint8, np.int32)
+    assert found.class_names[: len(names)] == names
+    about = data.about(name)
+    assert (found.shape, found.name) == (about.shape, name)
+    few = data.load(name, split, data_dir=where, num_examples=2)
+    np.testing.assert_array_equal(few.images, images[:2])
+    np.testing.assert_array_equal(few.labels, labels[:2])
+
+
+def test_a_damaged_archive_is_refused_before_it_is_unpacked(server, tmp_path):
+    [file] = archives.ARCHIVES["cifar10"][:1]
+    folder = copy(server.folder / "cifar10", tmp_path / "given", [file])
+    (folder / file).write_bytes((folder / file).read_bytes()[:-1])
+    words = f"{folder / file} is whole, but its checksum differs"
+    fails(words, "cifar10", data_dir=folder)
+
+
+def test_an_archive_that_cannot_be_downloaded_says_where_to_get_it(server):
+    close(server)
+    error = fails("CIFAR-10 is not in", "cifar10")
+    assert "/cifar10/cifar-10-binary.tar.gz elsewhere and pass --data_dir" in str(error)
+
+
+# Stacked images.
+
+
+def test_stacked_images_are_triples_whose_class_is_that_of_their_channels(server):
+    where = {"data_dir": server.folder / "mnist"}
+    stacked = data.load("stacked_mnist", num_examples=50, **where)
+    gray = data.load("mnist", **where)
+    assert stacked.name == "stacked_mnist"
+    assert stacked.images.shape == (50, 28, 28, 3)
+    assert stacked.num_classes == len(set(stacked.class_names)) == 1000
+    assert stacked.class_names[372] == "3/7/2"
+    class_of = {
+        image.tobytes(): label
+        for image, label in zip(gray.images, gray.labels, strict=True)
+    }
+    for image, label in zip(stacked.images, stacked.labels, strict=True):
+        digits = [class_of[image[..., i].tobytes()] for i in range(3)]
+        assert label == digits[0] * 100 + digits[1] * 10 + digits[2]
+    again = data.load("stacked_mnist", num_examples=50, **where)
+    np.testing.assert_array_equal(stacked.images, again.images)
+    test = data.load("stacked_mnist", "test", **where)
+    assert len(test.images) == SIZES["test"]
+    assert len(data.load("stacked_garments", garments_size=9).images) == 9
 
 
 # The drawn garments, the real checksums and files.
@@ -414,11 +486,11 @@ def test_garments_are_drawn_without_a_look_at_any_folder(tmp_path, monkeypatch):
     assert loaded.warning is None
 
 
-@pytest.mark.parametrize("name", mnist_family.TITLES)
+@pytest.mark.parametrize("name", mnist_family.NAMES)
 def test_tfds_knows_the_four_files(name):
-    published = mnist_family.published_files(name)
-    assert set(published) == {*TRAIN, *TEST}
-    for url, info in published.values():
+    files = published.published_files(name)
+    assert set(files) == {*TRAIN, *TEST}
+    for url, info in files.values():
         assert url.startswith("http")
         assert len(info.checksum) == 64
 
@@ -431,7 +503,7 @@ def test_tensorflow_is_never_imported(tmp_path):
         "from gan_jax import data\n"
         "try:\n"
         "    data.load('mnist', data_dir=sys.argv[1])\n"
-        "except data.mnist_family.Unavailable as error:\n"
+        "except data.published.Unavailable as error:\n"
         "    assert 'tensorflow' not in sys.modules\n"
         "    print('done')\n"
     )

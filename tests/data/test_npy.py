@@ -6,12 +6,14 @@ import threading
 import numpy as np
 import pytest
 
-from gan_jax.data import npy
+from gan_jax.data import SPLITS, hold_out, npy
 from gan_jax.errors import UserError
 from gan_jax.run.recorder import hundred_real
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (120, 28, 28, 1), dtype=np.uint8)
-LABELS = np.arange(120) % 10
+HELD = np.arange(120) % 10 == 9  # of the test split
+LABELS = np.arange(120) % 7
+LABELS[~HELD] = np.random.default_rng(1).permutation(np.arange(108) % 10)
 
 
 def save(folder, images=IMAGES, labels=LABELS):
@@ -59,11 +61,11 @@ def test_several_threads_read_rows_at_once(tmp_path):
 def test_a_folder_is_a_data_set_that_pictures_can_be_drawn_of(tmp_path):
     dataset = npy.from_npy(save(tmp_path))
     assert dataset.labels.dtype == np.int32
-    np.testing.assert_array_equal(dataset.labels, LABELS)
+    np.testing.assert_array_equal(dataset.labels, LABELS[~HELD])
     grid, columns = hundred_real(dataset)
-    np.testing.assert_array_equal(LABELS[:100], np.arange(100) % 10)
-    np.testing.assert_array_equal(grid, IMAGES[:100])
     assert columns == dataset.num_classes == 10
+    first = [np.flatnonzero(LABELS[~HELD] == label)[0] for label in range(10)]
+    np.testing.assert_array_equal(grid[:10], IMAGES[~HELD][first])
     few = npy.from_npy(tmp_path, num_examples=30)
     assert (len(few.images), len(few.labels)) == (30, 30)
 
@@ -72,13 +74,34 @@ def test_a_folder_without_labels_has_none_and_pictures_all_the_same(tmp_path):
     dataset = npy.from_npy(save(tmp_path, labels=None))
     assert dataset.labels is None
     assert dataset.num_classes == 0
-    np.testing.assert_array_equal(hundred_real(dataset)[0], IMAGES[:100])
+    np.testing.assert_array_equal(hundred_real(dataset)[0], IMAGES[~HELD][:100])
+
+
+def test_every_tenth_image_is_held_out_and_the_splits_have_one_name(tmp_path):
+    save(tmp_path)
+    train, test = (npy.from_npy(tmp_path, split) for split in SPLITS)
+    np.testing.assert_array_equal(train.images, IMAGES[~HELD])
+    np.testing.assert_array_equal(test.images, IMAGES[HELD])
+    np.testing.assert_array_equal(test.labels, LABELS[HELD])
+    assert train.name == test.name
+    assert "every tenth image held out" in test.source
+    np.savez(tmp_path / "few.npz", images=IMAGES[:9])
+    assert len(npy.from_npy(tmp_path / "few.npz").images) == 9
+    with pytest.raises(UserError, match="has 9 images, and one of 10 is held out"):
+        npy.from_npy(tmp_path / "few.npz", "test")
+
+
+def test_at_most_ten_thousand_images_are_held_out():
+    train, test = (hold_out(300_000, split, "here") for split in SPLITS)
+    assert (len(train), len(test)) == (290_000, 10_000)
+    assert test[:3].tolist() == [9, 19, 29]
+    assert np.intersect1d(train, test).size == 0
 
 
 def test_the_name_of_a_data_set_tells_it_from_others(tmp_path):
     other, labels = IMAGES.copy(), LABELS.copy()
     other[70, 3, 3] ^= 1
-    labels[5] = 0
+    labels[5] = (labels[5] + 1) % 10
     sets = [(IMAGES, LABELS), (other, LABELS), (IMAGES, labels), (IMAGES, None)]
     sets += [(IMAGES[:119], LABELS[:119]), (IMAGES, LABELS)]
     names = []
@@ -182,7 +205,7 @@ KERAS = {"x_train": IMAGES[..., 0], "y_train": LABELS[:, None]}
 ARCHIVES = {
     "images": {"images": IMAGES, "labels": LABELS.astype(np.uint8)},
     "arr_0": {"arr_0": IMAGES, "arr_1": LABELS},
-    "keras": KERAS | {"x_test": IMAGES},
+    "keras": KERAS | {"x_test": IMAGES[:7], "y_test": LABELS[:7]},
 }
 
 
@@ -191,10 +214,25 @@ def test_an_archive_has_the_names_that_others_write(name, tmp_path):
     np.savez(tmp_path / "mine.npz", **ARCHIVES[name])
     for place in (tmp_path, tmp_path / "mine.npz"):
         dataset = npy.from_npy(place, num_examples=30)
-        np.testing.assert_array_equal(dataset.images, IMAGES[:30])
-        np.testing.assert_array_equal(dataset.labels, LABELS[:30])
+        mine = np.arange(120) if name == "keras" else np.flatnonzero(~HELD)
+        np.testing.assert_array_equal(dataset.images, IMAGES[mine[:30]])
+        np.testing.assert_array_equal(dataset.labels, LABELS[mine[:30]])
         assert dataset.labels.dtype == np.int32
         assert dataset.num_classes == 10
+
+
+def test_an_archive_may_have_its_own_test_split(tmp_path):
+    np.savez(tmp_path / "mine.npz", **ARCHIVES["keras"])
+    train, test = (npy.from_npy(tmp_path, split) for split in SPLITS)
+    assert len(train.images) == 120
+    np.testing.assert_array_equal(test.images, IMAGES[:7])
+    np.testing.assert_array_equal(test.labels, LABELS[:7])
+    assert train.name == test.name
+    assert train.num_classes == 10
+    assert "held out" not in train.source
+    np.savez(tmp_path / "mine.npz", **KERAS, x_test=IMAGES / 255)
+    with pytest.raises(UserError, match=r"numpy.rint\(images \* 255\)"):
+        npy.from_npy(tmp_path, "test")
 
 
 @pytest.mark.parametrize("shape", [(8, 12), (8, 12, 1), (8, 12, 3)])
@@ -219,9 +257,9 @@ def test_an_archive_without_images_or_with_objects_is_refused(tmp_path):
 
 
 def test_the_file_stays_open_as_long_as_a_part_of_it_is_used(tmp_path):
-    rows = npy.Rows(save(tmp_path) / "images.npy").viewed(7, (784,))
+    rows = npy.Rows(save(tmp_path) / "images.npy").viewed((784,))
     gc.collect()
-    np.testing.assert_array_equal(rows[:], IMAGES[:7].reshape(7, 784))
+    np.testing.assert_array_equal(rows[:], IMAGES.reshape(120, 784))
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -235,5 +273,5 @@ def test_a_mistake_is_one_line_that_says_what_to_do(mistake, tmp_path):
 
 
 def test_more_examples_than_there_are_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--num_examples=121 is more than .* has: 120"):
-        npy.from_npy(save(tmp_path), num_examples=121)
+    with pytest.raises(UserError, match=r"--num_examples=109 is more than .* has: 108"):
+        npy.from_npy(save(tmp_path), num_examples=109)

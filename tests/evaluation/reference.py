@@ -7,8 +7,8 @@ import numpy as np
 
 from gan_jax import data
 from gan_jax.data import mnist_family
-from gan_jax.evaluation import report
-from gan_jax.evaluation.classifier import classify, load_or_train
+from gan_jax.evaluation import features, report
+from gan_jax.evaluation.classifier import load_or_train
 from gan_jax.system.files import cache_folder
 from tests import small
 
@@ -35,8 +35,9 @@ def load(folder):
     classifier = load_or_train(
         *splits, folder=folder / "classifiers", say=_must_be_there
     )
-    features, _ = classify(classifier, splits[1].images)
-    return report.Reference(classifier, *splits, features)
+    measured_in = features.of_classifier(classifier)
+    found, _ = measured_in.extract(splits[1].images)
+    return report.Reference(measured_in, *splits, found)
 
 
 def _must_be_there(line):

@@ -10,8 +10,7 @@ import pytest
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.evaluation import comparison, frechet, report
-from gan_jax.evaluation.classifier import classify
-from gan_jax.run import configuration, loop, run_folder, sampling
+from gan_jax.run import configuration, loop, run_folder, sample_files, sampling
 from tests import small
 
 COUNT = 200
@@ -23,7 +22,7 @@ def floor(reference):
 
 
 def test_the_reference_is_the_test_split_and_its_classifier_is_good(reference):
-    assert reference.classifier.accuracy > 0.95
+    assert reference.measured_in.about["accuracy"] > 0.95
     assert len(reference.features) == len(reference.test_split.images) == 2000
     assert not np.array_equal(
         reference.test_split.images, reference.training_split.images
@@ -94,7 +93,7 @@ def test_the_monitor_measures_the_distance_to_the_training_images(
     values = report.Monitor(reference, num_samples=COUNT)(gan, state)
     images = sampling.draw(gan, state, COUNT).images
     features, real = (
-        classify(reference.classifier, x)[0]
+        reference.measured_in.extract(x)[0]
         for x in (images, reference.training_split.images)
     )
     assert values == {"fcd": pytest.approx(frechet.frechet_distance(features, real))}
@@ -132,7 +131,9 @@ def compare(reference, root):
             config = dataclasses.replace(config, steps=6)
         configuration.write_config(root / name, config)
         subjects.append(comparison.run_subject(root / name, COUNT, 7))
-    sampling.write_npz(root / "real.npz", report.floor(reference, COUNT + 1, seed=5))
+    sample_files.write_npz(
+        root / "real.npz", report.floor(reference, COUNT + 1, seed=5)
+    )
     subjects.append(comparison.file_subject(root / "real.npz", COUNT))
     return root, comparison.compare(subjects, reference, COUNT, say=lambda line: None)
 
@@ -191,7 +192,8 @@ def test_every_run_keeps_its_numbers_and_a_picture_of_its_neighbours(compared):
         assert document["num_samples"] == COUNT
         assert document["seed"] == 7
         assert document["step"] == 3
-        assert len(document["classifier"]["sha256"]) == 64
+        assert document["features"]["name"] == "classifier"
+        assert len(document["features"]["sha256"]) == 64
         assert document["floor"]["fcd"] < document["ceiling"]["fcd"]
         assert (subject.folder / "neighbours.png").exists()
     assert not list(root.rglob("*.part"))
@@ -228,4 +230,4 @@ def test_runs_of_different_data_sets_are_not_compared(compared):
     with pytest.raises(UserError, match=r"on mnist, .* on garments"):
         comparison.common_dataset([other, subjects[1]])
     assert comparison.common_dataset(subjects) == "garments"
-    assert comparison.common_dataset(subjects[4:]) == "fashion_mnist"
+    assert comparison.common_dataset(subjects[4:]) is None  # files alone

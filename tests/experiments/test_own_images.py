@@ -46,7 +46,7 @@ def trained(pictures, tmp_path_factory):
 
 def test_shape_and_classes_are_those_of_the_pictures(trained, pictures):
     folder, _, _, said = trained
-    assert f"(read from {pictures}), 4 steps of 4" in said
+    assert f"(read from {pictures}, every tenth picture held out), 4 steps" in said
     flags = json.loads((folder / "config.json").read_text())["flags"]
     assert flags["shape"] == [16, 16, 3]
     assert flags["num_classes"] == 3
@@ -83,5 +83,27 @@ def test_samples_and_interpolations_are_in_colour(trained, tmp_path):
     run("interpolate", f"--workdir={folder}", "--rows=2")
     with Image.open(folder / "interpolation.png") as picture:
         assert picture.mode == "RGB"
-    evaluated = run("evaluate", f"--workdir={folder}", "--num_samples=50", status=2)
-    assert "was trained on one's own images" in evaluated
+
+
+def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
+    folder, _, cache, _ = trained
+    run("sample", f"--workdir={folder}", f"--output={tmp_path}/out/")
+    measure = ("evaluate", f"--workdir={folder}", "--num_samples=50", "--quick")
+    said = run(*measure, f"--samples={tmp_path / 'out'}", **cache)
+    header, *rows = said.splitlines()
+    assert "FCD" in header
+    assert "class accuracy" in header
+    names = {row.split("  ")[0] for row in rows}
+    assert {"training images", str(folder), str(tmp_path / "out"), "noise"} <= names
+    assert "against the 6 test images of folder-" in said
+    assert "every tenth picture held out" in said
+    said = run(*measure, "--features=random", **cache)
+    assert "Frechet (random)" in said
+    assert "random features of an untrained network" in said
+    assert "class accuracy" not in said
+    document = json.loads((folder / "evaluation.json").read_text())
+    assert document["features"]["name"] == "random"
+    assert document["values"]["frechet_random"] > 0
+    elsewhere = run(*measure, f"--data_dir={tmp_path / 'out'}", status=2, **cache)
+    assert "was trained on folder-" in elsewhere
+    assert "name the images that it was trained on with --data_dir" in elsewhere

@@ -19,7 +19,7 @@ from gan_jax.data import idx
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
-from gan_jax.run import configuration, restoring, sampling
+from gan_jax.run import configuration, restoring, sample_files, sampling
 from gan_jax.run.metrics_log import read_metrics
 from tests.data.test_idx import pack
 from tests.run.test_checkpoints import ABOUT, assert_same, save, state_at
@@ -244,9 +244,9 @@ def test_damaged_metrics_are_refused_or_other_numbers(tmp_path, how):
 def test_damaged_samples_are_refused_or_images(tmp_path, how):
     path = tmp_path / "samples.npz"
     images = np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28, 1)
-    sampling.write_npz(path, sampling.Samples(images, np.arange(2, dtype=np.int32)))
+    sample_files.write_npz(path, sampling.Samples(images, np.arange(2, dtype=np.int32)))
     damage(path, *how)
-    samples = attempt(sampling.read_npz, path)
+    samples = attempt(sample_files.read_npz, path)
     if samples is not None:
         assert samples.images.shape[1:] == (28, 28, 1)
 
@@ -280,19 +280,19 @@ def test_nothing_that_is_loaded_is_unpickled(intact, tmp_path):
         )
     )
     path = tmp_path / "samples.npz"
-    sampling.write_npz(path, sampling.Samples(np.zeros((2, 28, 28, 1), np.uint8)))
+    sample_files.write_npz(path, sampling.Samples(np.zeros((2, 28, 28, 1), np.uint8)))
     configuration.write_config(
         tmp_path, configuration.Config(recipes.recipe("hinge"), "mnist", 0, 9)
     )
     state = restoring.restore(intact, state_at(0), ABOUT, say=print)
     assert_same(state, state_at(10))
-    sampling.read_npz(path)
+    sample_files.read_npz(path)
     configuration.read_config(tmp_path)
     read_metrics(tmp_path)
     assert found == []
     np.savez(path, images=np.array([{}]))  # objects are pickled
     with pytest.raises(UserError, match="cannot be read"):
-        sampling.read_npz(path)
+        sample_files.read_npz(path)
     assert found == []
     import pickle
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from experiments.measure.peers.worker import Phases, RunSteps, Spec
 
 Compile = Callable[[], "RunSteps"]
-_SHAPE = (28, 28, 1)
 
 
 def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
@@ -75,7 +74,7 @@ def _examples(spec: "Spec", devices: Sequence[jax.Device]) -> Examples:
 def _load(spec: "Spec") -> np.ndarray:
     name, size = spec["data"], spec["num_examples"]
     if name == "random":
-        return random_images(size)
+        return random_images(size, spec["shape"])
     from gan_jax import data
     from gan_jax.errors import UserError
 
@@ -89,7 +88,7 @@ def loop(
     recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The loop on the device, as experiments.train has it; over several devices."""
-    gan = recipes.make_gan(recipe, axis_name=placement.AXIS)
+    gan = _make_gan(recipe, examples, axis_name=placement.AXIS)
     state, order = _initialise(gan, examples, devices)
 
     def compile_steps() -> "RunSteps":
@@ -117,7 +116,7 @@ def stepwise(
 ) -> Compile:
     """The same `training.train_step`, called by the host step after step."""
     del spec
-    gan = recipes.make_gan(recipe)
+    gan = _make_gan(recipe, examples)
     state, order = _initialise(gan, examples, devices)
 
     def gather(examples: Examples, order: jax.Array, step: jax.Array) -> Examples:
@@ -154,10 +153,12 @@ def many_gans(
     recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The loop on the device, of many GANs side by side that differ in their seed."""
-    gan = recipes.make_gan(recipe)
+    gan = _make_gan(recipe, examples)
     numbers: many.Settings = {}  # the recipe's own
     keys = many.spread(jax.random.split(jax.random.key(0), spec["gans"]), devices)
-    states = many.initialise(lambda _: gan, numbers, keys, _SHAPE, devices)
+    states = many.initialise(
+        lambda _: gan, numbers, keys, examples.images.shape[1:], devices
+    )
     size = len(examples.images)
     orders = many.orders(states, 0, num_examples=size, devices=devices)
     jax.block_until_ready((states, orders))
@@ -183,11 +184,16 @@ def many_gans(
     return compile_steps
 
 
+def _make_gan(recipe: Recipe, examples: Examples, **how: Any) -> training.GAN:
+    return recipes.make_gan(recipe, shape=examples.images.shape[1:], **how)
+
+
 def _initialise(
     gan: training.GAN, examples: Examples, devices: Sequence[jax.Device]
 ) -> tuple[training.GANState, jax.Array]:
     """The state before step 0, and the first epoch's order, on the devices."""
-    state = parallel.initialise(gan, jax.random.key(0), _SHAPE, devices)
+    shape = examples.images.shape[1:]
+    state = parallel.initialise(gan, jax.random.key(0), shape, devices)
     order = training.epoch_permutation(state.key, 0, len(examples.images))
     return jax.block_until_ready((state, placement.replicate(order, devices)))
 

@@ -10,7 +10,7 @@ caches. Where caches hold weights and state as well, the second term is no bound
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from experiments.measure.peers.worker import Phases, Spec
     from gan_jax.recipes import Recipe
 
-# Multiplications of one pass of one example through the reference networks.
-_DISCRIMINATOR = 14**2 * 32 * 16 + 7**2 * 64 * 512 + 3136 * 512 + 512
-_AFTER_LATENTS = 512 * 3136 + 14**2 * 32 * 144 + 28**2 * 72  # of the generator
 # Passes for each gradient penalty: at points that the loss scores anyway, the logits'
 # gradient and twice that to differentiate it; elsewhere the pass before it as well.
 _PENALTY = {"none": 0, "r1": 3, "r2": 3, "r1_r2": 6}
@@ -32,32 +29,37 @@ _CALLS = 3  # timed together, so that the host's part of each is hidden
 _TRIES = 2
 
 
-def step_flops(recipe: "Recipe") -> float:
+def step_flops(recipe: "Recipe", shape: Sequence[int] = (28, 28, 1)) -> float:
     """Floating-point operations of the matrix products that a step cannot do without.
 
     A product of one pass is three in training (output, gradients of input and weights).
     First layers' input gradients are counted although some are not needed: they are
     below 1 %.
     """
-    generator = recipe.latent_size * 512 + _AFTER_LATENTS
+    # Multiplications of one pass of one example through the reference networks.
+    height, width, channels = shape
+    pixels, flat = height * width, height * width * 4
+    discriminator = pixels // 4 * 32 * 16 * channels + pixels // 16 * 64 * 512
+    discriminator += flat * 512 + 512
+    generator = recipe.latent_size * 512 + 512 * flat
+    generator += pixels // 4 * 32 * 144 + pixels * 72 * channels
     penalty = _PENALTY.get(recipe.penalty, _ELSEWHERE)
-    critic = generator + (2 * 3 + penalty) * _DISCRIMINATOR
+    critic = generator + (2 * 3 + penalty) * discriminator
     # The generator's own step: forward, and back to its weights through both.
     scores_real = recipe.loss == "relativistic"
-    last = 3 * generator + (2 + scores_real) * _DISCRIMINATOR
+    last = 3 * generator + (2 + scores_real) * discriminator
     return 2.0 * recipe.batch_size * (recipe.critic_steps * critic + last)
 
 
-def step_bytes(recipe: "Recipe") -> float:
+def step_bytes(recipe: "Recipe", shape: Sequence[int] = (28, 28, 1)) -> float:
     """Bytes of weights and optimiser state that a step reads and writes."""
     import jax
 
     from gan_jax import recipes, training
 
-    gan = recipes.make_gan(recipe)
-    state = jax.eval_shape(
-        lambda: training.init_state(gan, jax.random.key(0), (28, 28, 1))
-    )
+    gan = recipes.make_gan(recipe, shape=tuple(shape))
+    key = jax.random.key(0)
+    state = jax.eval_shape(lambda: training.init_state(gan, key, tuple(shape)))
 
     def size(tree: Any) -> int:
         return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(tree))
@@ -107,7 +109,10 @@ def start(
     rates()
     phases.end("first step")
     return lambda _: rates(), {
-        "work": {"flops": step_flops(recipe), "bytes": step_bytes(recipe)},
+        "work": {
+            "flops": step_flops(recipe, spec["shape"]),
+            "bytes": step_bytes(recipe, spec["shape"]),
+        },
         "product_error": _product_error(_noise(512, recipe.precision)),
         "platform": jax.devices()[0].platform,
         "device_memory": lambda: None,

@@ -10,7 +10,7 @@ Document = dict[str, Any]
 Result = dict[str, Any]
 Table = tuple[Sequence[str], list[list[str]]]
 
-_CELL = ("loss", "batch", "precision")
+_CELL = ("loss", "batch", "precision", "images")
 _SPEED = (
     *(*_CELL, "program", "ms a step", "epoch s", "images/s", "roofline"),
     *("memory", "gan_jax / it"),
@@ -74,8 +74,9 @@ def title(name: str, program: Result) -> str:
 
 
 def cell(result: Result) -> list[str]:
-    """What was trained: loss, batch size, precision."""
-    return [result["loss"], str(result["batch_size"]), result["precision"]]
+    """What was trained: loss, batch size, precision, shape of an image."""
+    shape = " x ".join(map(str, result.get("shape", (28, 28, 1))))
+    return [result["loss"], str(result["batch_size"]), result["precision"], shape]
 
 
 def variants(result: Result, *, of_gans: bool) -> list[Result]:
@@ -200,8 +201,7 @@ def notes(document: Document) -> list[str]:
     for result in results:
         for name, reason in result["unavailable"].items():
             what = worker.PEERS.get(name, name.replace("_", " "))
-            loss, batch, precision = cell(result)
-            found.append(
-                f"{loss}, batch {batch}, {precision}, {what}: not measured: {reason}"
-            )
+            loss, batch, *more = cell(result)
+            setting = ", ".join([loss, f"batch {batch}", *more])
+            found.append(f"{setting}, {what}: not measured: {reason}")
     return found

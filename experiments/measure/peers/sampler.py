@@ -2,9 +2,9 @@
 
 `experiments.measure.quality` starts it as ``python -m
 experiments.measure.peers.sampler SPEC``, where SPEC is a JSON object: ``recipe`` (of
-`gan_jax.recipes`), ``dataset``, ``data_dir``, ``examples``, ``steps``, ``seed``,
-``num_samples`` and ``output``, an .npz file as experiments.sample writes it. JAX stays
-out of the process.
+`gan_jax.recipes`), ``dataset``, ``data_dir``, ``pictures``, ``examples``, ``steps``,
+``seed``, ``num_samples`` and ``output``, an .npz file as experiments.sample writes it.
+JAX stays out of the process.
 """
 
 import json
@@ -30,13 +30,18 @@ def train(spec: dict[str, Any], device: torch.device) -> gan.Trainer:
     dataset = data.load(
         spec["dataset"],
         data_dir=spec["data_dir"],
+        pictures=data.Pictures(**spec["pictures"]),
         garments_size=spec["examples"],
     )
     torch.manual_seed(spec["seed"])
-    images = torch.tensor(dataset.images.transpose(0, 3, 1, 2), device=device)
-    images = images.contiguous()
-    labels = torch.tensor(dataset.labels, device=device).long()
-    trainer = gan.Trainer(recipe, device)
+    pixels = np.asarray(dataset.images).transpose(0, 3, 1, 2)
+    images = torch.tensor(pixels, device=device).contiguous()
+    labels = None
+    if recipe.conditional:
+        labels = torch.tensor(dataset.labels, device=device).long()
+    trainer = gan.Trainer(
+        recipe, device, shape=dataset.shape, num_classes=dataset.num_classes
+    )
     per_epoch = len(images) // (recipe.batch_size * recipe.critic_steps)
     for start in range(0, spec["steps"], per_epoch):
         order = torch.randperm(len(images), device=device)
@@ -54,7 +59,8 @@ def draw(
     generator = trainer.generator.eval()
     device = next(generator.parameters()).device
     images = []
-    labels = torch.arange(num_samples, device=device) % gan.NUM_CLASSES
+    classes = generator.num_classes or 1
+    labels = torch.arange(num_samples, device=device) % classes
     for start in range(0, num_samples, _BATCH):
         part = labels[start : start + _BATCH]
         z = torch.randn(len(part), recipe.latent_size, device=device)

@@ -32,6 +32,7 @@ class Setting:
       data: "random" or a data set's name.
       data_dir: folder of the data set, or None.
       num_examples: size of the data set.
+      shape: of an image; of a data set, its own.
       compilation_cache: whether gan_jax uses JAX's persistent compilation cache.
       peers: names in `worker.PEERS`.
     """
@@ -47,6 +48,7 @@ class Setting:
     data: str = "random"
     data_dir: str | None = None
     num_examples: int = EPOCH
+    shape: tuple[int, int, int] = (28, 28, 1)
     compilation_cache: bool = True
     peers: Sequence[str] = ("eager", "tuned")
 
@@ -75,13 +77,20 @@ class Setting:
                 raise UserError(f"--{name} must name one number or more, each once")
         for peer in self.peers:
             check_name("peer", peer, worker.PEERS)
-        check_name("data", self.data, ("random", *data.DATASETS))
+        if self.data != "random":
+            data.check_name(self.data)
+            about = data.about(self.data)
+            if about is None or about.shape != self.shape:
+                raise UserError(
+                    f"--data={self.data} has no images of {self.shape}: measure noise"
+                    " of its shape (--data=random)"
+                )
         for devices, gans in product(self.num_devices, self.gans):
             if gans == 1:
                 available.local_batch_size(self.batch_size, devices)
             elif gans % devices:
                 raise UserError(f"--gans={gans} is not divisible by {devices} devices")
-        gan = recipes.make_gan(self.recipe())
+        gan = recipes.make_gan(self.recipe(), shape=self.shape)
         training.steps_per_epoch(gan, self.num_examples, self.batch_size)
 
 

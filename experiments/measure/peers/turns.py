@@ -41,7 +41,8 @@ def measure(setting: Setting, say: Callable[[str], None] = print) -> Result:
     setting.check()
     recipe = dataclasses.asdict(setting.recipe())
     spec = {**dataclasses.asdict(setting), "recipe": recipe, "capacity": setting.steps}
-    title = f"{setting.loss}, batch {setting.batch_size}, {setting.precision}"
+    size = " x ".join(map(str, setting.shape))
+    title = f"{setting.loss}, batch {setting.batch_size}, {setting.precision}, {size}"
     with ExitStack() as stack:
         running, unavailable = _start(
             setting, spec, stack, lambda line: say(f"{title}: {line}")
@@ -57,6 +58,7 @@ def measure(setting: Setting, say: Callable[[str], None] = print) -> Result:
             "loss": setting.loss,
             "batch_size": setting.batch_size,
             "precision": setting.precision,
+            "shape": list(setting.shape),
             "recipe": recipe,
             "machine": hardware,
             "programs": {

@@ -17,7 +17,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 import numpy as np
@@ -56,13 +56,13 @@ class Phases:
         self._last = now
 
 
-NUM_CLASSES = 10  # of Fashion-MNIST
+NUM_CLASSES = 10  # of Fashion-MNIST, and of the noise
 
 
-def random_images(num_examples: int) -> np.ndarray:
-    """Noise in place of data: uint8 ``[num_examples, 28, 28, 1]``."""
+def random_images(num_examples: int, shape: Sequence[int] = (28, 28, 1)) -> np.ndarray:
+    """Noise in place of data: uint8 ``[num_examples, height, width, channels]``."""
     rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (num_examples, 28, 28, 1), dtype=np.uint8)
+    return rng.integers(0, 256, (num_examples, *shape), dtype=np.uint8)
 
 
 def peak_memory() -> int:

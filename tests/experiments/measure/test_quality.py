@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from gan_jax.run import sampling
+from gan_jax.run import sample_files
 from tests.processes.running import FAST, Process
 
 TORCH = importlib.util.find_spec("torch") is not None
@@ -97,7 +97,7 @@ def test_the_peers_samples_are_those_of_its_seed(tmp_path):
         path = tmp_path / f"{len(outputs)}.npz"
         asked = json.dumps(spec | {"seed": seed, "output": str(path)})
         succeed(sampler.__name__, asked)
-        outputs.append(sampling.read_npz(path))
+        outputs.append(sample_files.read_npz(path))
     assert outputs[0].images.shape == (23, 28, 28, 1)
     np.testing.assert_array_equal(outputs[0].labels, np.arange(23) % 10)
     np.testing.assert_array_equal(outputs[0].images, outputs[1].images)

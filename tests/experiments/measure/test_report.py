@@ -89,6 +89,7 @@ def test_devices_have_ratio_and_overhead():
         "loss": "hinge",
         "batch": "64",
         "precision": "float32",
+        "images": "28 x 28 x 1",
         "devices": "4",
         "ms a step": "14.0 (13.0..15.0)",
         "/ gan_jax": "1.40 (1.40..1.40)",

@@ -10,20 +10,14 @@ weights, optimisers and losses in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.measure.peers.pytorch.networks import (
-    NUM_CLASSES,
-    Discriminator,
-    Generator,
-)
-
-__all__ = ["LOSSES", "NUM_CLASSES", "Trainer"]
+from experiments.measure.peers.pytorch.networks import Discriminator, Generator
 
 if TYPE_CHECKING:  # it would import JAX into the process that is measured
     from gan_jax.recipes import Recipe
@@ -107,6 +101,8 @@ class Trainer:
         recipe: Recipe,
         device: torch.device,
         *,
+        shape: Sequence[int] = (28, 28, 1),
+        num_classes: int = 10,
         tuned: bool = False,
         compiled: bool = False,
         capturable: bool = False,
@@ -116,6 +112,8 @@ class Trainer:
         Args:
           recipe: the numbers.
           device: where to train.
+          shape: of an image, height, width and channels.
+          num_classes: of the labels, where conditional.
           tuned: take PyTorch's fastest implementation of the optimiser and layout of
             the weights, which are not its defaults.
           compiled: run the networks through ``torch.compile``.
@@ -126,10 +124,9 @@ class Trainer:
         self._recipe = recipe
         self._device = device
         self._d_loss, self._g_loss = LOSSES[recipe.loss]
-        conditional = recipe.conditional
-        self.generator = Generator(recipe.latent_size, conditional=conditional)
-        self.generator.to(device)
-        self.discriminator = Discriminator(conditional=conditional).to(device)
+        classes = num_classes if recipe.conditional else None
+        self.generator = Generator(recipe.latent_size, classes, shape).to(device)
+        self.discriminator = Discriminator(classes, shape).to(device)
         if tuned:
             self.generator.to(memory_format=torch.channels_last)
             self.discriminator.to(memory_format=torch.channels_last)
@@ -162,7 +159,7 @@ class Trainer:
         """The discriminator's loss, penalty included, and the penalty alone.
 
         Args:
-          real: ``[batch, 1, 28, 28]``.
+          real: ``[batch, channels, height, width]``.
           fake: the same, detached.
           mix: place of each example's interpolation in [0, 1], ``[batch]``; drawn
             when None.
@@ -189,7 +186,7 @@ class Trainer:
     def generator_loss(
         self, real: Tensor, z: Tensor, labels: Tensor | None = None
     ) -> Tensor:
-        """The generator's loss; ``real`` ``[batch, 1, 28, 28]``, ``z`` latents."""
+        """The generator's loss, of real images and latents."""
         fake_logits = self.discriminator(self.generator(z, labels), labels)
         real_logits = fake_logits.detach()  # for the losses that do not look at it
         if self._recipe.loss in USES_REAL:
@@ -208,7 +205,7 @@ class Trainer:
         """``critic_steps`` discriminator updates, then one of the generator.
 
         Args:
-          real: pixels in [-1, 1], ``[critic_steps, batch, 1, 28, 28]``.
+          real: pixels in [-1, 1], ``[critic_steps, batch, channels, height, width]``.
           labels: int64, ``[critic_steps, batch]``, where conditional.
 
         Returns:
@@ -251,7 +248,7 @@ class Trainer:
         its end.
 
         Args:
-          images: uint8, ``[examples, 1, 28, 28]``, on the device.
+          images: uint8, ``[examples, channels, height, width]``, on the device.
           order: a permutation of the examples, on the device.
           step: steps taken before.
           num_steps: steps to take.

@@ -55,7 +55,7 @@ class GraphedTrainer:
 
         Args:
           trainer: as it was built, ``capturable``.
-          images: uint8, ``[examples, 1, 28, 28]``, on the device.
+          images: uint8, ``[examples, channels, height, width]``, on the device.
           batch_size: examples of a batch.
           labels: int64, ``[examples]``; not used unless conditional.
           capture: takes a step and returns what repeats it; it may call it before.

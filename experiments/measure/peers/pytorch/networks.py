@@ -1,56 +1,67 @@
 """The reference networks in PyTorch: those of `gan_jax.networks`, images as NCHW."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.measure.peers.worker import NUM_CLASSES
-
 
 class Generator(nn.Module):
-    """`gan_jax.networks.Generator`: ``[batch, latent]`` to ``[batch, 1, 28, 28]``."""
+    """`gan_jax.networks.Generator`: ``[batch, latent]`` to images."""
 
-    def __init__(self, latent_size: int = 64, *, conditional: bool = False) -> None:
+    def __init__(
+        self,
+        latent_size: int = 64,
+        num_classes: int | None = None,
+        shape: Sequence[int] = (28, 28, 1),
+    ) -> None:
         """Layers with PyTorch's own initial weights."""
         super().__init__()
+        self.num_classes = num_classes
+        rows, columns, channels = shape[0] // 4, shape[1] // 4, shape[2]
         self.layers = nn.Sequential(
-            nn.Linear(latent_size + NUM_CLASSES * conditional, 512),
+            nn.Linear(latent_size + (num_classes or 0), 512),
             nn.BatchNorm1d(512),
             nn.ReLU(),
-            nn.Linear(512, 64 * 7 * 7),
-            nn.BatchNorm1d(64 * 7 * 7),
+            nn.Linear(512, 64 * rows * columns),
+            nn.BatchNorm1d(64 * rows * columns),
             nn.ReLU(),
-            nn.Unflatten(1, (64, 7, 7)),
+            nn.Unflatten(1, (64, rows, columns)),
             nn.PixelShuffle(2),
             nn.Conv2d(16, 32, 3, padding=1),
             nn.BatchNorm2d(32),
             nn.ReLU(),
             nn.PixelShuffle(2),
-            nn.Conv2d(8, 1, 3, padding=1),
+            nn.Conv2d(8, channels, 3, padding=1),
         )
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
         if labels is not None:
-            z = torch.cat([z, F.one_hot(labels, NUM_CLASSES).to(z.dtype)], dim=1)
+            z = torch.cat([z, F.one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
         return self.layers(z)
 
 
 class Discriminator(nn.Module):
-    """`gan_jax.networks.Discriminator`: ``[batch, 1, 28, 28]`` to ``[batch]``."""
+    """`gan_jax.networks.Discriminator`: images to logits ``[batch]``."""
 
-    def __init__(self, *, conditional: bool = False) -> None:
+    def __init__(
+        self, num_classes: int | None = None, shape: Sequence[int] = (28, 28, 1)
+    ) -> None:
         """Layers with PyTorch's own initial weights."""
         super().__init__()
+        self.num_classes = num_classes
+        rows, columns, channels = shape[0] // 4, shape[1] // 4, shape[2]
         self.layers = nn.Sequential(
-            nn.Conv2d(1, 32, 4, stride=2, padding=1),
+            nn.Conv2d(channels, 32, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1),
             nn.Conv2d(32, 64, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1),
             nn.Flatten(),
-            nn.Linear(64 * 7 * 7, 512),
+            nn.Linear(64 * rows * columns, 512),
             nn.LeakyReLU(0.1),
-            nn.Linear(512, NUM_CLASSES if conditional else 1),
+            nn.Linear(512, num_classes or 1),
         )
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -61,4 +72,4 @@ class Discriminator(nn.Module):
         scores = self.layers(x).float()
         if labels is None:
             return scores[:, 0]
-        return (F.one_hot(labels, NUM_CLASSES) * scores).sum(dim=1)
+        return (F.one_hot(labels, self.num_classes) * scores).sum(dim=1)

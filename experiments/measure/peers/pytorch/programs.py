@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from experiments.measure.peers.pytorch import gan, graph
-from experiments.measure.peers.worker import random_images
+from experiments.measure.peers.worker import NUM_CLASSES, random_images
 
 if TYPE_CHECKING:
     from experiments.measure.peers.worker import Phases, RunSteps, Spec
@@ -23,18 +23,20 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
     torch.manual_seed(0)
     phases.end("import")
     # Always noise: pixel values do not change the time, loading would the memory.
-    images = random_images(spec["num_examples"]).transpose(0, 3, 1, 2)
+    images = random_images(spec["num_examples"], spec["shape"]).transpose(0, 3, 1, 2)
     images = torch.from_numpy(np.ascontiguousarray(images)).to(device)
     phases.end("data")
     trainer = gan.Trainer(
         SimpleNamespace(**spec["recipe"]),
         device,
+        shape=spec["shape"],
+        num_classes=NUM_CLASSES,
         tuned=program != "eager",
         compiled=program == "compiled",
         capturable=program == "graphed",
     )
     order = torch.randperm(len(images), device=device)
-    labels = torch.arange(len(images), device=device) % gan.NUM_CLASSES
+    labels = torch.arange(len(images), device=device) % NUM_CLASSES
     phases.end("initialise")
     run_steps = _in_turn(trainer, images, order, spec["batch_size"], labels, program)
     if program in ("compiled", "graphed"):

@@ -1,0 +1,132 @@
+"""What a data set is, and which of its images are held out."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from gan_jax.errors import UserError
+
+SPLITS = ("train", "test")
+HELD_OUT = 10  # of so many images one is held out
+MOST_HELD_OUT = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A split of a data set.
+
+    Attributes:
+      name: the data set that is really there, never 'auto'.
+      images: uint8 [N, height, width, channels]; an array, or what is indexed like one
+        and reads what is asked for (`Part`).
+      labels: int32 [N], from 0; None where one's own images have none.
+      class_names: the name of each label.
+      source: a phrase that says where it came from.
+      warning: set when drawn garments stand in for Fashion-MNIST; a line that says
+        so, and how to get the real ones.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    source: str
+    warning: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image: ``(height, width, channels)``."""
+        return tuple(self.images.shape[1:])
+
+    @property
+    def num_classes(self) -> int:
+        """Of its labels; 0 where it has none."""
+        return 0 if self.labels is None else len(self.class_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """What is made of each picture of a folder.
+
+    Attributes:
+      size: height and width, in pixels.
+      channels: "1", gray; "3", in colour; or "auto", gray where all of them are.
+      background: what is behind a transparent one: a name or ``#rrggbb``.
+      skip_damaged: leave out what cannot be read.
+    """
+
+    size: int = 32
+    channels: str = "auto"
+    background: str = "white"
+    skip_damaged: bool = False
+
+
+class Part:
+    """Some of the images of a file or a source, each read when it is asked for.
+
+    It is indexed like an array: by a number, a slice, or an array of numbers.
+
+    Attributes:
+      shape: of all of them together.
+      dtype: of the pixels.
+    """
+
+    def __init__(self, images: Any, positions: np.ndarray) -> None:
+        """Reads nothing yet.
+
+        Args:
+          images: [N, ...], anything that an array of numbers may index.
+          positions: which of them, [n].
+        """
+        self._images, self._positions = images, positions
+        self.shape = (len(positions), *images.shape[1:])
+        self.dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
+        """The images, as an array of their own.
+
+        Raises:
+          IndexError: there are fewer.
+          UserError: the file cannot be read.
+        """
+        return self._images[self._positions[index]]
+
+    def __array__(
+        self, dtype: np.dtype | None = None, copy: bool | None = None
+    ) -> np.ndarray:
+        if copy is False:
+            raise ValueError("what is read from a file is always copied")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+def hold_out(count: int, split: str, place: object) -> np.ndarray:
+    """Which images are of a split, where nobody has made one.
+
+    The tenth, the twentieth and so on are held out, at most the first 10,000 of these:
+    some of every class, also where images are sorted by class. They do not change
+    when images are added at the end.
+
+    Args:
+      count: how many images there are.
+      split: 'train' or 'test'.
+      place: where they come from, for the error.
+
+    Returns:
+      Positions, ascending.
+
+    Raises:
+      UserError: they are too few for any to be held out.
+    """
+    held = np.arange(HELD_OUT - 1, count, HELD_OUT)[:MOST_HELD_OUT]
+    if split == "test":
+        if not len(held):
+            raise UserError(
+                f"{place} has {count} images, and one of {HELD_OUT} is held out to"
+                f" measure with: there must be {HELD_OUT} or more"
+            )
+        return held
+    return np.delete(np.arange(count), held)

@@ -1,0 +1,114 @@
+"""Inception's features, in which FID is defined: those of torch-fidelity.
+
+The network and its weights are the ones of Heusel et al. 2017
+(https://arxiv.org/abs/1706.08500) as torch-fidelity has ported them
+(https://github.com/toshas/torch-fidelity), so that numbers can stand beside papers'.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from gan_jax.errors import UserError
+from gan_jax.evaluation.batches import in_batches
+from gan_jax.system import progress
+
+NUM_FEATURES = 2048
+_BATCH = 50
+
+
+def load(weights: str | os.PathLike | None = None) -> tuple[Any, str]:
+    """The network, with its weights.
+
+    Args:
+      weights: torch-fidelity's file of them; by default it is downloaded once, into the
+        cache of `torch.hub`.
+
+    Returns:
+      The network, and the SHA-256 of its weights, hexadecimal.
+
+    Raises:
+      UserError: torch-fidelity is not installed; the weights cannot be downloaded or
+        read, or are of another network.
+    """
+    try:
+        import torch
+        from torch_fidelity import feature_extractor_inceptionv3 as ported
+    except ImportError as error:
+        raise UserError(
+            "Inception's features need torch-fidelity: pip install 'gan_jax[fid]', or"
+            " use --features=classifier or random"
+        ) from error
+    if weights is not None:
+        _require_weights(pathlib.Path(weights).expanduser())
+        weights = str(pathlib.Path(weights).expanduser())
+    make = ported.FeatureExtractorInceptionV3
+    try:
+        with contextlib.redirect_stdout(None):
+            network = make("inception-v3-compat", ["2048"], weights)
+    except OSError as error:  # of the download
+        raise UserError(
+            f"Inception's weights cannot be downloaded ({error}): fetch"
+            f" {ported.URL_INCEPTION_V3} elsewhere and name the file with"
+            " --inception_weights"
+        ) from error
+    except (RuntimeError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{weights} holds no weights of this network"
+            f" ({' '.join(str(error).split())[:100]}...): fetch"
+            f" {ported.URL_INCEPTION_V3}"
+        ) from error
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    digest = hashlib.sha256()
+    for name, array in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array.cpu().numpy()))
+    return network, digest.hexdigest()
+
+
+def _require_weights(path: pathlib.Path) -> None:
+    """Refuses what is no file of tensors alone: nothing else in it is unpickled."""
+    import torch
+
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(
+            f"--inception_weights={path} cannot be read ({error.strerror or error})"
+        ) from error
+    except Exception as error:  # pickle's and PyTorch's own
+        raise UserError(
+            f"--inception_weights={path} is damaged, or no file of weights alone"
+            f" ({' '.join(str(error).split())[:100]}...)"
+        ) from error
+
+
+def extract(network: Any, images: np.ndarray) -> np.ndarray:
+    """Features of images.
+
+    Args:
+      network: of `load`.
+      images: uint8, ``[N, height, width, 1 or 3]``; gray ones are taken as three equal
+        channels. They are resized to 299 x 299 as TensorFlow 1 did.
+
+    Returns:
+      float64, ``[N, 2048]``.
+    """
+    import torch
+
+    device = next(network.buffers()).device
+
+    def apply(batch: np.ndarray) -> list[np.ndarray]:
+        batch = np.repeat(batch, 3 // batch.shape[-1], axis=-1).transpose(0, 3, 1, 2)
+        with torch.no_grad():
+            [features] = network(torch.from_numpy(batch.copy()).to(device))
+        bar.update(_BATCH)
+        return [features.cpu().numpy()]
+
+    with progress.bar("Inception's features", len(images), unit="image") as bar:
+        [features] = in_batches(apply, images, _BATCH)
+    return features.astype(np.float64)
