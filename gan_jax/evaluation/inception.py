@@ -38,10 +38,10 @@ def load(weights: str | os.PathLike | None = None) -> tuple[Any, str]:
     try:
         import torch
         from torch_fidelity import feature_extractor_inceptionv3 as ported
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # torchvision's, of another PyTorch
         raise UserError(
-            "Inception's features need torch-fidelity: pip install 'gan_jax[fid]', or"
-            " use --features=classifier or random"
+            f"Inception's features need torch-fidelity ({error}): pip install"
+            " 'gan_jax[fid]', or use --features=classifier or random"
         ) from error
     if weights is not None:
         _require_weights(pathlib.Path(weights).expanduser())
