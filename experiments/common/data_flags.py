@@ -1,6 +1,6 @@
 """The flags that name a data set, of every program that reads one."""
 
-import pathlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,7 +71,7 @@ def as_flags() -> dict[str, Any]:
     """The same by the names of the flags, those that are not left at their defaults."""
     given = {flag.name: flag.value for flag in _PLACE if flag.value != flag.default}
     if DATA_DIR.value:  # whatever folder another program is called in
-        given["data_dir"] = str(pathlib.Path(DATA_DIR.value).expanduser().absolute())
+        given["data_dir"] = os.path.abspath(os.path.expanduser(DATA_DIR.value))
     return given
 
 

@@ -35,7 +35,7 @@ class Problem(NamedTuple):
     """A classifier and what it is trained on.
 
     Attributes:
-      images: in [-1, 1], ``[images, 28, 28, 1]``.
+      images: in [-1, 1], ``[images, height, width, channels]``.
       labels: int32, ``[images]``.
     """
 
@@ -43,8 +43,9 @@ class Problem(NamedTuple):
     labels: jax.Array
 
     def logits(self, params: Any, index: Any = slice(None)) -> jax.Array:
-        """Of all images or of those of ``index``, ``[images, 10]``."""
-        return Network().apply({"params": params}, self.images[index])[1]
+        """Of all images or of those of ``index``, ``[images, classes]``."""
+        network = Network(num_classes=len(params["Dense_1"]["bias"]))
+        return network.apply({"params": params}, self.images[index])[1]
 
     def loss(self, params: Any, index: Any = slice(None)) -> jax.Array:
         """Mean cross-entropy."""
@@ -121,7 +122,8 @@ def race(
       the state of the optimiser after each.
     """
     keys = jax.random.split(key)
-    params = jax.jit(Network().init)(keys[0], problem.images[:1])["params"]
+    network = Network(num_classes=max(10, int(problem.labels.max()) + 1))
+    params = jax.jit(network.init)(keys[0], problem.images[:1])["params"]
     logits = jax.jit(problem.logits)
 
     def loss(params: Any) -> float:

@@ -23,6 +23,7 @@ from gan_jax import plots, recipes, training
 from gan_jax.devices import many, placement
 from gan_jax.errors import UserError
 from gan_jax.evaluation import frechet, report
+from gan_jax.evaluation.features import DISTANCES
 from gan_jax.run import sampling
 from gan_jax.theory import theory_table
 
@@ -52,14 +53,16 @@ class Race(NamedTuple):
       steps: generator steps at which they were measured, ``[points]``.
       seconds: of training until then, a GAN's share of those of the program that
         trains all seeds, without compilation, ``[points]``.
-      fcd: to the test split, ``[points, seeds]``.
+      distance: Frechet distance to the test split, ``[points, seeds]``.
       images: of the first seed at the end, as of `sampling.draw`.
+      title: what the distance is called in these features.
     """
 
     steps: np.ndarray
     seconds: np.ndarray
-    fcd: np.ndarray
+    distance: np.ndarray
     images: np.ndarray
+    title: str
 
 
 def measure(seed: int, quick: bool) -> experiment.Findings:
@@ -84,8 +87,9 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     races = {
         name: _race(recipe, reference, seeds, epochs) for name, recipe in wanted.items()
     }
-    ranks = sorted(races, key=lambda name: races[name].fcd[-1].mean())
-    header = ("loss", "FCD", "untrained", "generator steps", "seconds", "seeds")
+    ranks = sorted(races, key=lambda name: races[name].distance[-1].mean())
+    title = races[ranks[0]].title
+    header = ("loss", title, "untrained", "generator steps", "seconds", "seeds")
     rows = [_row(name, races[name]) for name in ranks]
     about = f"{reference.training_split.name}, {_RECIPE.value} recipes"
     table = f"{about}\n{tables.as_text(header, rows)}"
@@ -98,7 +102,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
             name: {
                 "steps": race.steps.tolist(),
                 "seconds": race.seconds.tolist(),
-                "fcd": race.fcd.tolist(),
+                reference.measured_in.distance: race.distance.tolist(),
             }
             for name, race in races.items()
         },
@@ -139,6 +143,7 @@ def _race(
         capacity=per_epoch,
     )
     real = frechet.moments(reference.features)
+    title = DISTANCES[reference.measured_in.distance]
 
     def measured() -> tuple[list[float], np.ndarray]:
         drawn = [
@@ -147,8 +152,8 @@ def _race(
         ]
         features = (reference.measured_in.extract(d.images)[0] for d in drawn)
         fakes = map(frechet.moments, features)
-        fcd = [frechet.frechet_distance_of_moments(fake, real) for fake in fakes]
-        return fcd, drawn[0].images[:_SHOWN]
+        found = [frechet.frechet_distance_of_moments(fake, real) for fake in fakes]
+        return found, drawn[0].images[:_SHOWN]
 
     step, seconds, points = 0, 0.0, []
     for stop in sorted({round(share * total) for share in _SHARES}):
@@ -161,10 +166,11 @@ def _race(
             jax.block_until_ready(states)
             seconds += (time.perf_counter() - started) / count
             step += chunk
-        fcd, images = measured()
-        points.append((step, seconds, fcd))
-        print(f"{recipe.loss}  step {step}  FCD {statistics.mean(fcd):.1f}", flush=True)
-    return Race(*map(np.array, zip(*points, strict=True)), images)
+        found, images = measured()
+        points.append((step, seconds, found))
+        mean = f"{title} {statistics.mean(found):.1f}"
+        print(f"{recipe.loss}  step {step}  {mean}", flush=True)
+    return Race(*map(np.array, zip(*points, strict=True)), images, title)
 
 
 def _figure(races: dict[str, Race], seed: int) -> Any:
@@ -173,48 +179,50 @@ def _figure(races: dict[str, Race], seed: int) -> Any:
     samples = [f"{name}: seed {seed}" for name in races]
     figure, axes = plots.subplots((*titles, *samples), columns=3)
     for name, race in races.items():
-        mean, spread = race.fcd.mean(1), _spread(race.fcd)
+        mean, spread = race.distance.mean(1), _spread(race.distance)
         for panel, x in zip(axes, (race.steps, race.seconds), strict=False):
             panel.plot(x, mean, ".-", label=name)
             panel.fill_between(x, mean - spread, mean + spread, alpha=0.2)
-        axes[2].plot([name] * race.fcd.shape[1], race.fcd[-1], "o")
+        axes[2].plot([name] * race.distance.shape[1], race.distance[-1], "o")
     for panel in axes[:3]:
-        panel.set(ylabel="FCD", ylim=(0, None))
+        panel.set(ylabel=race.title, ylim=(0, None))
     for panel, race in zip(axes[3:], races.values(), strict=True):
         panel.imshow(plots.image_grid(race.images, 12), cmap="gray")
         panel.set_axis_off()
     return figure
 
 
-def _spread(fcd: np.ndarray) -> np.ndarray:
+def _spread(distance: np.ndarray) -> np.ndarray:
     """Standard deviation over seeds; 0 of one alone."""
-    return fcd.std(1, ddof=1) if fcd.shape[1] > 1 else np.zeros(len(fcd))
+    if distance.shape[1] == 1:
+        return np.zeros(len(distance))
+    return distance.std(1, ddof=1)
 
 
 def _row(name: str, race: Race) -> list[str]:
     return [
         name,
-        tables.mean(race.fcd[-1], 1),
-        f"{race.fcd[0].mean():.0f}",
+        tables.mean(race.distance[-1], 1),
+        f"{race.distance[0].mean():.0f}",
         f"{race.steps[-1]}",
         f"{race.seconds[-1]:.1f}",
-        f"{race.fcd.shape[1]}",
+        f"{race.distance.shape[1]}",
     ]
 
 
 def _rows(races: dict[str, Race], quick: bool) -> list[theory_table.Row]:
     """Of the losses that took part, means over seeds."""
     first, last = (
-        {name: race.fcd[i].mean() for name, race in races.items()} for i in (0, -1)
+        {name: race.distance[i].mean() for name, race in races.items()} for i in (0, -1)
     )
     found = [
         theory_table.at_most(
-            f"{name}: FCD / FCD untrained", 0.7, last[name] / first[name]
+            f"{name}: {races[name].title} / untrained", 0.7, last[name] / first[name]
         )
         for name in races
     ]
     if not quick and {"wasserstein", "wasserstein_gp"} <= last.keys():
-        what = "wasserstein_gp / wasserstein: FCD"
+        what = f"wasserstein_gp / wasserstein: {races['wasserstein'].title}"
         ratio = last["wasserstein_gp"] / last["wasserstein"]
         found.append(theory_table.at_most(what, 0.5, ratio))
     return found

@@ -51,6 +51,8 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         num_examples=cli.unless_quick(_NUM_EXAMPLES, 100, quick),
         **data_flags.where(),
     )
+    if split.num_classes < 2:
+        raise UserError(f"{split.name} has no classes to tell apart: name another set")
     if split.warning:
         print(split.warning)
     titles = ("loss by steps", "loss by gradient evaluations", "loss by seconds")
