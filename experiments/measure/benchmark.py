@@ -31,7 +31,7 @@ from absl import flags
 from experiments.common import cli
 from experiments.measure.peers import figure, report, turns
 from experiments.measure.peers.report import Document
-from experiments.measure.peers.setting import Setting
+from experiments.measure.peers.setting import Setting, shapes
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 
@@ -172,7 +172,7 @@ def settings() -> list[Setting]:
             peers=_PEERS.value,
         )
         for loss, precision, batch_size, shape in itertools.product(
-            _LOSS.value, _PRECISION.value, _numbers(_BATCH_SIZE), _shapes()
+            _LOSS.value, _PRECISION.value, _numbers(_BATCH_SIZE), shapes(_IMAGES)
         )
     ]
     if not found:
@@ -190,18 +190,6 @@ def _numbers(flag: flags.FlagHolder) -> list[int]:
             f"--{flag.name}={','.join(flag.value)} must be whole numbers with commas"
             " between"
         ) from None
-
-
-def _shapes() -> list[tuple[int, int, int]]:
-    shapes = []
-    for text in _IMAGES.value:
-        parts = text.split("x")
-        if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-            raise UserError(
-                f"--images={text} must be height, width and channels, as 28x28x1"
-            )
-        shapes.append(tuple(map(int, parts)))
-    return shapes
 
 
 def _measure(todo: Sequence[Setting]) -> Iterator[list[turns.Result]]:

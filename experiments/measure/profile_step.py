@@ -19,10 +19,14 @@ from absl import flags
 
 from experiments.common import cli, tables
 from experiments.measure.peers import pieces
+from experiments.measure.peers.setting import shapes
 from gan_jax.losses import LOSSES
 
 _LOSS = flags.DEFINE_list("loss", sorted(LOSSES), "Whose steps, with commas between.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Real examples in a batch.")
+_IMAGES = flags.DEFINE_list(
+    "images", ["28x28x1"], "Height, width and channels, one or more."
+)
 _ROUNDS = flags.DEFINE_integer("rounds", 15, "How often each piece has its turn.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for every number.")
 
@@ -36,7 +40,11 @@ def main() -> None:
         cli.require_positive(flag)
     cli.require_writable(_OUTPUT)
     batch, rounds = _BATCH_SIZE.value, _ROUNDS.value
-    results = [pieces.profile(loss, batch, rounds) for loss in _LOSS.value]
+    results = [
+        pieces.profile(loss, batch, rounds, shape)
+        for shape in shapes(_IMAGES)
+        for loss in _LOSS.value
+    ]
     print(tables.as_text(_HEADER, [row for r in results for row in rows(r)]))
     for name, unit in (("gflop_per_s", "GFLOP/s"), ("gb_per_s", "GB/s")):
         print(f"{statistics.median(result[name] for result in results):.0f} {unit}")

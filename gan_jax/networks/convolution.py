@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 # Above, copying whole patches costs more than some products of zero use.
-_FEW_CHANNELS = 8
+_FEW_CHANNELS = 12
 
 
 def conv2d(

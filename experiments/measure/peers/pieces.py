@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,20 +14,24 @@ from gan_jax import recipes, training
 from gan_jax.training.step import apply, latents, update
 
 _CALLS = 4  # of a piece, in its turn
+_EXAMPLES = 10_000
 Piece = tuple[Callable[..., Any], tuple[Any, ...], int]  # function, arguments, times
 
 
-def pieces_of_a_step(gan: training.GAN, batch: int) -> dict[str, Piece]:
+def pieces_of_a_step(
+    gan: training.GAN, batch: int, shape: Sequence[int] = (28, 28, 1)
+) -> dict[str, Piece]:
     """The pieces of `training.train_step`, with inputs and how often a step has each.
 
     Args:
       gan: what is trained.
       batch: real examples of a discriminator step.
+      shape: of an image.
 
     Returns:
       Name to piece; "whole step" is the step itself.
     """
-    images = jnp.asarray(worker.random_images(60_000))
+    images = jnp.asarray(worker.random_images(_EXAMPLES, shape))
     state = training.init_state(gan, jax.random.key(0), images.shape[1:])
     chosen = jnp.arange(batch * gan.critic_steps).reshape(gan.critic_steps, batch)
     real = training.scale_images(images[chosen])
@@ -82,20 +86,23 @@ def pieces_of_a_step(gan: training.GAN, batch: int) -> dict[str, Piece]:
     return pieces
 
 
-def profile(loss: str, batch: int, rounds: int) -> dict[str, Any]:
+def profile(
+    loss: str, batch: int, rounds: int, shape: tuple[int, int, int] = (28, 28, 1)
+) -> dict[str, Any]:
     """Times the pieces of a loss's step, alternating.
 
     Args:
       loss: name in `gan_jax.losses.LOSSES`, of the published recipe.
       batch: real examples of a discriminator step.
       rounds: how often each piece has its turn.
+      shape: of an image.
 
     Returns:
       The two measured rates, and of each piece how often a step has it, its median
       milliseconds and its floor in a step, GFLOP and MB.
     """
     recipe = recipes.recipe(loss)
-    pieces = pieces_of_a_step(recipes.make_gan(recipe), batch)
+    pieces = pieces_of_a_step(recipes.make_gan(recipe, shape=shape), batch, shape)
     programs = {
         name: (jax.jit(function).lower(*inputs).compile(), inputs)
         for name, (function, inputs, _) in pieces.items()

@@ -4,8 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from itertools import product
 
+from absl import flags
+
 from experiments.measure.peers import worker
-from gan_jax import data, recipes, training
+from gan_jax import data, networks, recipes, training
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.recipes import Recipe
@@ -92,6 +94,24 @@ class Setting:
                 raise UserError(f"--gans={gans} is not divisible by {devices} devices")
         gan = recipes.make_gan(self.recipe(), shape=self.shape)
         training.steps_per_epoch(gan, self.num_examples, self.batch_size)
+
+
+def shapes(flag: flags.FlagHolder) -> list[tuple[int, int, int]]:
+    """What a flag of shapes says.
+
+    Raises:
+      UserError: one of them is none, or no network makes it.
+    """
+    found = []
+    for text in flag.value:
+        parts = text.split("x")
+        if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+            raise UserError(
+                f"--{flag.name}={text} must be height, width and channels, as 28x28x1"
+            )
+        found.append(tuple(map(int, parts)))
+        networks.check_shape(found[-1])
+    return found
 
 
 def _positive(name: str, value: int) -> None:
