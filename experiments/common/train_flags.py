@@ -139,7 +139,8 @@ EVALUATE_EVERY = flags.DEFINE_integer(
     None,
     "Generator steps between measurements of FCD, the distance of 5,000 samples to the"
     " training images in the features of a classifier (trained once, up to two"
-    " minutes). Default: never.",
+    " minutes), or in random ones where there are no labels; of stacked images, of the"
+    " modes among 26,000. Default: never.",
 )
 OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Delete the run that --workdir holds."

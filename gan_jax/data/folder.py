@@ -4,13 +4,14 @@ They are read once, in threads, and kept as one ``.npy`` in the cache under a
 fingerprint of the files (names, sizes, times of change) and of what is made of them.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
@@ -58,10 +59,11 @@ def from_folder(
     """
     root = pathlib.Path(folder).expanduser()
     _check_background(how.background)
-    found = _pictures(root)
+    sizes = _pictures(root)
+    found = list(sizes)
     has_splits = {path.parts[0] for path in found} == {*SPLITS}
     names = _class_names(root, found, 1 if has_splits else 0)
-    kept = files.cache_folder() / "folders" / f"{_fingerprint(root, found, how)}.npy"
+    kept = files.cache_folder() / "folders" / f"{_fingerprint(sizes, how)}.npy"
     note = kept.with_suffix(".json")
     with files.writing(kept):
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -103,21 +105,26 @@ def _check_background(background: str) -> None:
         ) from error
 
 
-def _pictures(root: pathlib.Path) -> list[pathlib.Path]:
-    """Paths below the folder, in the order of the data set."""
+def _pictures(root: pathlib.Path) -> dict[pathlib.Path, str]:
+    """Paths below the folder, in the order of the data set; size and time of each."""
     if not root.is_dir():
         raise UserError(
             f"there is no readable folder {root}: name the one that holds the pictures"
             " with --data_dir"
         )
-    found, others = [], 0
-    for place, folders, here in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in here:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                found.append(pathlib.Path(place, name).relative_to(root))
-            else:
+    found: dict[pathlib.Path, str] = {}
+    others = 0
+    with progress.bar("finding pictures", None, unit="file") as bar:
+        for file in _files(root):
+            bar.update(1)
+            if not file.name.lower().endswith(SUFFIXES):
                 others += 1
+                continue
+            path = pathlib.Path(file.path).relative_to(root)
+            found[path] = "a link to nothing"
+            with contextlib.suppress(OSError):
+                about = file.stat()
+                found[path] = f"{about.st_size} {about.st_mtime_ns}"
     if not found:
         kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
         raise UserError(
@@ -127,7 +134,25 @@ def _pictures(root: pathlib.Path) -> list[pathlib.Path]:
     key = {
         path: hashlib.sha256(os.fsencode(path.as_posix())).digest() for path in found
     }
-    return sorted(found, key=key.__getitem__)
+    return {path: found[path] for path in sorted(found, key=key.__getitem__)}
+
+
+def _files(folder: pathlib.Path | str) -> Iterator[os.DirEntry[str]]:
+    """Those of a folder and of its subfolders but the hidden ones, one at a time."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files(entry.path)
+                else:
+                    yield entry
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be read ({error.strerror or error}): make it readable, or"
+            " name another --data_dir"
+        ) from error
 
 
 def _class_names(
@@ -144,14 +169,11 @@ def _class_names(
     return tuple(names)
 
 
-def _fingerprint(
-    root: pathlib.Path, found: Sequence[pathlib.Path], how: Pictures
-) -> str:
+def _fingerprint(sizes: Mapping[pathlib.Path, str], how: Pictures) -> str:
     sha = hashlib.sha256(f"{_VERSION} {how}".encode())
-    for path in found:
-        about = (root / path).stat()
+    for path, about in sizes.items():
         sha.update(os.fsencode(path.as_posix()))
-        sha.update(f" {about.st_size} {about.st_mtime_ns}\n".encode())
+        sha.update(f" {about}\n".encode())
     return sha.hexdigest()[:20]
 
 
@@ -165,10 +187,7 @@ def _read_all(
     """Writes the images, and then what there is to say of them."""
     damaged: list[str] = []
     count, gray = 0, how.channels != "3"
-    with (
-        files.writing(kept),
-        tempfile.TemporaryFile(dir=kept.parent) as pixels,
-    ):
+    with files.writing(kept), tempfile.TemporaryFile(dir=kept.parent) as pixels:
         for path, image in zip(found, _images(root, found, how), strict=True):
             if isinstance(image, UserError):
                 if not how.skip_damaged:

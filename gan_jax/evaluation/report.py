@@ -206,13 +206,21 @@ class Monitor:
     """
 
     def __init__(
-        self, reference: Reference, num_samples: int = 5000, seed: int = 0
+        self, reference: Reference, num_samples: int | None = None, seed: int = 0
     ) -> None:
-        """Takes the moments of all the training images once."""
+        """Takes the moments of all the training images once.
+
+        Args:
+          reference: what to measure in.
+          num_samples: 5,000 by default; 26,000 of stacked images, the number with
+            which modes are counted in papers.
+          seed: of the latents.
+        """
         self._in = reference.measured_in
         images = reference.training_split.images
         self._real = frechet.moments(self._in.extract(images)[0])
-        self._num_samples, self._seed = num_samples, seed
+        usual = 26_000 if self._in.counts_modes else 5000
+        self._num_samples, self._seed = num_samples or usual, seed
 
     def __call__(self, gan: GAN, state: GANState) -> dict[str, float]:
         """``{"fcd": ...}`` of a state's samples, or the distance in other features.

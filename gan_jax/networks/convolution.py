@@ -47,7 +47,8 @@ def conv2d(
     )
     grow = taps * stride - size
     kernel = jnp.pad(kernel, ((0, grow), (0, grow), (0, 0), (0, 0)))
-    if features >= channels and stride * stride * channels > _FEW_CHANNELS:
+    enough = features >= channels or (stride == 1 and taps * features >= channels)
+    if enough and stride * stride * channels > _FEW_CHANNELS:
         return _shift_down_multiply_shift_across(x, kernel, stride, out_h, out_w)
     if stride > 1:
         x = space_to_depth(x, stride)

@@ -14,7 +14,7 @@ _PATIENCE = 5  # seconds; what takes less shows nothing
 
 def bar(
     what: str | None,
-    total: int,
+    total: int | None,
     *,
     unit: str,
     initial: int = 0,
@@ -25,7 +25,7 @@ def bar(
 
     Args:
       what: is being done, or None.
-      total: how much there is to do.
+      total: how much there is to do; None where nobody knows.
       unit: what that is counted in.
       initial: how much is done already.
       delay: seconds before it is shown.

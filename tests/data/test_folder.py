@@ -219,6 +219,15 @@ def test_the_subfolders_train_and_test_are_splits_and_no_classes(tmp_path):
     assert from_folder(more, Pictures(8)).class_names == ("else", "test", "train")
 
 
+def test_links_to_nothing_are_named_and_linked_folders_left_alone(tmp_path):
+    root = many(tmp_path / "in", ["a", "b"], 4)
+    (root / "a" / "loop").symlink_to(root)
+    assert len(from_folder(root, Pictures(8)).images) == 4
+    (root / "a" / "x.png").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"x.png cannot be read .*No such file"):
+        from_folder(root, Pictures(8))
+
+
 # The cache
 
 

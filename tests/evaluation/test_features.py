@@ -1,9 +1,10 @@
 """What images are measured in: of classifiers, of channels, and of an untrained net."""
 
+import jax
 import numpy as np
 import pytest
 
-from gan_jax import data
+from gan_jax import data, recipes, training
 from gan_jax.data import stacked
 from gan_jax.errors import UserError
 from gan_jax.evaluation import (
@@ -24,7 +25,9 @@ def noise(shape, count=12, seed=0):
 # Random features
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (16, 24, 3)])
+@pytest.mark.parametrize(
+    "shape", [(16, 24, 3), pytest.param((32, 32, 1), marks=pytest.mark.slow)]
+)
 def test_random_features_are_the_same_every_time_for_images_of_any_shape(shape):
     images = noise(shape)
     first, again = (
@@ -107,6 +110,14 @@ def test_modes_are_counted_and_compared_with_uniform(of_channels):
     alone = report.measure(Samples(one), of_channels)
     assert alone["modes"] == 1
     assert alone["class_kl"] == pytest.approx(np.log(1000))
+
+
+def test_the_monitor_counts_modes_as_well(of_channels, small_networks):
+    gan = recipes.make_gan(recipes.recipe("hinge"), shape=(28, 28, 3))
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 3))
+    found = report.Monitor(of_channels, num_samples=100)(gan, state)
+    assert found.keys() == {"fcd", "modes", "class_kl"}
+    assert 1 <= found["modes"] <= 100
 
 
 # Which features a data set has

@@ -1,12 +1,15 @@
 """Somebody's own pictures, in colour, from the command line to samples."""
 
 import json
+import shlex
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.processes.running import Process
+from gan_jax.run.metrics_log import read_metrics
+from tests.processes.running import FAST, Process
 
 
 def run(program, *flags, status=0, **environment):
@@ -39,8 +42,8 @@ def trained(pictures, tmp_path_factory):
         *("--loss=wasserstein_gp", "--conditional", "--batch_size=4"),
         *("--sample_every=2", f"--workdir={folder / 'run'}"),
     ]
-    cache = {"GAN_JAX_CACHE_DIR": str(folder / "cache")}
-    said = run("train", *flags, "--steps=4", **cache)
+    cache = {"GAN_JAX_CACHE_DIR": str(folder / "cache"), "XLA_FLAGS": FAST}
+    said = run("train", *flags, "--steps=4", "--evaluate_every=4", **cache)
     return folder / "run", flags, cache, said
 
 
@@ -50,6 +53,7 @@ def test_shape_and_classes_are_those_of_the_pictures(trained, pictures):
     flags = json.loads((folder / "config.json").read_text())["flags"]
     assert flags["shape"] == [16, 16, 3]
     assert flags["num_classes"] == 3
+    assert read_metrics(folder)[-1]["fcd"] > 0
     with Image.open(folder / "real.png") as real:
         # Ten of each class, a class a column.
         assert (real.mode, real.size) == ("RGB", ((3 * 18 - 2) * 2, (10 * 18 - 2) * 2))
@@ -87,7 +91,9 @@ def test_samples_and_interpolations_are_in_colour(trained, tmp_path):
 
 def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
     folder, _, cache, _ = trained
-    run("sample", f"--workdir={folder}", f"--output={tmp_path}/out/")
+    draw = ("sample", f"--workdir={folder}", f"--output={tmp_path}/out/")
+    run(*draw)
+    assert "out is there already: name a new folder" in run(*draw, status=2)
     measure = ("evaluate", f"--workdir={folder}", "--num_samples=50", "--quick")
     said = run(*measure, f"--samples={tmp_path / 'out'}", **cache)
     header, *rows = said.splitlines()
@@ -107,3 +113,37 @@ def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
     elsewhere = run(*measure, f"--data_dir={tmp_path / 'out'}", status=2, **cache)
     assert "was trained on folder-" in elsewhere
     assert "name the images that it was trained on with --data_dir" in elsewhere
+
+
+STUDY = ("--loss=hinge", "--steps=2", "--sweep=seed:0..1", "--num_samples=50")
+
+
+@pytest.mark.parametrize(
+    "labelled", [pytest.param(True, marks=pytest.mark.slow), False]
+)
+def test_a_study_of_them_is_named_by_its_features(
+    pictures, tmp_path, trained, labelled
+):
+    place = pictures
+    if not labelled:
+        place = tmp_path / "flat"
+        place.mkdir()
+        for path in pictures.rglob("*.png"):
+            shutil.copy(path, place / f"{path.parent.name}_{path.name}")
+    own = ("--dataset=folder", f"--data_dir={place}", "--image_size=16")
+    flags = (
+        "study",
+        *own,
+        *STUDY,
+        "--num_devices=1",
+        f"--workdir={tmp_path / 'study'}",
+    )
+    small = {"small": True, **trained[2]}
+    said = run(*flags, **small)
+    title, key = ("FCD", "fcd") if labelled else ("Frechet (random)", "frechet_random")
+    assert f"hinge seed=1  {title} " in said
+    command = shlex.join([f"--data_dir={place}", "--image_size=16"])
+    assert f"--dataset=folder {command}" in said
+    header = (tmp_path / "study" / "runs.csv").read_text().splitlines()[0]
+    assert f",{key},{key}_train,classes," in header
+    assert "2 of them are done already" in run(*flags, **small)

@@ -36,8 +36,8 @@ def as_tensors(params):
     def shuffled(x):  # along the first axis
         return x.reshape(4, -1, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
 
-    def spatial(x):  # [7 * 7 * channels, ...] to [channels, 7 * 7, ...]
-        return x.reshape(49, -1, *x.shape[1:]).swapaxes(0, 1)
+    def spatial(x):  # [rows * columns * 64, ...] to [64, rows * columns, ...]
+        return x.reshape(-1, 64, *x.shape[1:]).swapaxes(0, 1)
 
     p = jax.tree.map(np.asarray, params)
     if "BatchNorm_0" in p:  # the generator
@@ -122,6 +122,38 @@ def test_networks_have_equally_many_parameters(network, conditional):
     recipe = recipes.recipe("kl", conditional=conditional)
     peer = getattr(torch_gan.Trainer(recipe, CPU), network)
     assert ours == sum(p.numel() for p in peer.parameters())
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (16, 24, 1)])
+def test_networks_of_other_images_agree(shape):
+    recipe = recipes.recipe("hinge", conditional=True)
+    gan = recipes.make_gan(recipe, shape=shape, num_classes=3)
+    state = training.init_state(gan, jax.random.key(0), shape)
+    peer = torch_gan.Trainer(recipe, CPU, shape=shape, num_classes=3)
+    copy_weights(state.generator.params, peer.generator)
+    copy_weights(state.discriminator.params, peer.discriminator)
+    z, labels = (
+        np.float32(np.random.default_rng(0).normal(size=(6, 64))),
+        LABELS[:6] % 3,
+    )
+    variables = {
+        "params": state.generator.params,
+        "batch_stats": state.generator.batch_stats,
+    }
+    images = gan.generator.apply(
+        variables, z, labels, train=True, mutable="batch_stats"
+    )[0]
+    with torch.no_grad():
+        its = [torch.from_numpy(z), torch.from_numpy(labels).long()]
+        theirs = peer.generator(*its)
+        np.testing.assert_allclose(
+            theirs, np.asarray(images).transpose(0, 3, 1, 2), atol=1e-4
+        )
+        scores = gan.discriminator.apply(
+            {"params": state.discriminator.params}, images, labels
+        )
+        theirs = peer.discriminator(as_nchw(images), its[1])
+        np.testing.assert_allclose(theirs, scores, atol=1e-4)
 
 
 def test_generators_agree():
