@@ -3,13 +3,14 @@
     python -m experiments.evaluate --workdir=runs/wasserstein_gp
     python -m experiments.evaluate --workdir=runs/a,runs/b --samples=other.npz,pictures/
 
-Prints a table sorted by Frechet distance. Its features are those of a classifier that
-the project trains on the data set's labels (FCD), or where it has none, of an untrained
-network; --features=inception takes Inception's (FID; pip install 'gan_jax[fid]'). Runs
-that differ in their seed alone share a row of mean and standard deviation. The floor is
-what training images score, the ceiling what drawn garments or noise do. Leaves
-evaluation.json and neighbours.png, samples beside their nearest training images, in
-each run folder.
+Real images are those of the runs' data set, unless --dataset names another; Fashion-
+MNIST for files alone. Prints a table sorted by Frechet distance. Its features are those
+of a classifier that the project trains on the data set's labels (FCD), or where it has
+none, of an untrained network; --features=inception takes Inception's (FID; pip install
+'gan_jax[fid]'). Runs that differ in their seed alone share a row of mean and standard
+deviation. The floor is what training images score, the ceiling what drawn garments or
+noise do. Leaves evaluation.json and neighbours.png, samples beside their nearest
+training images, in each run folder.
 """
 
 import itertools
@@ -111,12 +112,12 @@ def _say(line: str) -> None:
 
 
 def _reference(subjects: Sequence[comparison.Subject]) -> report.Reference:
-    """The data set of --dataset, or by default that of the runs.
+    """The data set of --dataset; by default that of the runs, of files Fashion-MNIST.
 
     Raises:
       UserError: the runs have different ones, or theirs cannot be found again.
     """
-    name, where = data_flags.DATASET.value, data_flags.where()
+    name, where = data_flags.name_or("fashion_mnist"), data_flags.where()
     theirs = None
     if not flags.FLAGS["dataset"].present:
         theirs = comparison.common_dataset(subjects)

@@ -71,7 +71,9 @@ def main() -> None:
 
 def _is_folder() -> bool:
     named = _OUTPUT.value or ""
-    return named.endswith("/") or (named and pathlib.Path(named).expanduser().is_dir())
+    return bool(named) and (
+        named.endswith("/") or pathlib.Path(named).expanduser().is_dir()
+    )
 
 
 def _output() -> pathlib.Path:

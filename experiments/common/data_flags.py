@@ -62,6 +62,11 @@ def check() -> None:
         networks.check_shape((IMAGE_SIZE.value, IMAGE_SIZE.value, 3))
 
 
+def name_or(default: str) -> str:
+    """What --dataset says, or another default than auto where it is not given."""
+    return DATASET.value if flags.FLAGS[DATASET.name].present else default
+
+
 def where() -> dict[str, Any]:
     """Where the data set is and what is made of it: arguments of `data.load`."""
     return where_of({})

@@ -47,7 +47,7 @@ def main() -> None:
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
     reference = report.load_reference(
-        cli.unless_quick(data_flags.DATASET, "garments", _QUICK.value),
+        data_flags.name_or("garments" if _QUICK.value else "fashion_mnist"),
         measured_in=_FEATURES.value,
         quick=_QUICK.value,
         **data_flags.where(),

@@ -210,7 +210,7 @@ def main() -> None:
         )
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
-    name, size, steps = data_flags.DATASET.value, None, None
+    name, size, steps = data_flags.name_or("fashion_mnist"), None, None
     if _QUICK.value:
         name, size, steps = "garments", 640, 10
     dataset = data.load(name, garments_size=size, **data_flags.where())
