@@ -68,8 +68,8 @@ def main() -> None:
     """Checks everything that can be refused, then measures and prints the table."""
     if not _WORKDIR.value and not _SAMPLES.value:
         raise UserError(
-            "nothing to evaluate: name run folders with --workdir, or .npz files with"
-            " --samples"
+            "nothing to evaluate: name run folders with --workdir, or .npz files or"
+            " folders of pictures with --samples"
         )
     cli.require_positive(_NUM_SAMPLES)
     cli.require_seed(_SEED)
@@ -142,8 +142,8 @@ def _reference(subjects: Sequence[comparison.Subject]) -> report.Reference:
     found = reference.test_split.name
     if theirs not in (None, found):
         raise UserError(
-            f"{subjects[0].name} was trained on {theirs}, and {where['data_dir']} holds"
-            f" {found} now: name the images that it was trained on with --data_dir"
+            f"{subjects[0].name} was trained on {theirs}, and what is found now is"
+            f" {found}: name the images that it was trained on with --data_dir"
         )
     return reference
 

@@ -10,6 +10,7 @@ each image. Either is what pytorch-fid, clean-fid and others read. A .png shows 
 images ten a row.
 """
 
+import math
 import pathlib
 import sys
 
@@ -37,7 +38,8 @@ _LABEL = flags.DEFINE_integer(
     "Class to draw, from 0, of a conditional GAN. Default: all, one after another.",
 )
 
-_MOST = 1_000_000  # all in memory: of Fashion-MNIST's size 784 MB
+_MOST = 1_000_000
+_MOST_BYTES = 4 * 2**30  # all are in memory
 _MOST_IN_A_PICTURE = 10_000
 
 
@@ -53,6 +55,12 @@ def main() -> None:
     if _NUM_SAMPLES.value > _MOST:
         raise UserError(f"--num_samples={_NUM_SAMPLES.value} is more than {_MOST}")
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    each = math.prod(configuration.read_config(workdir).shape)
+    if _NUM_SAMPLES.value * each > _MOST_BYTES:
+        raise UserError(
+            f"--num_samples={_NUM_SAMPLES.value} of {each} bytes each do not fit:"
+            f" at most {_MOST_BYTES // each}"
+        )
     gan, state = sampling.restore(workdir)
     samples = sampling.draw(
         gan, state, _NUM_SAMPLES.value, seed=_SEED.value, label=_LABEL.value
@@ -82,13 +90,13 @@ def _output() -> pathlib.Path:
     Raises:
       UserError: it is missing, of another kind, or a folder that holds something.
     """
-    output = pathlib.Path(_OUTPUT.value or "").expanduser()
+    output = pathlib.Path(_OUTPUT.value or "").expanduser().absolute()
     if not _is_folder() and output.suffix not in (".npz", ".png"):
         raise UserError(
             "--output must name a file that ends in .npz or .png, or a folder, with a"
             " slash at its end"
         )
-    if not output.absolute().parent.is_dir():
+    if not output.parent.is_dir():
         raise UserError(f"--output: there is no folder {output.parent}: make it first")
     if _is_folder() and output.exists() and (output.is_file() or any(output.iterdir())):
         raise UserError(f"--output={output} is there already: name a new folder")

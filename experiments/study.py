@@ -161,6 +161,9 @@ def _study(asked: Asked) -> int:
     )
     for program in sweep.programs(asked.runs):  # refused before the folder is touched
         plan.steps_of(program.recipe, len(dataset.images))
+        recipes.make_gan(
+            program.recipe, shape=dataset.shape, num_classes=dataset.num_classes
+        )
     settings = _settings(asked, dataset.name)
     study_folder.check(asked.workdir, settings, overwrite)
     with run_folder.lock(asked.workdir):

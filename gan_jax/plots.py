@@ -69,7 +69,7 @@ def save_film(
     for path in pictures:
         try:
             with Image.open(path) as picture:
-                frames.append(picture.convert("L"))
+                frames.append(picture.convert("L" if picture.mode == "L" else "RGB"))
         except OSError as error:
             raise UserError(f"{path} is damaged: delete it, and run again") from error
     duration = [milliseconds] * (len(frames) - 1) + [10 * milliseconds]

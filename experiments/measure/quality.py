@@ -98,7 +98,10 @@ def train(
     with run_folder.lock(folder):
         run_folder.prepare(folder, config, overwrite=False)
         if checkpoints.newest(folder) != config.steps:
-            configuration.write_config(folder, config, source=dataset.source)
+            place = {"dataset": _name(dataset)} | data_flags.as_flags()
+            configuration.write_config(
+                folder, config, source=dataset.source, data=place
+            )
             devices = available.choose_devices(1)
             schedule = loop.Schedule(log_every=50, sample_every=500)
             loop.train(config, dataset, folder, schedule=schedule, devices=devices)
@@ -121,6 +124,7 @@ def train_peer(
     spec = {
         "recipe": dataclasses.asdict(config.recipe),
         "dataset": _name(dataset),
+        "images": dataset.name,
         "examples": len(dataset.images),
         "steps": config.steps,
         "seed": job.seed,

@@ -121,7 +121,7 @@ def _race(
     split = reference.training_split
     gan = recipes.make_gan(recipe, shape=split.shape)
     devices = jax.devices()[:1]
-    examples = training.Examples(split.images, split.labels)
+    examples = training.Examples(np.asarray(split.images), split.labels)
     examples = placement.replicate(examples, devices)
     size, count = len(split.images), len(seeds)
     per_epoch = training.steps_per_epoch(gan, size, recipe.batch_size)

@@ -5,7 +5,7 @@ import os
 from typing import NamedTuple
 
 from gan_jax import errors
-from gan_jax.data import mnist_family, published, stacked
+from gan_jax.data import mnist_family, prepared, published, stacked
 from gan_jax.data.dataset import SPLITS, Dataset, Part, Pictures, hold_out
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 OWN = ("folder", "npy")  # somebody's own images, in `data_dir`
-_PREPARED = "tfds:"
 _GRAY = (*mnist_family.NAMES, "garments")
 
 
@@ -52,7 +51,7 @@ _PUBLISHED = {
         for name in _GRAY
     },
 }
-DATASETS = ("auto", *_PUBLISHED, *OWN, f"{_PREPARED}NAME")
+DATASETS = ("auto", *_PUBLISHED, *OWN, f"{prepared.PREFIX}NAME")
 
 
 def check_name(name: str) -> None:
@@ -61,7 +60,7 @@ def check_name(name: str) -> None:
     Raises:
       UserError: the same, with the name that was perhaps meant.
     """
-    if not (name.startswith(_PREPARED) and name != _PREPARED):
+    if not (name.startswith(prepared.PREFIX) and name != prepared.PREFIX):
         errors.check_name("data set", name, DATASETS[:-1])
 
 
@@ -118,11 +117,11 @@ def load(
     errors.check_name("split", split, SPLITS)
     if about(name) is None:
         return _open(name, split, data_dir, pictures, num_examples)
-    garments_size = num_examples or garments_size
     if name.startswith(stacked.PREFIX):
         base = name.removeprefix(stacked.PREFIX)
         whole = load(base, split, data_dir=data_dir, garments_size=garments_size)
         return stacked.stack(whole, split, num_examples)
+    garments_size = num_examples or garments_size
     if name == "garments":
         return _draw(split, garments_size)
     real = "fashion_mnist" if name == "auto" else name
@@ -162,9 +161,7 @@ def _open(
     num_examples: int | None,
 ) -> Dataset:
     """One's own images, or what TFDS has prepared."""
-    if name.startswith(_PREPARED):
-        from gan_jax.data import prepared  # late: most runs do without
-
+    if name.startswith(prepared.PREFIX):
         return prepared.load(name, split, data_dir, num_examples)
     if not data_dir:
         raise errors.UserError(needs_folder(name))

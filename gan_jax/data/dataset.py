@@ -1,6 +1,7 @@
 """What a data set is, and which of its images are held out."""
 
 import dataclasses
+import zlib
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from gan_jax.errors import UserError
 SPLITS = ("train", "test")
 HELD_OUT = 10  # of so many images one is held out
 MOST_HELD_OUT = 10_000
+LOOKED_AT = 1000  # images that tell one data set from another
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,3 +132,46 @@ def hold_out(count: int, split: str, place: object) -> np.ndarray:
             )
         return held
     return np.delete(np.arange(count), held)
+
+
+def check_count(images: Any, num_examples: int | None, place: object) -> None:
+    """Refuses more examples than there are.
+
+    Args:
+      images: ``[N, ...]``.
+      num_examples: how many are asked for; None for all.
+      place: where they come from.
+
+    Raises:
+      UserError: there are fewer.
+    """
+    if num_examples is not None and len(images) < num_examples:
+        raise UserError(
+            f"--num_examples={num_examples} is more than {place} has: {len(images)}"
+        )
+
+
+def name_of(kind: str, images: Any, labels: Any, *, held_out: bool) -> str:
+    """A name that tells a data set of one's own from others, by its `fingerprint`.
+
+    Of one of which images are held out, it is another than of one that is used whole.
+    """
+    told = fingerprint(images, labels) + b" held out" * held_out
+    return f"{kind}-{zlib.crc32(told):08x}"
+
+
+def fingerprint(images: Any, labels: Any) -> bytes:
+    """What tells one data set from another, without reading it all.
+
+    Args:
+      images: ``[N, ...]``, indexed like an array.
+      labels: ``[N]`` or None.
+
+    Returns:
+      The shape, and a thousand examples that are spread evenly, in short.
+    """
+    size = len(images)
+    some = np.linspace(0, size - 1, min(size, LOOKED_AT)).astype(np.int64)
+    parts = [images[some]] if labels is None else [images[some], labels[some]]
+    sums = [zlib.crc32(np.ascontiguousarray(part)) for part in parts]
+    return f"{images.shape} {sums}".encode()

@@ -4,17 +4,22 @@ import copy
 import os
 import pathlib
 import weakref
-import zlib
 from typing import Any
 
 import numpy as np
 
-from gan_jax.data.dataset import Dataset, Part, hold_out
+from gan_jax.data.dataset import (
+    LOOKED_AT,
+    Dataset,
+    Part,
+    check_count,
+    hold_out,
+    name_of,
+)
 from gan_jax.errors import UserError
 from gan_jax.system import files
 
 _MOST_CLASSES = 2**16
-_LOOKED_AT = 1000  # images that tell one data set from another
 
 
 class Rows:
@@ -150,14 +155,21 @@ def from_npy(
             labels = np.load(labels_path, allow_pickle=False)
     whole, labels = _checked(path, labels_path, whole, labels)
     classes = 0 if labels is None else int(labels.max()) + 1
-    name, source = name_of("npy", whole, labels), f"read from {path}"
-    positions = np.arange(len(whole))
-    if "x_test" not in arrays:
+    held_out = "x_test" not in arrays
+    name = name_of("npy", whole, labels, held_out=held_out)
+    source, positions = f"read from {path}", np.arange(len(whole))
+    if held_out:
         positions = hold_out(len(whole), split, path)
         source += ", every tenth image held out"
     elif split == "test":
         its = arrays.get("y_test") if labels is not None else None
+        shape, had = whole.shape[1:], labels is not None
         whole, labels = _checked(path, path, arrays["x_test"], its)
+        if whole.shape[1:] != shape or (labels is not None) != had:
+            raise UserError(
+                f"{path} has x_test of another shape than its images, or without"
+                " y_test: write both splits alike, or leave x_test out"
+            )
         positions = np.arange(len(whole))
         if labels is not None:
             classes = max(classes, int(labels.max()) + 1)
@@ -233,7 +245,7 @@ def _other_images(path: pathlib.Path, images: Any) -> str:
             return f"{said}: leave out the last channel, images[..., :{shape[3] - 1}]"
         return f"{said}: write images of one or three channels"
     if np.issubdtype(dtype, np.floating):
-        some = np.asarray(images[np.arange(min(len(images), _LOOKED_AT))])
+        some = np.asarray(images[np.arange(min(len(images), LOOKED_AT))])
         least, most = np.nanmin(some), np.nanmax(some)
         scaled = "images"
         if most <= 1:
@@ -259,42 +271,3 @@ def _labels(path: pathlib.Path, labels: np.ndarray, images: int) -> np.ndarray:
             f" numbered from 0, at most to {_MOST_CLASSES - 1}"
         )
     return labels.astype(np.int32)
-
-
-def check_count(images: Any, num_examples: int | None, place: pathlib.Path) -> None:
-    """Refuses more examples than there are.
-
-    Args:
-      images: ``[N, ...]``.
-      num_examples: how many are asked for; None for all.
-      place: where they come from.
-
-    Raises:
-      UserError: there are fewer.
-    """
-    if num_examples is not None and len(images) < num_examples:
-        raise UserError(
-            f"--num_examples={num_examples} is more than {place} has: {len(images)}"
-        )
-
-
-def name_of(kind: str, images: Any, labels: Any) -> str:
-    """A name that tells a data set of one's own from others, by its `fingerprint`."""
-    return f"{kind}-{zlib.crc32(fingerprint(images, labels)):08x}"
-
-
-def fingerprint(images: Any, labels: Any) -> bytes:
-    """What tells one data set from another, without reading it all.
-
-    Args:
-      images: ``[N, ...]``, indexed like an array.
-      labels: ``[N]`` or None.
-
-    Returns:
-      The shape, and a thousand examples that are spread evenly, in short.
-    """
-    size = len(images)
-    some = np.linspace(0, size - 1, min(size, _LOOKED_AT)).astype(np.int64)
-    parts = [images[some]] if labels is None else [images[some], labels[some]]
-    sums = [zlib.crc32(np.ascontiguousarray(part)) for part in parts]
-    return f"{images.shape} {sums}".encode()

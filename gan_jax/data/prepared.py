@@ -9,8 +9,7 @@ import os
 import numpy as np
 
 from gan_jax.data import stream
-from gan_jax.data.dataset import Dataset, Part, hold_out
-from gan_jax.data.npy import check_count
+from gan_jax.data.dataset import Dataset, Part, check_count, hold_out
 from gan_jax.errors import UserError
 from gan_jax.system import progress
 
@@ -59,11 +58,13 @@ def load(
         ) from error
     features = builder.info.features
     shape = features["image"].shape if "image" in features else ()
-    if len(shape) != 3 or None in shape or shape[2] not in (1, 3):
+    kind = np.dtype(features["image"].np_dtype) if "image" in features else None
+    fits = len(shape) == 3 and None not in shape and shape[2] in (1, 3)
+    if not fits or kind != np.uint8:
         raise UserError(
-            f"{PREFIX}{name} has images of the shape {list(shape)}, and training needs"
-            " one of [height, width, 1 or 3]: write them as files and use"
-            " --dataset=folder"
+            f"{PREFIX}{name} has images {kind} of the shape {list(shape)}, and training"
+            " needs uint8 of one shape [height, width, 1 or 3]: write them as files and"
+            " use --dataset=folder"
         )
     source, positions = f"prepared in {builder.data_dir}", np.arange(len(whole))
     if "test" not in splits:

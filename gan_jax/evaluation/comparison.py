@@ -24,6 +24,8 @@ from gan_jax.system.files import whole_file, write_text
 
 FLOOR = "training images"
 
+_BLOCK = 10_000  # training images among which the nearest are looked for at once
+
 Values = dict[str, Any]
 
 
@@ -34,6 +36,7 @@ class Subject:
     Attributes:
       name: as the table has it.
       draw: gives its samples.
+      shape: of one of them.
       seed: of the latents that it draws from, None of a file.
       config: of a run, None of a file.
       folder: of a run, None of a file.
@@ -42,6 +45,7 @@ class Subject:
 
     name: str
     draw: Callable[[], sampling.Samples]
+    shape: tuple[int, ...]
     seed: int | None = None
     config: configuration.Config | None = None
     folder: pathlib.Path | None = None
@@ -87,7 +91,7 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
     name = str(folder)
     if step < config.steps:
         name += f" (step {step} of {config.steps})"
-    return Subject(name, draw, seed, config, folder, step)
+    return Subject(name, draw, config.shape, seed, config, folder, step)
 
 
 def file_subject(path: pathlib.Path, num_samples: int) -> Subject:
@@ -105,7 +109,7 @@ def file_subject(path: pathlib.Path, num_samples: int) -> Subject:
         )
     labels = None if samples.labels is None else samples.labels[:num_samples]
     first = sampling.Samples(samples.images[:num_samples], labels)
-    return Subject(str(path), lambda: first)
+    return Subject(str(path), lambda: first, first.images.shape[1:])
 
 
 def common_dataset(subjects: Sequence[Subject]) -> str | None:
@@ -142,13 +146,19 @@ def compare(
 
     Returns:
       All that was measured.
+
+    Raises:
+      UserError: one has samples of another shape; then nothing is measured.
     """
+    for subject in subjects:
+        report.check_shape(subject.shape, reference, subject.name)
 
     def measured(name: str, samples: sampling.Samples) -> Values:
         say(f"measuring {name}")
         with progress.clock("measuring"):
             return report.measure(samples, reference)
 
+    seen = reference.seen()
     floor = measured(FLOOR, report.floor(reference, num_samples))
     ceiling_name, samples = report.ceiling(reference, num_samples)
     ceiling = measured(ceiling_name, samples)
@@ -177,7 +187,7 @@ def compare(
         text = json.dumps(document, indent=2, allow_nan=False) + "\n"
         write_text(subject.folder / "evaluation.json", text)
         with whole_file(subject.folder / "neighbours.png") as file:
-            plots.save_grid(file, beside_nearest(samples, reference.training_split))
+            plots.save_grid(file, beside_nearest(samples, seen))
     return Comparison(subjects, values, floor, ceiling_name, ceiling)
 
 
@@ -188,9 +198,19 @@ def beside_nearest(samples: sampling.Samples, split: data.Dataset) -> np.ndarray
       uint8 ``[100, height, width, channels]``, a row of ten for each sample: the sample
       first. Fewer where there are not ten samples and nine training images.
     """
-    shown = samples.images[:10]
-    flat = (images.reshape(len(images), -1) for images in (shown, split.images))
-    indices, _ = neighbours.nearest(*flat, count=min(9, len(split.images)))
+    shown, count = samples.images[:10], min(9, len(split.images))
+    flat = shown.reshape(len(shown), -1)
+
+    def nearest(among: np.ndarray) -> np.ndarray:
+        images = split.images[among].reshape(len(among), -1)
+        found, _ = neighbours.nearest(flat, images, count=min(count, len(among)))
+        return among[found]
+
+    # A block at a time: all of them, in float64, may not fit into memory.
+    everything = np.arange(len(split.images))
+    blocks = neighbours.blocks(len(everything), _BLOCK)
+    best = [nearest(everything[block]).ravel() for block in blocks]
+    indices = nearest(np.unique(np.concatenate(best)))
     rows = np.concatenate([shown[:, None], split.images[indices]], axis=1)
     return rows.reshape(-1, *shown.shape[1:])
 

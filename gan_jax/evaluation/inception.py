@@ -5,7 +5,6 @@ The network and its weights are the ones of Heusel et al. 2017
 (https://github.com/toshas/torch-fidelity), so that numbers can stand beside papers'.
 """
 
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -15,7 +14,8 @@ import numpy as np
 
 from gan_jax.errors import UserError
 from gan_jax.evaluation.batches import in_batches
-from gan_jax.system import progress
+from gan_jax.system import files, progress
+from gan_jax.system.files import cache_folder
 
 NUM_FEATURES = 2048
 _BATCH = 50
@@ -25,8 +25,8 @@ def load(weights: str | os.PathLike | None = None) -> tuple[Any, str]:
     """The network, with its weights.
 
     Args:
-      weights: torch-fidelity's file of them; by default it is downloaded once, into the
-        cache of `torch.hub`.
+      weights: torch-fidelity's file of them; by default it is downloaded once, into
+        the user's cache folder. Tensors alone are read of it: nothing is unpickled.
 
     Returns:
       The network, and the SHA-256 of its weights, hexadecimal.
@@ -43,22 +43,17 @@ def load(weights: str | os.PathLike | None = None) -> tuple[Any, str]:
             f"Inception's features need torch-fidelity ({error}): pip install"
             " 'gan_jax[fid]', or use --features=classifier or random"
         ) from error
-    if weights is not None:
-        _require_weights(pathlib.Path(weights).expanduser())
-        weights = str(pathlib.Path(weights).expanduser())
-    make = ported.FeatureExtractorInceptionV3
+    if weights is None:
+        path = _download(ported.URL_INCEPTION_V3)
+    else:
+        path = pathlib.Path(weights).expanduser()
+    _require_weights(path)
     try:
-        with contextlib.redirect_stdout(None):
-            network = make("inception-v3-compat", ["2048"], weights)
-    except OSError as error:  # of the download
-        raise UserError(
-            f"Inception's weights cannot be downloaded ({error}): fetch"
-            f" {ported.URL_INCEPTION_V3} elsewhere and name the file with"
-            " --inception_weights"
-        ) from error
+        make = ported.FeatureExtractorInceptionV3
+        network = make("inception-v3-compat", ["2048"], str(path))
     except (RuntimeError, KeyError, AttributeError, TypeError) as error:
         raise UserError(
-            f"{weights} holds no weights of this network"
+            f"{path} holds no weights of this network"
             f" ({' '.join(str(error).split())[:100]}...): fetch"
             f" {ported.URL_INCEPTION_V3}"
         ) from error
@@ -70,6 +65,26 @@ def load(weights: str | os.PathLike | None = None) -> tuple[Any, str]:
     return network, digest.hexdigest()
 
 
+def _download(url: str) -> pathlib.Path:
+    """The published weights in the user's cache, fetched once; their name is a sum."""
+    import torch
+
+    path = cache_folder() / "inception" / url.rpartition("/")[2]
+    if path.exists():
+        return path
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = path.stem.rpartition("-")[2]
+    try:
+        torch.hub.download_url_to_file(url, str(path), prefix, progress=False)
+    except (OSError, RuntimeError) as error:  # of the network, and of the sum
+        raise UserError(
+            f"Inception's weights cannot be downloaded ({error}): fetch {url} elsewhere"
+            " and name the file with --inception_weights"
+        ) from error
+    return path
+
+
 def _require_weights(path: pathlib.Path) -> None:
     """Refuses what is no file of tensors alone: nothing else in it is unpickled."""
     import torch
@@ -78,12 +93,13 @@ def _require_weights(path: pathlib.Path) -> None:
         torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(
-            f"--inception_weights={path} cannot be read ({error.strerror or error})"
+            f"Inception's weights {path} cannot be read ({error.strerror or error})"
         ) from error
     except Exception as error:  # pickle's and PyTorch's own
         raise UserError(
-            f"--inception_weights={path} is damaged, or no file of weights alone"
-            f" ({' '.join(str(error).split())[:100]}...)"
+            f"Inception's weights {path} are damaged, or no file of weights alone"
+            f" ({' '.join(str(error).split())[:100]}...): delete it, or name another"
+            " with --inception_weights"
         ) from error
 
 

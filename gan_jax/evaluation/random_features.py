@@ -29,7 +29,8 @@ class Network(nn.Module):
         init = nn.initializers.he_normal()
         for width in _WIDTHS:
             x = nn.relu(Conv(width, 3, padding=1, kernel_init=init)(x))
-            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            if min(x.shape[1:3]) > 1:
+                x = nn.max_pool(x, (2, 2), strides=(2, 2))
         x = x.reshape(x.shape[0], -1)
         return nn.Dense(NUM_FEATURES, kernel_init=init)(x)
 
@@ -38,7 +39,7 @@ def initialise(shape: tuple[int, int, int]) -> Any:
     """Weights of `Network` for images of a shape: always the same ones.
 
     Args:
-      shape: ``(height, width, channels)``, at least 8 x 8.
+      shape: ``(height, width, channels)``.
     """
     first = np.zeros((1, *shape), np.float32)
     init = jax.jit(Network().init)

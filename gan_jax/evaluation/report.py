@@ -18,8 +18,7 @@ from gan_jax.evaluation import (
     precision_recall,
     sliced,
 )
-from gan_jax.run.sampling import Samples, draw
-from gan_jax.training import GAN, GANState
+from gan_jax.run.sampling import Samples
 
 NEIGHBOURS = 5  # of precision, recall, density and coverage
 _QUICK_SIZE = 2000  # images of each split
@@ -33,9 +32,9 @@ class Reference:
 
     Attributes:
       measured_in: the features that are taken.
-      training_split: what the GAN was trained on; of more than 100,000 images, so many
+      training_split: what a GAN is trained on; its images may be read when asked for.
+      test_split: what samples are compared with; of more than 100,000 images, so many
         of them, spread evenly.
-      test_split: what samples are compared with.
       features: of the test split, float64 ``[N, dimension]``.
     """
 
@@ -43,6 +42,10 @@ class Reference:
     training_split: data.Dataset
     test_split: data.Dataset
     features: np.ndarray
+
+    def seen(self) -> data.Dataset:
+        """The training images that are measured: at most 100,000, spread evenly."""
+        return _in_memory(self.training_split)
 
 
 def load_reference(
@@ -54,7 +57,9 @@ def load_reference(
     say: Callable[[str], None] = print,
     **where: Any,
 ) -> Reference:
-    """Loads a data set and its classifier, which is trained if it is not cached.
+    """Loads a data set and what it is measured in.
+
+    A classifier is trained if it is not cached.
 
     Args:
       name: data set, as in `data.load`.
@@ -71,7 +76,8 @@ def load_reference(
     """
     check_name("features", measured_in, ("auto", *features.NAMES))
     size = _QUICK_SIZE if quick else None
-    splits = [_in_memory(s) for s in _load(name, size, **where)]
+    whole, *splits = _load(name, size, **where)
+    splits = [_in_memory(split) for split in (whole, *splits)]
     if measured_in == "auto":
         measured_in = "classifier" if splits[0].num_classes > 1 else "random"
     if measured_in == "inception":
@@ -85,7 +91,7 @@ def load_reference(
         )
     else:
         chosen = _classifier(name, splits, size, say, where)
-    return Reference(chosen, *splits, chosen.extract(splits[1].images)[0])
+    return Reference(chosen, whole, splits[1], chosen.extract(splits[1].images)[0])
 
 
 def _load(name: str, size: int | None, **where: Any) -> list[data.Dataset]:
@@ -107,12 +113,12 @@ def _load(name: str, size: int | None, **where: Any) -> list[data.Dataset]:
 
 def _in_memory(split: data.Dataset) -> data.Dataset:
     """The images as one array, of which there are not too many."""
-    every = -(-len(split.images) // MOST)
-    if isinstance(split.images, np.ndarray) and every == 1:
+    count = len(split.images)
+    if isinstance(split.images, np.ndarray) and count <= MOST:
         return split
-    images = np.asarray(split.images[::every])
-    labels = None if split.labels is None else split.labels[::every]
-    return dataclasses.replace(split, images=images, labels=labels)
+    chosen = np.linspace(0, count - 1, min(count, MOST)).astype(np.int64)
+    labels = None if split.labels is None else split.labels[chosen]
+    return dataclasses.replace(split, images=split.images[chosen], labels=labels)
 
 
 def _classifier(
@@ -153,14 +159,8 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
     Raises:
       UserError: there are fewer samples than a measure needs, or of another shape.
     """
-    count = len(samples.images)
-    check_count(count)
-    shape, split = samples.images.shape[1:], reference.test_split
-    if shape != split.shape:
-        raise UserError(
-            f"the samples are {_by(shape)} and the images of {split.name} are"
-            f" {_by(split.shape)}: they cannot be compared"
-        )
+    check_count(len(samples.images))
+    check_shape(samples.images.shape[1:], reference)
     measured_in = reference.measured_in
     fake, predicted = measured_in.extract(samples.images)
     distance = kid.estimate_kid(fake, reference.features)
@@ -177,15 +177,22 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
         ),
     }
     if predicted is not None:
-        values |= _of_classes(predicted, samples.labels, measured_in)
+        values |= of_classes(predicted, samples.labels, measured_in)
     shares = values.pop("class_histogram", None)
     numbers: dict[str, Any] = {name: float(value) for name, value in values.items()}
     return numbers if shares is None else numbers | {"class_histogram": shares}
 
 
-def _of_classes(
+def of_classes(
     predicted: np.ndarray, asked: np.ndarray | None, measured_in: features.Features
 ) -> dict[str, Any]:
+    """What the classes of samples say, as `measure` has it.
+
+    Args:
+      predicted: the classes, int32 ``[N]``.
+      asked: those that were asked for, or None.
+      measured_in: the features that they came with.
+    """
     histogram = classes.class_histogram(predicted, measured_in.num_classes)
     values: dict[str, Any] = {
         "class_kl": classes.kl_from_uniform(histogram),
@@ -198,48 +205,24 @@ def _of_classes(
     return values
 
 
-class Monitor:
-    """Measures a GAN while it trains: its Frechet distance to the training images.
-
-    To the training split, so that whoever chooses a recipe by it has not yet looked at
-    the test split.
-    """
-
-    def __init__(
-        self, reference: Reference, num_samples: int | None = None, seed: int = 0
-    ) -> None:
-        """Takes the moments of all the training images once.
-
-        Args:
-          reference: what to measure in.
-          num_samples: 5,000 by default; 26,000 of stacked images, the number with
-            which modes are counted in papers.
-          seed: of the latents.
-        """
-        self._in = reference.measured_in
-        images = reference.training_split.images
-        self._real = frechet.moments(self._in.extract(images)[0])
-        usual = 26_000 if self._in.counts_modes else 5000
-        self._num_samples, self._seed = num_samples or usual, seed
-
-    def __call__(self, gan: GAN, state: GANState) -> dict[str, float]:
-        """``{"fcd": ...}`` of a state's samples, or the distance in other features.
-
-        Of stacked images ``modes`` and ``class_kl`` as well, as in `measure`.
-        """
-        samples = draw(gan, state, self._num_samples, seed=self._seed)
-        fake, predicted = self._in.extract(samples.images)
-        moments = frechet.moments(fake)
-        distance = frechet.frechet_distance_of_moments(moments, self._real)
-        values = {self._in.distance: distance}
-        if self._in.counts_modes:
-            found = _of_classes(predicted, None, self._in)
-            values |= {name: float(found[name]) for name in ("modes", "class_kl")}
-        return values
-
-
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
+
+
+def check_shape(
+    shape: tuple[int, ...], reference: Reference, name: str = "the samples"
+) -> None:
+    """Refuses samples of another shape than the images they are compared with.
+
+    Raises:
+      UserError: the same.
+    """
+    split = reference.test_split
+    if tuple(shape) != split.shape:
+        raise UserError(
+            f"{name}: {_by(shape)}, and the images of {split.name} are"
+            f" {_by(split.shape)}: they cannot be compared"
+        )
 
 
 def check_count(num_samples: int) -> None:

@@ -19,7 +19,8 @@ import jax
 import numpy as np
 
 from gan_jax import training
-from gan_jax.data import Dataset, npy, stream
+from gan_jax.data import Dataset, stream
+from gan_jax.data.dataset import fingerprint
 from gan_jax.devices import available, parallel, placement, processes
 from gan_jax.run import configuration, recorder, restoring
 from gan_jax.run.recorder import Schedule
@@ -199,5 +200,5 @@ def _permutations(state: training.GANState, size: int) -> Callable[[int], jax.Ar
 def _images_sum(dataset: Dataset, images_on: str) -> bytes:
     """A sum of the images; of those that stay on the host, most are not read."""
     if images_on == "host":
-        return npy.fingerprint(dataset.images, None)
+        return fingerprint(dataset.images, None)
     return f"{zlib.crc32(np.asarray(dataset.images))}".encode()

@@ -83,21 +83,25 @@ def read_folder(path: pathlib.Path, num_samples: int | None = None) -> Samples:
     """
     from PIL import Image
 
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = sorted(
+        p
+        for p in path.rglob("*")
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+    )
     if not found:
         raise UserError(f"{path} holds no pictures: write PNG files into it")
 
     def pixels(picture: pathlib.Path) -> np.ndarray:
         try:
             with Image.open(picture) as opened:
-                is_gray = opened.mode in ("1", "L")
-                image = np.asarray(opened.convert("L" if is_gray else "RGB"))
+                image = np.asarray(opened.convert("RGB"))
         except Exception as error:  # Pillow raises many kinds
             raise UserError(
                 f"{picture} cannot be read ({' '.join(str(error).split())[:100]}):"
                 " write it again"
             ) from error
-        return image.reshape(*image.shape[:2], -1)
+        is_gray = (image == image[..., :1]).all()
+        return image[..., :1] if is_gray else image
 
     chosen = found[:num_samples]
     with (

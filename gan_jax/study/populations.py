@@ -31,7 +31,7 @@ class Judge:
     def __init__(self, reference: report.Reference, num_samples: int) -> None:
         """Takes the moments of both splits once."""
         self._in = reference.measured_in
-        images = reference.training_split.images
+        images = reference.seen().images
         self._train = frechet.moments(self._in.extract(images)[0])
         self._test = frechet.moments(reference.features)
         self._num_samples = num_samples

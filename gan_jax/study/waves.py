@@ -147,7 +147,7 @@ class _Trainer:
         self._per_epoch = training.steps_per_epoch(
             self._gan, self._size, self._batch_size
         )
-        examples = training.Examples(dataset.images, dataset.labels)
+        examples = training.Examples(np.asarray(dataset.images), dataset.labels)
         self._examples = placement.replicate(examples, plan.devices)
         every = plan.checkpoint_every  # nothing else is written meanwhile
         self._schedule = Schedule(every, every, every)

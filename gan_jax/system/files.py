@@ -96,11 +96,11 @@ def remove(path: pathlib.Path) -> None:
 
 
 def remove_abandoned(folder: pathlib.Path) -> None:
-    """Removes what `whole_file` left half written in processes that were killed."""
+    """Removes what `whole_file` and `whole_folder` left half written when killed."""
     for part in folder.glob(f"*.*[0-9]{PART}"):
         process = part.name.removesuffix(PART).rpartition(".")[2]
         if process.isdecimal() and not _is_alive(int(process)):
-            part.unlink(missing_ok=True)
+            remove(part)
 
 
 def _is_alive(process: int) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data import SPLITS, hold_out, npy
+from gan_jax.data.dataset import name_of
 from gan_jax.errors import UserError
 from gan_jax.run.recorder import hundred_real
 
@@ -89,6 +90,21 @@ def test_every_tenth_image_is_held_out_and_the_splits_have_one_name(tmp_path):
     assert len(npy.from_npy(tmp_path / "few.npz").images) == 9
     with pytest.raises(UserError, match="has 9 images, and one of 10 is held out"):
         npy.from_npy(tmp_path / "few.npz", "test")
+
+
+def test_a_data_set_that_is_used_whole_has_another_name(tmp_path):
+    """A run that was trained on all images does not go on with nine tenths of them."""
+    save(tmp_path)
+    whole = name_of("npy", IMAGES, LABELS.astype(np.int32), held_out=False)
+    assert npy.from_npy(tmp_path).name != whole
+    np.savez(
+        tmp_path / "mine.npz",
+        images=IMAGES,
+        labels=LABELS,
+        x_test=IMAGES[:3],
+        y_test=LABELS[:3],
+    )
+    assert npy.from_npy(tmp_path / "mine.npz").name == whole
 
 
 def test_at_most_ten_thousand_images_are_held_out():
@@ -230,6 +246,14 @@ def test_an_archive_may_have_its_own_test_split(tmp_path):
     assert train.name == test.name
     assert train.num_classes == 10
     assert "held out" not in train.source
+    for others in (
+        {"x_test": IMAGES[:7]},
+        {"x_test": IMAGES[:7, :14], "y_test": [0] * 7},
+    ):
+        np.savez(tmp_path / "mine.npz", **KERAS, **others)
+        assert len(npy.from_npy(tmp_path).images) == 120
+        with pytest.raises(UserError, match=r"x_test of another shape .* without y_te"):
+            npy.from_npy(tmp_path, "test")
     np.savez(tmp_path / "mine.npz", **KERAS, x_test=IMAGES / 255)
     with pytest.raises(UserError, match=r"numpy.rint\(images \* 255\)"):
         npy.from_npy(tmp_path, "test")

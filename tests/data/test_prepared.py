@@ -19,11 +19,11 @@ LABELS = np.arange(27) % 3
 NAMES = ["cat", "dog", "bird"]
 
 
-def prepare(folder, splits, *, name="mine", shape=(8, 8, 3), labelled=True):
+def prepare(folder, splits, *, name="mine", image=None, labelled=True):
     """Leaves a data set as `download_and_prepare` does; splits are slices."""
     root = folder / name / "1.0.0"
     root.mkdir(parents=True)
-    features = {"image": tfds.features.Image(shape=shape)}
+    features = {"image": image or tfds.features.Image(shape=(8, 8, 3))}
     if labelled:
         features["label"] = tfds.features.ClassLabel(names=NAMES)
     tfds.features.FeaturesDict(features).save_config(root)
@@ -93,6 +93,12 @@ def test_what_cannot_be_read_is_one_line_that_says_what_to_do(tmp_path):
     fails("tfds:nothing", r"tfds:nothing is not prepared .*download_and_prepare")
     fails("tfds:cifar10", r"is not prepared in array_record form in .*--data_dir")
     fails("tfds:", "unknown data set 'tfds:'")
-    shapes = {"name": "odd", "shape": (None, None, 3)}
-    prepare(tmp_path, {"train": slice(5)}, **shapes)
+    odd = {"name": "odd", "image": tfds.features.Image(shape=(None, None, 3))}
+    prepare(tmp_path, {"train": slice(5)}, **odd)
     fails("tfds:odd", r"shape \[None, None, 3\], .*--dataset=folder")
+    deep = {
+        "name": "deep",
+        "image": tfds.features.Image(shape=(8, 8, 3), dtype=np.uint16),
+    }
+    prepare(tmp_path, {"train": slice(5)}, **deep)
+    fails("tfds:deep", r"images uint16 of the shape \[8, 8, 3\], .*uint8")

@@ -8,10 +8,13 @@ from gan_jax import data, recipes, training
 from gan_jax.data import stacked
 from gan_jax.errors import UserError
 from gan_jax.evaluation import (
+    batches,
+    classifier,
     corruptions,
     features,
     frechet,
     kid,
+    monitor,
     random_features,
     report,
 )
@@ -115,7 +118,7 @@ def test_modes_are_counted_and_compared_with_uniform(of_channels):
 def test_the_monitor_counts_modes_as_well(of_channels, small_networks):
     gan = recipes.make_gan(recipes.recipe("hinge"), shape=(28, 28, 3))
     state = training.init_state(gan, jax.random.key(0), (28, 28, 3))
-    found = report.Monitor(of_channels, num_samples=100)(gan, state)
+    found = monitor.Monitor(of_channels, num_samples=100)(gan, state)
     assert found.keys() == {"fcd", "modes", "class_kl"}
     assert 1 <= found["modes"] <= 100
 
@@ -164,7 +167,36 @@ def test_of_many_images_some_are_kept_in_memory(monkeypatch):
     monkeypatch.setattr(report, "MOST", 100)
     images, labels = noise((8, 8, 1), 250), np.arange(250, dtype=np.int32)
     whole = data.Dataset("npy-0", data.Part(images, np.arange(250)), labels, (), "here")
-    some = report._in_memory(whole)
-    assert len(some.images) == 84
-    np.testing.assert_array_equal(some.images, images[::3])
-    np.testing.assert_array_equal(some.labels, labels[::3])
+    reference = report.Reference(None, whole, whole, None)
+    some = reference.seen()
+    assert len(some.images) == len(np.unique(some.labels)) == 100
+    assert (some.labels[0], some.labels[-1]) == (0, 249)
+    np.testing.assert_array_equal(some.images, images[some.labels])
+    assert len(reference.training_split.images) == 250
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (10, 13, 3)])
+def test_networks_take_images_of_any_side_from_four_on(shape):
+    images = noise(shape, 40)
+    labels = (np.arange(40) % 2).astype(np.int32)
+    made = data.Dataset("npy-0", images, labels, ("a", "b"), "here")
+    params = classifier.train(made, epochs=1)
+    trained = classifier.Classifier(params, "npy-0", 0.0, "")
+    assert classifier.classify(trained, images)[0].shape == (40, 128)
+    found, _ = features.of_untrained_network(made).extract(images)
+    assert found.shape == (40, 64)
+    assert np.ptp(found, axis=0).max() > 0
+
+
+def test_larger_images_are_taken_in_smaller_batches():
+    sizes = []
+
+    def network(batch):
+        sizes.append(len(batch))
+        return [batch.mean(axis=(1, 2, 3))]
+
+    for side, expected in ((64, 1000), (128, 250)):
+        images = np.zeros((3, side, side, 3), np.uint8)
+        [found] = batches.in_batches(network, images)
+        assert found.shape == (3,)
+        assert sizes.pop() == expected

@@ -90,10 +90,10 @@ def test_a_file_of_something_else_is_refused_and_never_unpickled(
     import torch
 
     path = tmp_path / "weights.pth"
-    with pytest.raises(UserError, match=r"--inception_weights=.*No such file"):
+    with pytest.raises(UserError, match=r"weights .*cannot be read \(No such file"):
         inception.load(path)
     torch.save({"a": Hostile()}, path)
-    with pytest.raises(UserError, match="is damaged, or no file of weights alone"):
+    with pytest.raises(UserError, match="are damaged, or no file of weights alone"):
         inception.load(path)
     assert "unpickled" not in capsys.readouterr().out
     torch.save({"a": torch.zeros(3)}, path)
@@ -103,14 +103,37 @@ def test_a_file_of_something_else_is_refused_and_never_unpickled(
 
 
 def test_without_the_weights_or_a_network_it_says_where_they_are(
-    torch_fidelity, monkeypatch
+    torch_fidelity, monkeypatch, tmp_path
 ):
+    import torch
+
     def fail(*arguments, **how):
         raise OSError("no host")
 
-    monkeypatch.setattr(torch_fidelity, "load_state_dict_from_url", fail)
+    monkeypatch.setenv("GAN_JAX_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     with pytest.raises(UserError, match=r"downloaded \(no host\): fetch http"):
         inception.load()
+
+
+def test_the_weights_are_downloaded_once_and_checked(
+    torch_fidelity, weights, monkeypatch, tmp_path
+):
+    import shutil
+
+    import torch
+
+    asked = []
+
+    def fetch(url, path, prefix, progress):
+        asked.append(prefix)
+        shutil.copy(weights, path)
+
+    monkeypatch.setenv("GAN_JAX_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    sums = {inception.load()[1] for _ in range(2)}
+    assert asked == ["6726825d"]
+    assert sums == {inception.load(weights)[1]}
 
 
 def test_without_torch_fidelity_it_says_how_to_install_it(monkeypatch):

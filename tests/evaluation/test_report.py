@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
-from gan_jax.evaluation import comparison, frechet, report
+from gan_jax.evaluation import comparison, frechet, monitor, report
 from gan_jax.run import configuration, loop, run_folder, sample_files, sampling
 from tests import small
 
@@ -90,7 +90,7 @@ def test_the_monitor_measures_the_distance_to_the_training_images(
 ):
     gan = recipes.make_gan(recipes.recipe("hinge"))
     state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
-    values = report.Monitor(reference, num_samples=COUNT)(gan, state)
+    values = monitor.Monitor(reference, num_samples=COUNT)(gan, state)
     images = sampling.draw(gan, state, COUNT).images
     features, real = (
         reference.measured_in.extract(x)[0]

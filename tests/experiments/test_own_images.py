@@ -87,6 +87,8 @@ def test_samples_and_interpolations_are_in_colour(trained, tmp_path):
     run("interpolate", f"--workdir={folder}", "--rows=2")
     with Image.open(folder / "interpolation.png") as picture:
         assert picture.mode == "RGB"
+    with Image.open(folder / "training.gif") as film:
+        assert np.ptp(np.asarray(film.convert("RGB")), axis=-1).max() > 0
 
 
 def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
@@ -113,6 +115,11 @@ def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
     elsewhere = run(*measure, f"--data_dir={tmp_path / 'out'}", status=2, **cache)
     assert "was trained on folder-" in elsewhere
     assert "name the images that it was trained on with --data_dir" in elsewhere
+    before = (folder / "evaluation.json").read_bytes()
+    np.savez(tmp_path / "other.npz", np.zeros((50, 28, 28, 1), np.uint8))
+    said = run(*measure, f"--samples={tmp_path / 'other.npz'}", status=2, **cache)
+    assert "other.npz: 28 x 28 x 1, and the images of folder-" in said
+    assert (folder / "evaluation.json").read_bytes() == before
 
 
 STUDY = ("--loss=hinge", "--steps=2", "--sweep=seed:0..1", "--num_samples=50")
@@ -147,3 +154,7 @@ def test_a_study_of_them_is_named_by_its_features(
     header = (tmp_path / "study" / "runs.csv").read_text().splitlines()[0]
     assert f",{key},{key}_train,classes," in header
     assert "2 of them are done already" in run(*flags, **small)
+    if not labelled:  # refused before what is there is deleted
+        said = run(*flags, "--conditional", "--overwrite", status=2, **small)
+        assert "--conditional needs labels" in said
+        assert (tmp_path / "study" / "runs.csv").exists()

@@ -135,7 +135,10 @@ def test_labels_are_in_the_names_of_pictures(tmp_path):
 
 def test_pictures_of_others_are_gray_where_all_are(tmp_path):
     Image.new("L", (8, 8), 90).save(tmp_path / "a.png")
-    assert sample_files.read(tmp_path).images.shape == (1, 8, 8, 1)
+    Image.new("RGB", (8, 8), (70, 70, 70)).save(tmp_path / "aa.png")
+    (tmp_path / ".a.png").write_bytes(b"of another system")
+    assert sample_files.read(tmp_path).images.shape == (2, 8, 8, 1)
+    (tmp_path / "aa.png").unlink()
     (tmp_path / "more").mkdir()
     Image.new("RGBA", (8, 8), (1, 2, 3, 255)).save(tmp_path / "more" / "b.PNG")
     found = sample_files.read(tmp_path).images
