@@ -96,7 +96,7 @@ def from_folder(
         positions = np.flatnonzero([path.parts[0] == split for path in found])
     else:
         positions = hold_out(len(found), split, root)
-        source += ", every tenth picture held out"
+        source += f", every tenth of {len(found):,} pictures held out"
     check_count(positions, num_examples, root)
     positions = positions[:num_examples]
     if labels is not None:

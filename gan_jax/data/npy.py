@@ -160,7 +160,7 @@ def from_npy(
     source, positions = f"read from {path}", np.arange(len(whole))
     if held_out:
         positions = hold_out(len(whole), split, path)
-        source += ", every tenth image held out"
+        source += f", every tenth of {len(whole):,} images held out"
     elif split == "test":
         its = arrays.get("y_test") if labels is not None else None
         shape, had = whole.shape[1:], labels is not None

@@ -195,7 +195,7 @@ def test_every_tenth_picture_is_held_out_and_the_splits_have_one_name(tmp_path):
     train, test = (from_folder(root, Pictures(8), split) for split in SPLITS)
     assert (len(train.images), len(test.images)) == (36, 4)
     assert train.name == test.name
-    assert "every tenth picture held out" in train.source
+    assert "every tenth of 40 pictures held out" in train.source
     both = {image.tobytes() for split in (train, test) for image in split.images[:]}
     assert len(both) == 40
     assert (len(train.labels), len(test.labels)) == (36, 4)

@@ -85,7 +85,7 @@ def test_every_tenth_image_is_held_out_and_the_splits_have_one_name(tmp_path):
     np.testing.assert_array_equal(test.images, IMAGES[HELD])
     np.testing.assert_array_equal(test.labels, LABELS[HELD])
     assert train.name == test.name
-    assert "every tenth image held out" in test.source
+    assert "every tenth of 120 images held out" in test.source
     np.savez(tmp_path / "few.npz", images=IMAGES[:9])
     assert len(npy.from_npy(tmp_path / "few.npz").images) == 9
     with pytest.raises(UserError, match="has 9 images, and one of 10 is held out"):

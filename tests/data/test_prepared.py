@@ -80,7 +80,7 @@ def test_without_a_test_split_every_tenth_image_is_held_out(tmp_path, monkeypatc
     test = data.load("tfds:mine", "test")
     np.testing.assert_array_equal(test.images[:], IMAGES[[9, 19]])
     assert test.labels is None
-    assert "every tenth image held out" in test.source
+    assert "every tenth of 27 images held out" in test.source
     assert len(data.load("tfds:mine").images) == 25
 
 

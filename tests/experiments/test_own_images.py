@@ -49,7 +49,9 @@ def trained(pictures, tmp_path_factory):
 
 def test_shape_and_classes_are_those_of_the_pictures(trained, pictures):
     folder, _, _, said = trained
-    assert f"(read from {pictures}, every tenth picture held out), 4 steps" in said
+    assert (
+        f"(read from {pictures}, every tenth of 60 pictures held out), 4 steps" in said
+    )
     flags = json.loads((folder / "config.json").read_text())["flags"]
     assert flags["shape"] == [16, 16, 3]
     assert flags["num_classes"] == 3
@@ -104,7 +106,7 @@ def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
     names = {row.split("  ")[0] for row in rows}
     assert {"training images", str(folder), str(tmp_path / "out"), "noise"} <= names
     assert "against the 6 test images of folder-" in said
-    assert "every tenth picture held out" in said
+    assert "every tenth of 60 pictures held out" in said
     said = run(*measure, "--features=random", **cache)
     assert "Frechet (random)" in said
     assert "random features of an untrained network" in said
