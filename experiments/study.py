@@ -176,8 +176,7 @@ def _study(asked: Asked) -> int:
         if len(rows) == len(asked.runs):
             shared = {
                 "recipe": _RECIPE.value,
-                "dataset": _name(asked, dataset),
-                **data_flags.as_flags(),
+                **data_flags.place(dataset),
                 "conditional": True if _CONDITIONAL.value else None,
                 "num_examples": len(dataset.images) if quick else None,
                 "num_devices": 1,
@@ -186,11 +185,6 @@ def _study(asked: Asked) -> int:
                 asked.workdir, rows, asked.runs, asked.drawn, dataset, shared
             )
     return len(rows)
-
-
-def _name(asked: Asked, dataset: data.Dataset) -> str:
-    """What --dataset has to be for the data set that is really there."""
-    return dataset.name if asked.dataset == "auto" else asked.dataset
 
 
 def _devices() -> list[jax.Device]:

@@ -15,7 +15,7 @@ import sys
 import jax
 from absl import flags
 
-from experiments.common import cli, plan, train_flags
+from experiments.common import cli, data_flags, plan, train_flags
 from experiments.common.plan import Plan
 from gan_jax import data
 from gan_jax.devices import available, placement, processes
@@ -76,7 +76,7 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
     run_folder.prepare(asked.workdir, config, overwrite=asked.overwrite)
     notes = {
         "source": dataset.source,
-        "data": asked.place(dataset),
+        "data": data_flags.place(dataset),
         "num_devices": len(devices),
         "images_on": asked.images_on,
         "schedule": dataclasses.asdict(asked.schedule),
@@ -115,7 +115,7 @@ def _run(
 def _monitor(asked: Plan, dataset: data.Dataset) -> recorder.Evaluate:
     from gan_jax.evaluation import monitor, report  # late: most runs do without
 
-    name = asked.place(dataset)["dataset"]
+    name = data_flags.name_of(dataset)
     return monitor.Monitor(report.load_reference(name, **asked.where))
 
 

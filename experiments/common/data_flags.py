@@ -72,16 +72,26 @@ def where() -> dict[str, Any]:
     return where_of({})
 
 
-def as_flags() -> dict[str, Any]:
-    """The same by the names of the flags, those that are not left at their defaults."""
-    given = {flag.name: flag.value for flag in _PLACE if flag.value != flag.default}
+def name_of(dataset: data.Dataset) -> str:
+    """What --dataset has to be for the data set that is really there."""
+    return DATASET.value if data.about(dataset.name) is None else dataset.name
+
+
+def place(dataset: data.Dataset) -> dict[str, Any]:
+    """Where another program finds it: the flags, those that are not at their defaults.
+
+    Args:
+      dataset: that the flags have named.
+    """
+    given = {"dataset": name_of(dataset)}
+    given |= {flag.name: flag.value for flag in _PLACE if flag.value != flag.default}
     if DATA_DIR.value:  # whatever folder another program is called in
         given["data_dir"] = os.path.abspath(os.path.expanduser(DATA_DIR.value))
     return given
 
 
 def where_of(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The place of a run's data set, as `as_flags` has recorded it, and `where` has it.
+    """The place of a run's data set, as `place` has recorded it, and `where` has it.
 
     Flags that are given replace what was recorded.
     """

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gan_jax.evaluation.classifier import Network
+from gan_jax.evaluation.classifier import Network, network_of
 from gan_jax.theory import second_order
 
 BATCH = 50  # of the optimisers that do not see all images at once
@@ -44,8 +44,7 @@ class Problem(NamedTuple):
 
     def logits(self, params: Any, index: Any = slice(None)) -> jax.Array:
         """Of all images or of those of ``index``, ``[images, classes]``."""
-        network = Network(num_classes=len(params["Dense_1"]["bias"]))
-        return network.apply({"params": params}, self.images[index])[1]
+        return network_of(params).apply({"params": params}, self.images[index])[1]
 
     def loss(self, params: Any, index: Any = slice(None)) -> jax.Array:
         """Mean cross-entropy."""

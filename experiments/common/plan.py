@@ -42,11 +42,6 @@ class Plan(NamedTuple):
         """
         return data.load(self.dataset, num_examples=self.num_examples, **self.where)
 
-    def place(self, dataset: data.Dataset) -> dict[str, Any]:
-        """The flags that name the data set: where another program finds it."""
-        name = dataset.name if self.dataset == "auto" else self.dataset
-        return {"dataset": name} | data_flags.as_flags()
-
     def config(self, dataset: data.Dataset | str) -> configuration.Config:
         """The run on the data set that is really there, or on a published one."""
         return configuration.Config.of(

@@ -98,7 +98,7 @@ def train(
     with run_folder.lock(folder):
         run_folder.prepare(folder, config, overwrite=False)
         if checkpoints.newest(folder) != config.steps:
-            place = {"dataset": _name(dataset)} | data_flags.as_flags()
+            place = data_flags.place(dataset)
             configuration.write_config(
                 folder, config, source=dataset.source, data=place
             )
@@ -123,7 +123,7 @@ def train_peer(
     path = workdir / f"{job.name}.npz"
     spec = {
         "recipe": dataclasses.asdict(config.recipe),
-        "dataset": _name(dataset),
+        "dataset": data_flags.name_of(dataset),
         "images": dataset.name,
         "examples": len(dataset.images),
         "steps": config.steps,
@@ -171,12 +171,6 @@ def summarise(
 def _mean_distance(values: dict[str, comparison.Values], jobs: list[Job]) -> float:
     key = distance_in(values[jobs[0].name])
     return statistics.mean(values[job.name][key] for job in jobs)
-
-
-def _name(dataset: data.Dataset) -> str:
-    """What --dataset has to be for the data set that is really there."""
-    opened = data.about(dataset.name) is None
-    return data_flags.DATASET.value if opened else dataset.name
 
 
 def _check_folder(folder: pathlib.Path, config: configuration.Config) -> None:
@@ -227,7 +221,7 @@ def main() -> None:
         print(line, file=sys.stderr)
 
     reference = report.load_reference(
-        _name(dataset), quick=_QUICK.value, say=say, **data_flags.where()
+        data_flags.name_of(dataset), quick=_QUICK.value, say=say, **data_flags.where()
     )
     if dataset.warning:
         say(f"warning: {dataset.warning}")

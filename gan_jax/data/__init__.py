@@ -5,7 +5,15 @@ import os
 from typing import NamedTuple
 
 from gan_jax import errors
-from gan_jax.data import mnist_family, prepared, published, stacked
+from gan_jax.data import (
+    cifar,
+    folder,
+    mnist_family,
+    npy,
+    prepared,
+    published,
+    stacked,
+)
 from gan_jax.data.dataset import SPLITS, Dataset, Part, Pictures, hold_out
 
 __all__ = [
@@ -141,8 +149,6 @@ def load(
 
 def _read(name: str, split: str, data_dir: str | os.PathLike | None) -> Dataset:
     """A published data set."""
-    from gan_jax.data import cifar
-
     if name.startswith("cifar"):
         images, labels, names, source = cifar.read(name, split, data_dir)
         return Dataset(name, images, labels, names, source)
@@ -166,13 +172,8 @@ def _open(
     if not data_dir:
         raise errors.UserError(needs_folder(name))
     if name == "npy":
-        from gan_jax.data import npy
-
         return npy.from_npy(data_dir, split, num_examples)
-    from gan_jax.data import folder
-
-    how = pictures or Pictures()
-    return folder.from_folder(data_dir, how, split, num_examples)
+    return folder.from_folder(data_dir, pictures or Pictures(), split, num_examples)
 
 
 def _draw(split: str, size: int | None) -> Dataset:

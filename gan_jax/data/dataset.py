@@ -64,15 +64,36 @@ class Pictures:
     skip_damaged: bool = False
 
 
-class Part:
-    """Some of the images of a file or a source, each read when it is asked for.
+class Indexed:
+    """What is indexed like an array and reads what is asked for.
 
-    It is indexed like an array: by a number, a slice, or an array of numbers.
+    By a number, a slice, or an array of numbers.
 
     Attributes:
-      shape: of all of them together.
-      dtype: of the pixels.
+      shape: of all of it together.
+      dtype: of the numbers.
     """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
+        """What is asked for, as an array of its own."""
+        raise NotImplementedError
+
+    def __array__(
+        self, dtype: np.dtype | None = None, copy: bool | None = None
+    ) -> np.ndarray:
+        if copy is False:
+            raise ValueError("what is read from a file is always copied")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+class Part(Indexed):
+    """Some of the images of a file or a source, each read when it is asked for."""
 
     def __init__(self, images: Any, positions: np.ndarray) -> None:
         """Reads nothing yet.
@@ -85,9 +106,6 @@ class Part:
         self.shape = (len(positions), *images.shape[1:])
         self.dtype = np.dtype(np.uint8)
 
-    def __len__(self) -> int:
-        return len(self._positions)
-
     def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
         """The images, as an array of their own.
 
@@ -96,13 +114,6 @@ class Part:
           UserError: the file cannot be read.
         """
         return self._images[self._positions[index]]
-
-    def __array__(
-        self, dtype: np.dtype | None = None, copy: bool | None = None
-    ) -> np.ndarray:
-        if copy is False:
-            raise ValueError("what is read from a file is always copied")
-        return self[:].astype(dtype or self.dtype, copy=False)
 
 
 def hold_out(count: int, split: str, place: object) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from gan_jax.data.dataset import (
     LOOKED_AT,
     Dataset,
+    Indexed,
     Part,
     check_count,
     hold_out,
@@ -22,7 +23,7 @@ from gan_jax.system import files
 _MOST_CLASSES = 2**16
 
 
-class Rows:
+class Rows(Indexed):
     """The rows of a .npy file, each read when it is asked for.
 
     Unlike a memory map, which ends the process where the file cannot be read, it raises
@@ -74,9 +75,6 @@ class Rows:
         other.shape = (len(self), *row)
         return other
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
         """The rows, as an array of their own.
 
@@ -107,13 +105,6 @@ class Rows:
                 )
             row[...] = np.frombuffer(read, self.dtype).reshape(row.shape)
         return found.reshape(*index.shape, *self.shape[1:])
-
-    def __array__(
-        self, dtype: np.dtype | None = None, copy: bool | None = None
-    ) -> np.ndarray:
-        if copy is False:
-            raise ValueError("the rows of a file are always copied")
-        return self[:].astype(dtype or self.dtype, copy=False)
 
 
 def from_npy(

@@ -86,7 +86,7 @@ class Classifier:
     @property
     def num_classes(self) -> int:
         """How many classes it knows."""
-        return len(self.params["Dense_1"]["bias"])
+        return network_of(self.params).num_classes
 
     def describe(self) -> dict[str, Any]:
         """What an evaluation records of it."""
@@ -97,9 +97,14 @@ class Classifier:
         }
 
 
+def network_of(params: Any) -> Network:
+    """The network of as many classes as its params have."""
+    return Network(num_classes=len(params["Dense_1"]["bias"]))
+
+
 @jax.jit
 def _apply(params: Any, images: Array) -> tuple[Array, Array]:
-    network = Network(num_classes=len(params["Dense_1"]["bias"]))
+    network = network_of(params)
     features, logits = network.apply({"params": params}, scale_images(images))
     return features, jnp.argmax(logits, axis=-1)
 

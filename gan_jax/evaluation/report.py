@@ -76,22 +76,22 @@ def load_reference(
     """
     check_name("features", measured_in, ("auto", *features.NAMES))
     size = _QUICK_SIZE if quick else None
-    whole, *splits = _load(name, size, **where)
-    splits = [_in_memory(split) for split in (whole, *splits)]
+    training, test = _load(name, size, **where)
+    test = _in_memory(test)
     if measured_in == "auto":
-        measured_in = "classifier" if splits[0].num_classes > 1 else "random"
+        measured_in = "classifier" if training.num_classes > 1 else "random"
     if measured_in == "inception":
         chosen = features.of_inception(inception_weights)
     elif measured_in == "random":
-        chosen = features.of_untrained_network(splits[0])
-    elif splits[0].num_classes < 2:
+        chosen = features.of_untrained_network(test)
+    elif training.num_classes < 2:
         raise UserError(
-            f"{splits[0].name} has no labels to train a classifier with: use"
+            f"{training.name} has no labels to train a classifier with: use"
             " --features=random or inception"
         )
     else:
-        chosen = _classifier(name, splits, size, say, where)
-    return Reference(chosen, whole, splits[1], chosen.extract(splits[1].images)[0])
+        chosen = _classifier(name, [_in_memory(training), test], size, say, where)
+    return Reference(chosen, training, test, chosen.extract(test.images)[0])
 
 
 def _load(name: str, size: int | None, **where: Any) -> list[data.Dataset]:
