@@ -32,7 +32,9 @@ from gan_jax.study import ledger, populations, study_folder, sweep, waves
 from gan_jax.system.files import whole_file
 
 _LOSS = flags.DEFINE_list(
-    "loss", ["nonsaturating", "wasserstein_gp"], "Losses, with commas between."
+    "loss",
+    ["nonsaturating", "wasserstein_gp"],
+    "Losses, with commas between; your own as mine.py:NAME.",
 )
 _SWEEP = flags.DEFINE_string(
     "sweep",
@@ -40,7 +42,7 @@ _SWEEP = flags.DEFINE_string(
     "Which GANs of each loss, in quotes: name:1|10 and seed:0..15 list values,"
     " generator_lr:1e-4..1e-2:log:5 is a grid of five, all combined;"
     " generator_lr:1e-4..1e-2:log (or :linear) is drawn for each GAN. Names are the"
-    " numbers of a recipe, as in experiments.train, and seed.",
+    " numbers and names of a recipe, as in experiments.train, and seed.",
 )
 _RECIPE = flags.DEFINE_string(
     "recipe", "tuned", "Table of the recipes: published or tuned."
@@ -128,11 +130,13 @@ def _asked() -> Asked:
         conditional=_CONDITIONAL.value,
         draw_seed=_SEED.value,
     )
-    for program in sweep.programs(members):
-        gan, about = recipes.make_gan(program.recipe), data.about(dataset)
+    about = data.about(dataset)
+    for program in sweep.programs(members) if about is not None else ():
+        gan = recipes.make_gan(
+            program.recipe, shape=about.shape, num_classes=about.num_classes, steps=1
+        )
         training.check_batch(gan, program.recipe.batch_size)
-        if about is not None:
-            training.steps_per_epoch(gan, about.size, program.recipe.batch_size)
+        training.steps_per_epoch(gan, about.size, program.recipe.batch_size)
     return Asked(
         runs=members,
         drawn={n: axis for n, axis in axes.items() if isinstance(axis, sweep.Range)},
@@ -161,9 +165,13 @@ def _study(asked: Asked) -> int:
     )
     for program in sweep.programs(asked.runs):  # refused before the folder is touched
         plan.steps_of(program.recipe, len(dataset.images))
-        recipes.make_gan(
-            program.recipe, shape=dataset.shape, num_classes=dataset.num_classes
+        gan = recipes.make_gan(
+            program.recipe,
+            shape=dataset.shape,
+            num_classes=dataset.num_classes,
+            steps=1,
         )
+        training.check_batch(gan, program.recipe.batch_size)
     settings = _settings(asked, dataset.name)
     study_folder.check(asked.workdir, settings, overwrite)
     with run_folder.lock(asked.workdir):

@@ -224,6 +224,24 @@ def clip_weights(params: Any, bound: float) -> Any:
     return jax.tree.map(lambda p: jnp.clip(p, -bound, bound), params)
 
 
+def mixing_layer(batch_stats: Any) -> str | None:
+    """The first layer that keeps statistics of a batch, as batch norm does.
+
+    What spectral norm keeps is of the weights alone.
+
+    Args:
+      batch_stats: Linen's collection of that name.
+
+    Returns:
+      Where it is, as "Block_0/BatchNorm_0"; None where there is none.
+    """
+    for path, _ in jax.tree_util.tree_leaves_with_path(batch_stats):
+        *layer, name = (key.key for key in path)
+        if not name.endswith(("/u", "/sigma")):
+            return "/".join(layer) or name
+    return None
+
+
 def refuse_mixing_layers(variables: Any) -> None:
     """Refuses a critic whose layers mix the examples of a batch.
 
@@ -234,13 +252,13 @@ def refuse_mixing_layers(variables: Any) -> None:
       variables: the critic's Linen variables, as ``init`` returns them.
 
     Raises:
-      UserError: they hold batch statistics.
+      UserError: they hold batch statistics; the layer is named.
     """
-    if "batch_stats" in variables:
+    if layer := mixing_layer(variables.get("batch_stats", {})):
         raise UserError(
             "a gradient penalty needs a critic whose layers keep examples apart, and"
-            " this one has batch norm: use nn.LayerNorm or nn.GroupNorm in it, or"
-            " train it with --penalty=none"
+            f" {layer} of this one does not, as batch norm: use nn.LayerNorm or"
+            " nn.GroupNorm in its place, or train it with --penalty=none"
         )
 
 

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from gan_jax import data, networks, plots
 from gan_jax.data import garments
+from gan_jax.networks import pairs
 from gan_jax.networks.convolution import pixel_shuffle
 from gan_jax.system.files import cache_folder
 
@@ -76,8 +77,8 @@ def install(set_attribute=setattr, *, curves=False):
     Garments are not drawn where the tests' own cache has them.
     """
     set_attribute(garments, "make", _kept(garments.make))
-    set_attribute(networks, "Generator", Generator)
-    set_attribute(networks, "Discriminator", Discriminator)
+    set_attribute(pairs, "Generator", Generator)
+    set_attribute(pairs, "Discriminator", Discriminator)
     if not curves:
         set_attribute(plots, "save_curves", lambda file, lines: None)
 

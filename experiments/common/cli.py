@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from gan_jax.errors import UserError, check_name
+from gan_jax.errors import UserError
 from gan_jax.system.files import cache_folder
 from gan_jax.system.signals import Signals
 
@@ -172,6 +172,7 @@ def require_losses(flag: flags.FlagHolder) -> None:
     Raises:
       UserError: the same, with the name that was perhaps meant.
     """
+    from gan_jax import own_code
     from gan_jax.losses import LOSSES
 
     if not any(flag.value):
@@ -179,7 +180,7 @@ def require_losses(flag: flags.FlagHolder) -> None:
             f"--{flag.name} is empty: name some, as nonsaturating,wasserstein_gp"
         )
     for name in flag.value:
-        check_name("loss", name, LOSSES)
+        own_code.check("loss", flag.name, name, LOSSES)
 
 
 def require_writable(flag: flags.FlagHolder) -> None:

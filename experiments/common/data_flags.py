@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 
 from experiments.common import cli
-from gan_jax import data, networks
+from gan_jax import data
 from gan_jax.errors import UserError
 
 DATASET = flags.DEFINE_string(
@@ -51,15 +51,12 @@ def check() -> None:
     """Refuses flags that name no data set; looks at no file.
 
     Raises:
-      UserError: an unknown name; no --data_dir for one's own images; a size that no
-        network makes.
+      UserError: an unknown name; no --data_dir for one's own images.
     """
     cli.require_positive(IMAGE_SIZE)
     data.check_name(DATASET.value)
     if DATASET.value in data.OWN and not DATA_DIR.value:
         raise UserError(data.needs_folder(DATASET.value))
-    if DATASET.value == "folder":
-        networks.check_shape((IMAGE_SIZE.value, IMAGE_SIZE.value, 3))
 
 
 def name_or(default: str) -> str:

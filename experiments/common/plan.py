@@ -80,10 +80,10 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     cli.require_seed(given.SEED)
     if given.WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
-    default = f"runs/{recipe.loss}{'_conditional' if recipe.conditional else ''}"
-    gan, per_epoch = recipes.make_gan(recipe, **images), 1
-    training.check_batch(gan, recipe.batch_size)
+    per_epoch = 1
     if about is not None:
+        gan = recipes.make_gan(recipe, **images, steps=1)
+        training.check_batch(gan, recipe.batch_size)
         per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
     steps = given.STEPS.value or given.EPOCHS.value * per_epoch
     if steps >= 2**31:
@@ -102,13 +102,22 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         num_examples=given.NUM_EXAMPLES.value,
         seed=given.SEED.value,
         steps=steps,
-        workdir=pathlib.Path(given.WORKDIR.value or default).expanduser(),
+        workdir=pathlib.Path(given.WORKDIR.value or _workdir(recipe)).expanduser(),
         overwrite=given.OVERWRITE.value,
         schedule=schedule,
         num_devices=given.NUM_DEVICES.value,
         processes=_processes(),
         images_on=given.IMAGES_ON.value,
     )
+
+
+def _workdir(recipe: recipes.Recipe) -> str:
+    """Where a run is, that does not say where."""
+    kind = [recipe.loss]
+    if recipe.network != "reference":
+        kind.append(recipe.network)
+    names = "_".join(name.rpartition(":")[2].replace(",", "_") for name in kind)
+    return f"runs/{names}{'_conditional' if recipe.conditional else ''}"
 
 
 def _recipe(num_devices: int) -> recipes.Recipe:
@@ -128,7 +137,7 @@ def _recipe(num_devices: int) -> recipes.Recipe:
         batch_size=batch_size,
         **{flag.name: flag.value for flag in given.OF_RECIPE},
     )
-    usual = recipes.TABLES[given.RECIPE.value][recipe.loss].batch_size
+    usual = recipes.recipe(recipe.loss, given.RECIPE.value).batch_size
     return recipes.scale(recipe, usual, given.LR_SCALING.value)
 
 

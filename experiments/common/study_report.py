@@ -4,6 +4,7 @@ import datetime
 import json
 import math
 import pathlib
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -99,7 +100,8 @@ def _title(row: ledger.Row) -> str:
 def file_name(row: ledger.Row) -> str:
     """What no other GAN of a study is called."""
     named = {**row["swept"], "seed": row["seed"]}
-    return "_".join([row["loss"], *(f"{name}={v}" for name, v in named.items())])
+    name = "_".join([row["loss"], *(f"{name}={v}" for name, v in named.items())])
+    return re.sub(r"[^\w.,=+-]", "-", name)  # of code of one's own: mine.py:NAME
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,7 @@
 from absl import flags
 
 from experiments.common import data_flags
-from gan_jax import recipes
+from gan_jax import networks, recipes
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
 from gan_jax.run import loop
@@ -11,7 +11,26 @@ from gan_jax.run import loop
 flags.adopt_module_key_flags(data_flags)
 
 LOSS = flags.DEFINE_string(
-    "loss", "wasserstein_gp", f"What to train: {', '.join(LOSSES)}."
+    "loss",
+    "wasserstein_gp",
+    f"What to train: {', '.join(LOSSES)}; or your own, mine.py:NAME or"
+    " package.module:NAME (docs/own.md), as for --penalty, --optimiser and --network.",
+)
+NETWORK = flags.DEFINE_string(
+    "network",
+    None,
+    f"Generator and discriminator: {', '.join(networks.NETWORKS)}"
+    " (docs/networks.md); or your own, mine.py:Generator,Discriminator. Default:"
+    " reference.",
+)
+WIDTH = flags.DEFINE_integer(
+    "width", None, "Width of the networks' layers. Default: the network's."
+)
+SPECTRAL_NORM = flags.DEFINE_boolean(
+    "spectral_norm",
+    None,
+    "Divide each weight of the discriminator by its largest singular value; in dcgan,"
+    " in place of its other normalisation.",
 )
 RECIPE = flags.DEFINE_string(
     "recipe",
@@ -32,7 +51,7 @@ NUM_EXAMPLES = flags.DEFINE_integer(
     "Train on the first so many images; of garments, no more are drawn. Default: all.",
 )
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Run folder. Default: runs/<loss>[_conditional]."
+    "workdir", None, "Run folder. Default: runs/<loss>[_<network>][_conditional]."
 )
 EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
 STEPS = flags.DEFINE_integer(
@@ -63,7 +82,8 @@ SEED = flags.DEFINE_integer(
 PENALTY = flags.DEFINE_string(
     "penalty",
     None,
-    f"Gradient penalty: none, {', '.join(PENALTIES)}. Default: the recipe's.",
+    f"Gradient penalty: none, {', '.join(PENALTIES)}; or your own. Default: the"
+    " recipe's.",
 )
 PENALTY_WEIGHT = flags.DEFINE_float(
     "penalty_weight", None, "Factor of the penalty. Default: the recipe's."
@@ -85,10 +105,33 @@ DISCRIMINATOR_LR = flags.DEFINE_float(
     "discriminator_lr", None, "Learning rate. Default: the recipe's."
 )
 OPTIMISER = flags.DEFINE_string(
-    "optimiser", None, "adam or rmsprop, of both networks. Default: the recipe's."
+    "optimiser",
+    None,
+    "Of both networks: adam, rmsprop, or any other alias of optax that needs gradients"
+    " alone, such as adamw, sgd or lion; or your own. Default: the recipe's.",
 )
-BETA1 = flags.DEFINE_float("beta1", None, "Adam's beta1. Default: the recipe's.")
-BETA2 = flags.DEFINE_float("beta2", None, "Adam's beta2. Default: the recipe's.")
+SCHEDULE = flags.DEFINE_string(
+    "schedule",
+    None,
+    "Both learning rates over the run: constant; cosine or linear, down to 0 at its"
+    " end; or warmup_cosine, up from 0 in its first 5 % before. With any but constant,"
+    " a finished run cannot be continued. Default: constant.",
+)
+BETA1 = flags.DEFINE_float(
+    "beta1", None, "beta1 of Adam and its like. Default: the recipe's."
+)
+BETA2 = flags.DEFINE_float(
+    "beta2", None, "beta2 of Adam and its like. Default: the recipe's."
+)
+MIRROR = flags.DEFINE_boolean(
+    "mirror", None, "Take each real image as its mirror image half of the time."
+)
+AUGMENT = flags.DEFINE_string(
+    "augment",
+    None,
+    "Augmentation of all that the discriminator sees: none or diffaugment, random"
+    " colour, translation and cutout; for few images. Default: none.",
+)
 LATENT_SIZE = flags.DEFINE_integer(
     "latent_size", None, "Dimension of z. Default: the recipe's."
 )
@@ -164,6 +207,7 @@ PROCESS_ID = flags.DEFINE_integer(
 
 # Those that replace a number of the recipe, by its name; and --batch_size does.
 OF_RECIPE = (
+    *(NETWORK, WIDTH, SPECTRAL_NORM, SCHEDULE, MIRROR, AUGMENT),
     *(CONDITIONAL, PENALTY, PENALTY_WEIGHT, CRITIC_STEPS, CLIP, GENERATOR_LR),
     *(DISCRIMINATOR_LR, OPTIMISER, BETA1, BETA2, LATENT_SIZE, EMA_DECAY, PRECISION),
     ON_NAN,

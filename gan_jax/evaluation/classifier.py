@@ -25,7 +25,7 @@ from flax import linen as nn
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.evaluation.batches import in_batches
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.layers import Conv
 from gan_jax.system import progress
 from gan_jax.system.files import cache_folder, read_npz, whole_file
 from gan_jax.training import scale_images

@@ -13,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 
 from gan_jax.evaluation.batches import in_batches
-from gan_jax.networks.convolution import Conv
+from gan_jax.networks.layers import Conv
 from gan_jax.training import scale_images
 
 NUM_FEATURES = 64

@@ -15,7 +15,7 @@ def beside_one_hot(z: Array, labels: Array | None, num_classes: int | None) -> A
     """``[z, one-hot(y)]``: ``[batch, latent + num_classes]``, or z as it is."""
     if num_classes is None:
         return z
-    return jnp.concatenate([z, _one_hot(labels, num_classes, z.dtype)], axis=-1)
+    return jnp.concatenate([z, one_hot(labels, num_classes, z.dtype)], axis=-1)
 
 
 def logits(scores: Array, labels: Array | None, num_classes: int | None) -> Array:
@@ -26,10 +26,11 @@ def logits(scores: Array, labels: Array | None, num_classes: int | None) -> Arra
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     if num_classes is None:
         return scores[..., 0]
-    return jnp.sum(_one_hot(labels, num_classes, scores.dtype) * scores, axis=-1)
+    return jnp.sum(one_hot(labels, num_classes, scores.dtype) * scores, axis=-1)
 
 
-def _one_hot(labels: Array | None, num_classes: int, dtype: jnp.dtype) -> Array:
+def one_hot(labels: Array | None, num_classes: int, dtype: jnp.dtype) -> Array:
+    """``[..., num_classes]``, for labels ``[...]`` that have to be there."""
     if labels is None:
         raise ValueError(f"a network of num_classes={num_classes} needs labels")
     return jax.nn.one_hot(labels, num_classes, dtype=dtype)

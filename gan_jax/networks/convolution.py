@@ -6,11 +6,8 @@ A convolution written as shifted slices and one matrix product is fast in both, 
 in every derivative, because its derivatives are slices and matrix products again.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
 # Above, copying whole patches costs more than some products of zero use.
 _FEW_CHANNELS = 12
@@ -58,6 +55,31 @@ def conv2d(
     if features < channels:
         return _multiply_then_shift(x, kernel, out_h, out_w)
     return _shift_then_multiply(x, kernel, out_h, out_w)
+
+
+def grouped_conv2d(
+    x: jax.Array, kernel: jax.Array, *, groups: int, padding: int = 0
+) -> jax.Array:
+    """A convolution of each group of channels with kernels of its own.
+
+    One after another: on a CPU that takes half the time of one batched product, and a
+    third of a product with the zeros between the groups.
+
+    Args:
+      x: ``[..., height, width, channels]``.
+      kernel: ``[size, size, channels / groups, features]``, as `flax.linen.Conv` has it
+        for its ``feature_group_count``.
+      groups: divides channels and features.
+      padding: zeros added on each side of both axes.
+
+    Returns:
+      ``[..., out_height, out_width, features]``.
+    """
+    parts = zip(
+        jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True
+    )
+    each = [conv2d(part, own, padding=padding) for part, own in parts]
+    return jnp.concatenate(each, axis=-1)
 
 
 def _shift_then_multiply(
@@ -196,43 +218,3 @@ def shuffled_conv2d(
     kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
     kernel = kernel.reshape(taps, taps, block**2 * channels, block**2 * features)
     return pixel_shuffle(conv2d(x, kernel, padding=before), block)
-
-
-class Conv(nn.Module):
-    """A convolution layer; parameters named and shaped like `flax.linen.Conv`'s.
-
-    Attributes:
-      features: number of output channels.
-      kernel_size: side of the square kernel, in pixels.
-      stride: step of the output grid, in pixels.
-      padding: zeros added on each side, in pixels.
-      shuffle: side of the blocks of a `pixel_shuffle` that comes first.
-      kernel_init: initialiser of the kernel; the bias starts at 0.
-      dtype: type of the computation; None for that of input and parameters.
-      param_dtype: type of the parameters.
-    """
-
-    features: int
-    kernel_size: int
-    stride: int = 1
-    padding: int = 0
-    shuffle: int = 1
-    kernel_init: Callable = nn.initializers.lecun_normal()
-    dtype: jnp.dtype | None = None
-    param_dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """``[..., H, W, C]`` to ``[..., H', W', features]``."""
-        channels = x.shape[-1] // self.shuffle**2
-        shape = (self.kernel_size, self.kernel_size, channels, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = self.param(
-            "bias", nn.initializers.zeros, (self.features,), self.param_dtype
-        )
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        if self.shuffle > 1:
-            y = shuffled_conv2d(x, kernel, block=self.shuffle, padding=self.padding)
-        else:
-            y = conv2d(x, kernel, stride=self.stride, padding=self.padding)
-        return y + jnp.expand_dims(bias, range(y.ndim - 1))

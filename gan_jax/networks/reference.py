@@ -11,7 +11,8 @@ from flax import linen as nn
 
 from gan_jax.errors import UserError
 from gan_jax.networks.conditioning import beside_one_hot, logits
-from gan_jax.networks.convolution import Conv, pixel_shuffle
+from gan_jax.networks.convolution import pixel_shuffle
+from gan_jax.networks.layers import Conv, apply_layer
 
 Array = jax.Array
 
@@ -51,12 +52,14 @@ class Generator(nn.Module):
       axis_name: the device axis that batch norm averages over, None for one device.
       dtype: type of the computation (None: that of inputs and parameters); the
         parameters stay float32.
+      width: channels behind the Dense layers, of which the first has 8 times as many.
     """
 
     num_classes: int | None = None
     shape: tuple[int, int, int] = (28, 28, 1)
     axis_name: str | None = None
     dtype: jnp.dtype | None = None
+    width: int = 64
 
     def __post_init__(self) -> None:
         """Refuses what it cannot make: see `check_shape`."""
@@ -89,10 +92,10 @@ class Generator(nn.Module):
             dtype=self.dtype,
         )
         z = beside_one_hot(z, labels, self.num_classes)
-        x = nn.relu(norm()(dense(512)(z)))
-        x = nn.relu(norm()(dense(rows * columns * 64)(x)))
-        x = pixel_shuffle(x.reshape(*x.shape[:-1], rows, columns, 64), 2)
-        x = nn.relu(norm()(conv(32, 3, padding=1)(x)))
+        x = nn.relu(norm()(dense(8 * self.width)(z)))
+        x = nn.relu(norm()(dense(rows * columns * self.width)(x)))
+        x = pixel_shuffle(x.reshape(*x.shape[:-1], rows, columns, self.width), 2)
+        x = nn.relu(norm()(conv(self.width // 2, 3, padding=1)(x)))
         return conv(channels, 3, padding=1, shuffle=2)(x)
 
 
@@ -106,10 +109,14 @@ class Discriminator(nn.Module):
       num_classes: of the labels, None for an unconditional discriminator; ten classes
         are 4,617 parameters more.
       dtype: as in `Generator`; logits are at least float32.
+      width: channels before the Dense layers, of which the first has 8 times as many.
+      spectral_norm: of every layer's weights.
     """
 
     num_classes: int | None = None
     dtype: jnp.dtype | None = None
+    width: int = 64
+    spectral_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -120,17 +127,19 @@ class Discriminator(nn.Module):
         Args:
           x: ``[..., height, width, channels]``: one image, or any batch axes.
           labels: int32 ``[...]``, where conditional.
-          train: not used; every layer is the same in training and after.
+          train: whether the power iterations of spectral norm move; else, every layer
+            is the same in training and after.
 
         Returns:
           Logits, ``[...]``.
         """
-        del train
+        apply = partial(apply_layer, spectral_norm=self.spectral_norm, train=train)
         dense = partial(nn.Dense, kernel_init=kernel_init, dtype=self.dtype)
         conv = partial(Conv, kernel_init=kernel_init, dtype=self.dtype)
         leaky_relu = partial(nn.leaky_relu, negative_slope=0.1)
-        x = leaky_relu(conv(32, 4, stride=2, padding=1)(x))
-        x = leaky_relu(conv(64, 4, stride=2, padding=1)(x))
+        x = leaky_relu(apply(conv(self.width // 2, 4, stride=2, padding=1), x))
+        x = leaky_relu(apply(conv(self.width, 4, stride=2, padding=1), x))
         x = x.reshape(*x.shape[:-3], -1)
-        x = leaky_relu(dense(512)(x))
-        return logits(dense(self.num_classes or 1)(x), labels, self.num_classes)
+        x = leaky_relu(apply(dense(8 * self.width), x))
+        x = apply(dense(self.num_classes or 1), x)
+        return logits(x, labels, self.num_classes)

@@ -10,18 +10,21 @@ from typing import Any
 
 import jax
 
-from gan_jax import __version__, recipes
+from gan_jax import __version__, own_code, recipes
 from gan_jax.data import Dataset, about
 from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
 from gan_jax.system.files import write_text
 from gan_jax.training import GAN
 
-_USUAL = {"shape": [28, 28, 1], "num_classes": 10}  # left out of the settings
+_LATER = ("network", "width", "spectral_norm", "schedule", "mirror", "augment")
+# Left out of the settings: those that runs of before had no choice of.
+_USUAL: dict[str, Any] = {"shape": [28, 28, 1], "num_classes": 10, "sources": {}}
+_USUAL |= {f.name: f.default for f in dataclasses.fields(Recipe) if f.name in _LATER}
 _MOST = 2**16  # pixels of a side, and classes
 _OF_PLACE = {"dataset": str, "data_dir": str, "image_size": int, "channels": str}
 _OF_PLACE |= {"background": str, "skip_damaged": bool}
-_RECIPE_FIELDS = [field.name for field in dataclasses.fields(Recipe)]
+_RECIPE_FIELDS = {field.name for field in dataclasses.fields(Recipe)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Config:
       shape: of an image, ``(height, width, channels)``.
       num_classes: of the labels that a conditional GAN is given; of another GAN it is
         left as it is, since nothing depends on it.
+      sources: code of the user's own that the recipe names: places and their SHA-256.
     """
 
     recipe: Recipe
@@ -46,6 +50,7 @@ class Config:
     num_examples: int | None = None
     shape: tuple[int, int, int] = (28, 28, 1)
     num_classes: int = 10
+    sources: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(
@@ -56,13 +61,25 @@ class Config:
         steps: int,
         num_examples: int | None = None,
     ) -> "Config":
-        """The run of a recipe on a data set, or on a published one by its name."""
+        """The run of a recipe on a data set, or on a published one by its name.
+
+        Raises:
+          UserError: code that the recipe names is not there.
+        """
         name, there = (
             (dataset, about(dataset))
             if isinstance(dataset, str)
             else (dataset.name, dataset)
         )
-        config = cls(recipe, name, seed, steps, num_examples, there.shape)
+        config = cls(
+            recipe,
+            name,
+            seed,
+            steps,
+            num_examples,
+            there.shape,
+            sources=tuple(recipes.sources(recipe).items()),
+        )
         if not recipe.conditional:
             return config
         return dataclasses.replace(config, num_classes=there.num_classes)
@@ -70,23 +87,37 @@ class Config:
     def flags(self) -> dict[str, Any]:
         """The settings by the names of their flags.
 
-        Of the images only what differs from Fashion-MNIST, so that runs of before there
-        were others are the same.
+        Of the images only what differs from Fashion-MNIST, of the networks from the
+        reference ones and so on, so that runs of before there were others are the same.
         """
         flat = dataclasses.asdict(self)
-        flat["shape"] = list(self.shape)
-        for name, usual in _USUAL.items():
-            if flat[name] == usual:
-                del flat[name]
-        return flat.pop("recipe") | flat
+        flat = flat.pop("recipe") | flat
+        flat |= {"shape": list(self.shape), "sources": dict(self.sources)}
+        return {
+            name: value
+            for name, value in flat.items()
+            if name not in _USUAL or value != _USUAL[name]
+        }
 
     def make_gan(self, axis_name: str | None = None) -> GAN:
-        """What it trains: `recipes.make_gan` for the images of its data set."""
+        """What it trains: `recipes.make_gan` for the images of its data set.
+
+        Raises:
+          UserError: code that it names is not there, or is not as it was.
+        """
+        for place, now in recipes.sources(self.recipe).items():
+            if dict(self.sources).get(place) != now:
+                raise UserError(
+                    f"{place} is not as it was when this run began, and its numbers"
+                    " would mean something else: put it back as it was, or train again"
+                    " with --overwrite"
+                )
         return recipes.make_gan(
             self.recipe,
             shape=self.shape,
             num_classes=self.num_classes,
             axis_name=axis_name,
+            steps=self.steps,
         )
 
 
@@ -127,13 +158,18 @@ def read_config(folder: pathlib.Path) -> Config:
         )
     try:
         flags = dict(read_json(path)["flags"])
-        recipe = Recipe(**{name: flags.pop(name) for name in _RECIPE_FIELDS})
+        needed = _RECIPE_FIELDS - {*_LATER}
+        given = needed | _RECIPE_FIELDS & flags.keys()
+        recipe = Recipe(**{name: flags.pop(name) for name in given})
         recipes.check(recipe)
         if "shape" in flags:
             flags["shape"] = tuple(flags["shape"])
+        flags["sources"] = tuple(dict(flags.get("sources", {})).items())
         config = Config(recipe=recipe, **flags)
-        _check_types(config)
+        _check_types(config, folder)
         return config
+    except UserError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(
@@ -154,7 +190,15 @@ def read_json(path: pathlib.Path) -> Any:
         raise ValueError(str(error)) from error
 
 
-def _check_types(config: Config) -> None:
+def _check_types(config: Config, folder: pathlib.Path) -> None:
+    for place, found in config.sources:
+        if not isinstance(place, str) or not isinstance(found, str):
+            raise ValueError(f"sources={config.sources}")
+        if own_code.in_folder(place, folder):
+            raise UserError(
+                f"{folder} names code that lies in itself ({place}), and it may be"
+                " anybody's: move it elsewhere, look at it, and train again"
+            )
     if not isinstance(config.dataset, str):
         raise ValueError(f"dataset={config.dataset}")
     for name, least in (("seed", 0), ("steps", 1), ("num_examples", 1)):
@@ -209,9 +253,23 @@ def check_letters(folder: pathlib.Path) -> None:
 def differences(
     there: dict[str, Any], here: dict[str, Any], but: Collection[str] = ("steps",)
 ) -> str:
-    """The settings that differ, by the names of their flags; ``but`` may do so."""
-    return ", ".join(
-        f"--{name}={there.get(name)} there and {here.get(name)} now"
-        for name in (*here, *(there.keys() & _USUAL - here.keys()))
-        if name not in but and there.get(name) != here.get(name)
-    )
+    """The settings that differ, by the names of their flags; ``but`` may do so.
+
+    With a schedule, the number of steps is a setting as any other.
+    """
+    may = {*but} - ({"steps"} if "schedule" in here else set())
+    found = []
+    for name in (*here, *(there.keys() & _USUAL - here.keys())):
+        before, now = (flags.get(name, _USUAL.get(name)) for flags in (there, here))
+        if name in may or before == now:
+            continue
+        if (
+            name == "sources"
+            and isinstance(before, dict)
+            and before.keys() == now.keys()
+        ):
+            changed = [place for place in now if before[place] != now[place]]
+            found.append(f"with {', '.join(changed)} as it was then")
+        else:
+            found.append(f"--{name}={before} there and {now} now")
+    return ", ".join(found)

@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,8 +33,9 @@ REAL = (
     "beta2",
     "ema_decay",
 )
-_WHOLE = ("seed", "batch_size", "critic_steps", "latent_size")
-_WORDS = ("penalty", "optimiser", "precision")
+_WHOLE = ("seed", "batch_size", "critic_steps", "latent_size", "width")
+_WORDS = ("penalty", "optimiser", "precision", "network", "schedule", "augment")
+_TRUTHS = ("spectral_norm", "mirror")
 _SCALES = ("log", "linear")
 _MOST = 100_000  # GANs of a study
 
@@ -105,15 +107,27 @@ def parse(text: str) -> dict[str, Axis]:
       UserError: what is wrong with it, and how it is written.
     """
     axes: dict[str, Axis] = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
+    for item in _items(text):
         name, colon, values = item.partition(":")
-        check_name("number of a sweep", name, (*_WHOLE, *REAL, *_WORDS))
+        check_name("number of a sweep", name, (*_WHOLE, *REAL, *_WORDS, *_TRUTHS))
         if name in axes:
             raise UserError(f"--sweep names {name} twice: give all its values at once")
         if not colon or not values:
             raise _wrong(item, "has no values")
         axes[name] = _axis(name, item, values)
     return axes
+
+
+def _items(text: str) -> list[str]:
+    """The parts between commas; ``network:mine.py:Generator,Discriminator`` is one."""
+    items: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        network = bool(items) and items[-1].startswith("network:")
+        if network and not re.match(r"\w+:", part):
+            items[-1] += f",{part}"
+        else:
+            items.append(part)
+    return items
 
 
 def _axis(name: str, item: str, values: str) -> Axis:
@@ -154,6 +168,10 @@ def _ends(item: str, ends: str) -> tuple[str, str]:
 def _value(name: str, item: str, word: str) -> Any:
     if name in _WORDS:
         return word  # `recipes.recipe` knows them
+    if name in _TRUTHS:
+        if word not in ("true", "false"):
+            raise _wrong(item, f"has {word!r}, which is neither true nor false")
+        return word == "true"
     try:
         value = int(word) if name in _WHOLE else float(word)
     except ValueError:

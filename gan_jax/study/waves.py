@@ -66,8 +66,7 @@ class Plan:
         Raises:
           UserError: the data set is too small for one.
         """
-        gan = recipes.make_gan(recipe)
-        per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
+        per_epoch = training.steps_per_epoch(recipe, num_examples, recipe.batch_size)
         return self.steps or self.epochs * per_epoch
 
 
@@ -139,11 +138,12 @@ class _Trainer:
         say: Callable[[str], None],
     ) -> None:
         self._program, self._plan, self._say = program, plan, say
-        self._images = {"shape": dataset.shape, "num_classes": dataset.num_classes}
-        self._gan = recipes.make_gan(program.recipe, **self._images)
         self._batch_size = program.recipe.batch_size
         self._dataset, self._size = dataset, len(dataset.images)
         self._total = plan.steps_of(program.recipe, self._size)
+        self._images = {"shape": dataset.shape, "num_classes": dataset.num_classes}
+        self._images["steps"] = self._total
+        self._gan = recipes.make_gan(program.recipe, **self._images)
         self._per_epoch = training.steps_per_epoch(
             self._gan, self._size, self._batch_size
         )

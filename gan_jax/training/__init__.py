@@ -4,6 +4,7 @@ A run of steps is a loop of `train_step` (`train_steps`), data parallelism a ``p
 that loop (`gan_jax.devices.parallel`), many seeds a ``vmap``.
 """
 
+from gan_jax.training.augment import AUGMENTS
 from gan_jax.training.epoch import epoch_permutation, steps_per_epoch, train_steps
 from gan_jax.training.pixels import scale_images, to_uint8
 from gan_jax.training.state import (
@@ -23,6 +24,7 @@ from gan_jax.training.step import (
 )
 
 __all__ = [
+    "AUGMENTS",
     "GAN",
     "Examples",
     "GANState",

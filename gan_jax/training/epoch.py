@@ -1,5 +1,7 @@
 """Many steps as one compiled loop, over the images in an epoch's order."""
 
+from typing import Protocol
+
 import jax
 import jax.numpy as jnp
 
@@ -11,7 +13,13 @@ from gan_jax.training.step import train_step
 Array = jax.Array
 
 
-def steps_per_epoch(gan: GAN, num_examples: int, batch_size: int) -> int:
+class HasCriticSteps(Protocol):
+    """A GAN, or its recipe."""
+
+    critic_steps: int
+
+
+def steps_per_epoch(gan: HasCriticSteps, num_examples: int, batch_size: int) -> int:
     """Generator steps in a pass over the data; the remainder is dropped.
 
     Raises:

@@ -15,9 +15,13 @@ import optax
 from flax import linen as nn
 
 from gan_jax import networks, penalties
+from gan_jax.training.augment import mirror
 from gan_jax.training.state import GAN, GANState, Metrics, Player, context
 
 Array = jax.Array
+
+# Branches of a key for augmentation: what is split off it are its first children.
+_OF_REAL, _OF_FAKE = 2**32 - 1, 2**32 - 2
 
 
 def apply(
@@ -52,6 +56,13 @@ def _local_keys(gan: GAN, key: Array, local_batch: int) -> Array:
 def latents(gan: GAN, keys: Array, dtype: jnp.dtype) -> Array:
     """``z ~ N(0, I)``, ``[batch, latent]``, each example from its own key."""
     return jax.vmap(lambda k: jax.random.normal(k, (gan.latent_size,), dtype))(keys)
+
+
+def _augmented(gan: GAN, images: Array, key: Array) -> Array:
+    """What the discriminator sees of images; each has a key of its own."""
+    if gan.augment is None:
+        return images
+    return jax.vmap(gan.augment)(_local_keys(gan, key, images.shape[0]), images)
 
 
 def _mean_over_devices(gan: GAN, tree: Any) -> Any:
@@ -92,9 +103,11 @@ def discriminator_gradients(
         gan.generator, state.generator, state.generator.params, z, labels
     )
     player = state.discriminator
+    real = _augmented(gan, real, jax.random.fold_in(key, _OF_REAL))
+    fake = _augmented(gan, fake, jax.random.fold_in(key, _OF_FAKE))
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
-        if player.batch_stats:
+        if penalties.mixing_layer(player.batch_stats):
             score = partial(apply, gan.discriminator)
             real_logits, stats = score(player, params, real, labels)
             moved = player.replace(batch_stats=stats)
@@ -137,9 +150,11 @@ def generator_gradients(
     """Gradients of the generator's loss on one batch; as `discriminator_gradients`."""
     player = state.generator
     z = latents(gan, _local_keys(gan, key, real.shape[0]), real.dtype)
+    real = _augmented(gan, real, jax.random.fold_in(key, _OF_REAL))
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
         fake, stats = apply(gan.generator, player, params, z, labels)
+        fake = _augmented(gan, fake, jax.random.fold_in(key, _OF_FAKE))
         opponent = state.discriminator
         score = partial(apply, gan.discriminator, opponent, opponent.params)
         fake_logits, _ = score(fake, labels)
@@ -196,6 +211,11 @@ def train_step(
         raise ValueError("a conditional GAN needs the labels of its real examples")
     key = jax.random.fold_in(state.key, state.step)
     critic_key, generator_key = jax.random.split(key)
+    if gan.mirror:
+        keys = jax.vmap(partial(_local_keys, gan, local_batch=real.shape[1]))(
+            jax.random.split(jax.random.fold_in(key, _OF_REAL), gan.critic_steps)
+        )
+        real = jax.vmap(jax.vmap(mirror))(keys, real)
 
     def critic_step(
         state: GANState, inputs: tuple[Array, Array, Array | None]

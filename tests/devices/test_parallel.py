@@ -14,7 +14,8 @@ from gan_jax import recipes, training
 from gan_jax.devices import available, parallel, placement
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
-from gan_jax.networks.convolution import Conv, pixel_shuffle
+from gan_jax.networks.convolution import pixel_shuffle
+from gan_jax.networks.layers import Conv
 
 BATCH = 16
 STEPS = 20

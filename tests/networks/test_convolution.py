@@ -10,12 +10,12 @@ import pytest
 from flax import linen as nn
 
 from gan_jax.networks.convolution import (
-    Conv,
     conv2d,
     pixel_shuffle,
     shuffled_conv2d,
     space_to_depth,
 )
+from gan_jax.networks.layers import Conv
 from tests.rounding import assert_same_algebra, assert_sums
 
 # (channels, features), one for each code path; a stride of 3 counts for nine times the

@@ -1,0 +1,182 @@
+"""Optimisers and schedules by name: every alias of optax, or one of the user's own.
+
+An alias is a function of optax that gives an optimiser for a learning rate alone
+(``adam``, ``adamw``, ``rmsprop``, ``sgd``, ``lion``...).
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from gan_jax import own_code
+from gan_jax.errors import UserError, check_name
+
+WARMUP = 0.05  # share of the updates, of warmup_cosine
+SCHEDULES = ("constant", "cosine", "warmup_cosine", "linear")
+
+# Of WGAN, which was published with PyTorch's numbers.
+_NUMBERS: dict[str, dict[str, Any]] = {
+    "rmsprop": {"decay": 0.99, "eps": 1e-8, "eps_in_sqrt": False}
+}
+
+
+@functools.cache
+def aliases() -> dict[str, Callable[..., optax.GradientTransformation]]:
+    """The optimisers of optax by name."""
+    found = {}
+    for name, function in vars(optax).items():
+        if not inspect.isfunction(function) or name.startswith("scale_by"):
+            continue
+        first, *others = inspect.signature(function).parameters.values() or [None]
+        needed = [p for p in others if p.default is p.empty]
+        if first is not None and first.name == "learning_rate" and not needed:
+            found[name] = function
+    return found
+
+
+def check(name: str) -> None:
+    """Refuses a name that is no optimiser's; runs nothing.
+
+    Raises:
+      UserError: it is neither an alias of optax nor written as one's own.
+    """
+    own_code.check("optimiser", "optimiser", name, sorted(aliases()))
+
+
+def has_betas(name: str) -> bool:
+    """Whether an optimiser has decays ``b1`` and ``b2``, as Adam has."""
+    if own_code.is_own(name):
+        return True  # not known before it is run; it takes them or leaves them
+    return {"b1", "b2"} <= inspect.signature(aliases()[name]).parameters.keys()
+
+
+def make(
+    name: str,
+    learning_rate: Any,
+    *,
+    beta1: Any,
+    beta2: Any,
+    schedule: str = "constant",
+    updates: int | None = None,
+) -> optax.GradientTransformation:
+    """An optimiser by its name.
+
+    Args:
+      name: an alias of optax, or ``mine.py:NAME``: a function of the learning rate, and
+        of ``b1`` and ``b2`` where it has such arguments.
+      learning_rate: at its highest; a real number or a tracer.
+      beta1: of those that have ``b1``.
+      beta2: of those that have ``b2``.
+      schedule: in `SCHEDULES`, the learning rate over the updates: "constant";
+        "cosine" and "linear", down to 0 at the last; "warmup_cosine", up from 0 in the
+        first 5 % of them, and then as cosine.
+      updates: how many there will be; a schedule that is not constant needs them.
+
+    Returns:
+      The optimiser; all other numbers are optax's own defaults, but for RMSProp, whose
+      are PyTorch's.
+
+    Raises:
+      UserError: one's own code cannot be run or gives no optimiser; one whose state
+        cannot be saved, or that needs more than gradients.
+      ValueError: a schedule without ``updates``.
+    """
+    if own_code.is_own(name):
+        function = own_code.find("optimiser", name)[0]
+        if not callable(function):
+            raise UserError(
+                f"--optimiser={name} is {type(function).__name__}, and no function of"
+                " a learning rate that gives an optax.GradientTransformation"
+            )
+    else:
+        function = aliases()[name]
+    check_name("schedule", schedule, SCHEDULES)
+    _check_state(name, function)
+    if schedule != "constant":
+        try:
+            _check_state(name, function, scheduled=True)
+        except UserError as error:
+            raise UserError(
+                f"--optimiser={name} takes no --schedule={schedule}: leave it out, or"
+                " use --optimiser=adam"
+            ) from error
+    rate = _scheduled(learning_rate, schedule, updates)
+    return _made(function, name, rate, beta1, beta2)
+
+
+def _made(
+    function: Callable[..., Any], name: str, rate: Any, beta1: Any, beta2: Any
+) -> optax.GradientTransformation:
+    takes = inspect.signature(function).parameters
+    betas = {n: v for n, v in (("b1", beta1), ("b2", beta2)) if n in takes}
+    return function(rate, **betas, **_NUMBERS.get(name, {}))
+
+
+def _scheduled(peak: Any, schedule: str, updates: int | None) -> Any:
+    """The learning rate over updates: a number, or a function of their count."""
+    if schedule == "constant":
+        return peak
+    if updates is None:
+        raise ValueError(
+            f"schedule={schedule} needs to know how many updates there are"
+        )
+    if schedule == "linear":
+        shape = optax.linear_schedule(1.0, 0.0, updates)
+    elif schedule == "cosine":
+        shape = optax.cosine_decay_schedule(1.0, updates)
+    else:
+        warmup = min(max(1, round(WARMUP * updates)), updates - 1)
+        shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, warmup, updates)
+    return lambda count: peak * shape(count)
+
+
+@functools.cache
+def _check_state(
+    name: str, function: Callable[..., Any], scheduled: bool = False
+) -> None:
+    """Tries an optimiser on two parameters, without computing anything."""
+    shapes = {"kernel": (2, 3), "bias": (3,)}
+    params = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in shapes.items()}
+    try:
+        rate = (lambda count: 1e-3 / (count + 1)) if scheduled else 1e-3
+        made = _made(function, name, rate, 0.5, 0.9)
+        init, update = made.init, made.update
+    except Exception as error:  # whatever somebody's code raises
+        raise UserError(
+            f"--optimiser={name} gives no optimiser for a learning rate"
+            f" ({_why(error)}): it has to give an optax.GradientTransformation"
+        ) from error
+    try:
+        state = jax.eval_shape(init, params)
+        kinds = {leaf.dtype for leaf in jax.tree.leaves(state)}
+        lasting = all(map(_is_plain, kinds))
+        why = ", ".join(sorted(map(str, kinds)))
+    except Exception as error:  # of what is no array
+        lasting, why = False, _why(error)
+    if not lasting:
+        raise UserError(
+            f"--optimiser={name} has a state that cannot be saved ({why}): it has to be"
+            " arrays of numbers"
+        )
+    try:
+        updates, _ = jax.eval_shape(update, params, state, params)
+        chex.assert_trees_all_equal_shapes(updates, params)
+    except Exception as error:
+        raise UserError(
+            f"--optimiser={name} cannot be updated with gradients alone"
+            f" ({_why(error)}): use another alias of optax"
+        ) from error
+
+
+def _is_plain(dtype: Any) -> bool:
+    return not jnp.issubdtype(dtype, jax.dtypes.extended)
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"

@@ -1,0 +1,154 @@
+"""Code of the user's own, by name: ``mine.py:NAME`` or ``package.module:NAME``.
+
+A loss, a penalty, an optimiser or a network may be named so wherever a built-in one is.
+The file or module is run, as Python runs what it imports; what stands beside it can be
+imported from it. Its SHA-256 is kept with what was trained (`gan_jax.run`).
+"""
+
+import functools
+import hashlib
+import importlib
+import pathlib
+import sys
+import traceback
+import types
+from typing import Any
+
+from gan_jax.errors import UserError, check_name
+
+HOW = "mine.py:NAME or package.module:NAME"
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is of one's own code, and of nothing built in."""
+    return ":" in name
+
+
+def check(what: str, flag: str, name: str, known: Any, count: int = 1) -> None:
+    """Refuses a name that is neither built in nor written as one of one's own.
+
+    Runs nothing: `find` does.
+
+    Args:
+      what: what it names, as in "loss".
+      flag: that it is the value of.
+      name: what the user wrote.
+      known: the names of what is built in.
+      count: how many things one's own name names, with commas between.
+
+    Raises:
+      UserError: it is neither.
+    """
+    if not isinstance(name, str) or not is_own(name):
+        check_name(what, name, known)
+        return
+    place, _, names = name.rpartition(":")
+    members = names.split(",")
+    if not place or len(members) != count or not all(m.isidentifier() for m in members):
+        how = HOW.replace("NAME", "Generator,Discriminator") if count == 2 else HOW
+        raise UserError(f"--{flag}={name} names nothing: write {how}")
+
+
+def find(flag: str, name: str) -> list[Any]:
+    """What a name of one's own stands for, one thing for each of its commas.
+
+    Args:
+      flag: that it is the value of.
+      name: that `check` has let pass.
+
+    Raises:
+      UserError: there is no such file or module, it cannot be run (its own error is
+        quoted), or it has nothing of that name.
+    """
+    place, _, names = name.rpartition(":")
+    module = _load(flag, place)
+    for member in names.split(","):
+        if not hasattr(module, member):
+            defined = [n for n in vars(module) if not n.startswith("_")]
+            raise UserError(
+                f"--{flag}={name}: {place} has no {member}; it has"
+                f" {', '.join(defined) or 'nothing'}"
+            )
+    return [getattr(module, member) for member in names.split(",")]
+
+
+def source(flag: str, name: str) -> tuple[str, str]:
+    """Where the code of a name is, as the user wrote it, and its SHA-256.
+
+    Raises:
+      UserError: as `find`.
+    """
+    place = name.rpartition(":")[0]
+    return place, hashlib.sha256(_text(flag, place)).hexdigest()
+
+
+def in_folder(place: str, folder: pathlib.Path) -> bool:
+    """Whether a file of code lies in a folder."""
+    return pathlib.Path(place).resolve().is_relative_to(folder.resolve())
+
+
+def _text(flag: str, place: str) -> bytes:
+    """The source as it is now."""
+    path = _path(place)
+    if path is None:
+        module = _load(flag, place)
+        path = pathlib.Path(getattr(module, "__file__", None) or "")
+        if not path.is_file():
+            raise UserError(f"--{flag}={place}: this module has no source: name a file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"--{flag}={place}: cannot read {path.absolute()} ({error.strerror}): name"
+            " a Python file, from the folder that you are in or in full"
+        ) from error
+
+
+def _path(place: str) -> pathlib.Path | None:
+    """The file of ``mine.py``; None of ``package.module``."""
+    return pathlib.Path(place).expanduser() if place.endswith(".py") else None
+
+
+def _load(flag: str, place: str) -> types.ModuleType:
+    path = _path(place)
+    try:
+        if path is None:
+            return importlib.import_module(place)
+        return _run(str(path.resolve()), _text(flag, place))
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever somebody's code raises
+        where = [
+            f for f in traceback.extract_tb(error.__traceback__) if _is_at(f, path)
+        ]
+        line = f", line {where[-1].lineno}" if where else ""
+        why = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--{flag}: cannot import {place} ({type(error).__name__}{line}: {why}):"
+            " mend it, and start again"
+        ) from error
+
+
+def _is_at(frame: traceback.FrameSummary, path: pathlib.Path | None) -> bool:
+    return path is not None and frame.filename == str(path.resolve())
+
+
+@functools.lru_cache
+def _run(path: str, text: bytes) -> types.ModuleType:
+    """Runs a file as a module, once: its classes are the same wherever it is named."""
+    module = types.ModuleType(pathlib.Path(path).stem)
+    module.__file__ = path
+    code = compile(text, path, "exec")
+    beside = str(pathlib.Path(path).parent)
+    sys.path.insert(0, beside)
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module  # dataclasses, as modules are, look there
+    try:
+        exec(code, module.__dict__)
+    finally:
+        sys.path.remove(beside)
+        if before is None:
+            del sys.modules[module.__name__]
+        else:
+            sys.modules[module.__name__] = before
+    return module

@@ -1,0 +1,25 @@
+"""Recipes: what each loss is trained with, and the GAN that is made of it."""
+
+from gan_jax.recipes.making import make_gan, sources
+from gan_jax.recipes.recipe import Recipe, check
+from gan_jax.recipes.tables import (
+    LR_SCALING,
+    PUBLISHED,
+    TABLES,
+    TUNED,
+    recipe,
+    scale,
+)
+
+__all__ = [
+    "LR_SCALING",
+    "PUBLISHED",
+    "TABLES",
+    "TUNED",
+    "Recipe",
+    "check",
+    "make_gan",
+    "recipe",
+    "scale",
+    "sources",
+]

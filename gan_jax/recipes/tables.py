@@ -1,0 +1,153 @@
+"""The tables from a loss's name to everything that trains it.
+
+The published numbers are those of the reference networks (Adam 1e-3, betas 0.5 and
+0.999, one discriminator step per generator step), and of each loss's paper where the
+loss needs its own. The tuned ones give better samples after one epoch of
+Fashion-MNIST: docs/quality.md says how much, and how they were found.
+"""
+
+import dataclasses
+from typing import Any
+
+from gan_jax import optimisers, own_code
+from gan_jax.errors import UserError, check_name
+from gan_jax.penalties import PENALTIES
+from gan_jax.recipes.recipe import Recipe, check
+
+PUBLISHED: dict[str, Recipe] = {
+    recipe.loss: recipe
+    for recipe in (
+        Recipe("minimax"),
+        Recipe("nonsaturating"),
+        Recipe("kl"),
+        Recipe(
+            "wasserstein",
+            clip=0.01,
+            critic_steps=5,
+            optimiser="rmsprop",
+            generator_lr=5e-5,
+            discriminator_lr=5e-5,
+        ),
+        Recipe("wasserstein_gp", penalty="gradient_penalty", penalty_weight=10.0),
+        Recipe("hinge"),
+        Recipe("least_squares"),
+        Recipe("relativistic", penalty="r1_r2", penalty_weight=1.0),
+    )
+}
+
+# More and larger steps, averaged over about a hundred of them; see docs/quality.md.
+_MORE_STEPS = {
+    "batch_size": 32,
+    "generator_lr": 2e-3,
+    "discriminator_lr": 2e-3,
+    "beta1": 0.0,
+    "beta2": 0.9,
+    "ema_decay": 0.99,
+}
+_WITH_R1 = _MORE_STEPS | {"penalty": "r1", "penalty_weight": 3.0}
+
+TUNED: dict[str, Recipe] = {
+    loss: dataclasses.replace(PUBLISHED[loss], **numbers)
+    for loss, numbers in {
+        "minimax": _WITH_R1,
+        "nonsaturating": _WITH_R1,
+        "kl": _WITH_R1,
+        "wasserstein": {
+            "batch_size": 16,
+            "critic_steps": 2,
+            "generator_lr": 2e-4,
+            "discriminator_lr": 2e-4,
+            "ema_decay": 0.99,
+        },
+        "wasserstein_gp": _MORE_STEPS,
+        "hinge": _WITH_R1,
+        "least_squares": _WITH_R1,
+        "relativistic": _MORE_STEPS,
+    }.items()
+}
+
+TABLES = {"published": PUBLISHED, "tuned": TUNED}
+
+# The weight that a penalty's paper gives it, for when a user adds one to a loss.
+_PENALTY_WEIGHTS = {"gradient_penalty": 10.0, "one_sided": 10.0, "dragan": 10.0}
+LR_SCALING = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}  # powers of the batch size
+
+
+def recipe(loss: str, table: str = "published", **overrides: Any) -> Recipe:
+    """The recipe of a loss, with some of its numbers replaced.
+
+    Args:
+      loss: name in `LOSSES`, or of one's own: that has the recipe of all others, and
+        no penalty.
+      table: name in `TABLES`.
+      **overrides: attributes of `Recipe`; None keeps the recipe's own.
+
+    Returns:
+      The checked recipe.
+
+    Raises:
+      UserError: an unknown name, a number out of range, or a contradiction.
+    """
+    check_name("recipe", table, TABLES)
+    own_code.check("loss", "loss", loss, TABLES[table])
+    base = TABLES[table].get(loss)
+    if base is None:  # of one's own
+        base = Recipe(loss, **(_MORE_STEPS if table == "tuned" else {}))
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if "clip" in given and base.clip is None:
+        raise UserError(
+            f"--clip={given['clip']} contradicts --loss={loss}, which clips no weights:"
+            " leave it out, or use --loss=wasserstein"
+        )
+    penalty = given.get("penalty", base.penalty)
+    own_code.check("penalty", "penalty", penalty, ["none", *PENALTIES])
+    if "penalty_weight" in given and penalty == "none":
+        raise UserError(
+            f"--penalty_weight={given['penalty_weight']} without a penalty: name one"
+            f" with --penalty ({', '.join(PENALTIES)})"
+        )
+    if penalty not in ("none", base.penalty):
+        given.setdefault("penalty_weight", _PENALTY_WEIGHTS.get(penalty, 1.0))
+    if penalty == "none":
+        given["penalty_weight"] = 0.0
+    result = dataclasses.replace(base, **given)
+    check(result)
+    betas = {"beta1", "beta2"} & given.keys()
+    if betas and not optimisers.has_betas(result.optimiser):
+        raise UserError(
+            f"--beta1 and --beta2 are Adam's, and --loss={loss} trains with"
+            f" {result.optimiser}: leave them out, or use --optimiser=adam"
+        )
+    return result
+
+
+def scale(recipe: Recipe, batch_size: int, rule: str) -> Recipe:
+    """Learning rates for another batch size than they were found with.
+
+    Args:
+      recipe: with the batch size to train with.
+      batch_size: that the learning rates are for.
+      rule: "none"; "sqrt", after the noise of Adam and RMSProp; "linear", after SGD's.
+
+    Returns:
+      The recipe with both learning rates multiplied by (batch size / that of the
+      learning rates) to the power 0, 1/2 or 1; nothing else changes.
+
+    Raises:
+      UserError: a learning rate is no longer a finite number above 0.
+
+    Sources:
+      linear: Goyal et al. 2017, https://arxiv.org/abs/1706.02677
+      sqrt: Krizhevsky 2014, https://arxiv.org/abs/1404.5997, from the variance of the
+        gradient (his runs are linear); Malladi et al. 2022,
+        https://arxiv.org/abs/2205.10287, for Adam and RMSProp, whose betas and epsilon
+        they move as well
+    """
+    factor = (recipe.batch_size / batch_size) ** LR_SCALING[rule]
+    scaled = dataclasses.replace(
+        recipe,
+        generator_lr=recipe.generator_lr * factor,
+        discriminator_lr=recipe.discriminator_lr * factor,
+    )
+    check(scaled)
+    return scaled
