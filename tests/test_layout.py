@@ -7,8 +7,9 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[1]
 # From the bottom up: a room imports from those before it, and from itself.
 ROOMS = (
-    *("errors", "losses", "penalties", "plots", "networks", "system", "training"),
-    *("data", "recipes", "devices", "theory", "run", "evaluation", "study"),
+    *("errors", "own_code", "losses", "penalties", "optimisers", "plots", "networks"),
+    *("system", "training", "data", "recipes", "devices", "theory", "run"),
+    *("evaluation", "study"),
 )
 MOST_LINES = 300
 

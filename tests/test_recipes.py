@@ -33,6 +33,12 @@ REFERENCE = {
     "ema_decay": None,
     "precision": "float32",
     "on_nan": "stop",
+    "network": "reference",
+    "width": None,
+    "spectral_norm": False,
+    "schedule": "constant",
+    "mirror": False,
+    "augment": "none",
 }
 DEPARTURES = {
     "minimax": {},
@@ -87,6 +93,12 @@ def test_every_loss_has_a_recipe():
         ("latent_size", 128),
         ("ema_decay", 0.999),
         ("precision", "bfloat16"),
+        ("network", "dcgan"),
+        ("width", 32),
+        ("spectral_norm", True),
+        ("schedule", "cosine"),
+        ("mirror", True),
+        ("augment", "diffaugment"),
     ],
 )
 def test_an_override_changes_its_number_and_no_other(name, value):

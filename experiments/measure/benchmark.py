@@ -34,6 +34,7 @@ from experiments.measure.peers.report import Document
 from experiments.measure.peers.setting import Setting, shapes
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
+from gan_jax.networks import NETWORKS
 
 _LOSS = flags.DEFINE_list(
     "loss",
@@ -53,6 +54,12 @@ _PRECISION = flags.DEFINE_list(
 _CONDITIONAL = flags.DEFINE_boolean(
     "conditional", False, "Measure the conditional GANs instead."
 )
+_NETWORK = flags.DEFINE_list(
+    "network",
+    ["reference"],
+    f"Networks: {', '.join(NETWORKS)}; in PyTorch reference, dcgan, resnet.",
+)
+_WIDTH = flags.DEFINE_integer("width", None, "Their width, but for reference.")
 _NUM_DEVICES = flags.DEFINE_list(
     "num_devices",
     ["1"],
@@ -117,8 +124,6 @@ _OUTPUT = flags.DEFINE_string(
 _MARKDOWN = flags.DEFINE_string(
     "markdown", None, "Markdown file for the tables, as in docs/results."
 )
-
-
 _FIGURE = flags.DEFINE_string("figure", None, "PNG file for a figure.")
 
 
@@ -160,6 +165,8 @@ def settings() -> list[Setting]:
             batch_size=batch_size,
             precision=precision,
             conditional=_CONDITIONAL.value,
+            network=network,
+            width=_WIDTH.value,
             num_devices=_numbers(_NUM_DEVICES),
             gans=_numbers(_GANS),
             steps=_STEPS.value,
@@ -171,8 +178,12 @@ def settings() -> list[Setting]:
             compilation_cache=_COMPILATION_CACHE.value,
             peers=_PEERS.value,
         )
-        for loss, precision, batch_size, shape in itertools.product(
-            _LOSS.value, _PRECISION.value, _numbers(_BATCH_SIZE), shapes(_IMAGES)
+        for loss, precision, batch_size, shape, network in itertools.product(
+            _LOSS.value,
+            _PRECISION.value,
+            _numbers(_BATCH_SIZE),
+            shapes(_IMAGES),
+            _NETWORK.value,
         )
     ]
     if not found:

@@ -5,13 +5,12 @@ import json
 import pathlib
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from gan_jax import data, plots
+from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.evaluation import features, neighbours, report
+from gan_jax.evaluation import features, neighbours, overfitting, report
 from gan_jax.run import (
     checkpoints,
     configuration,
@@ -23,8 +22,6 @@ from gan_jax.system import progress
 from gan_jax.system.files import whole_file, write_text
 
 FLOOR = "training images"
-
-_BLOCK = 10_000  # training images among which the nearest are looked for at once
 
 Values = dict[str, Any]
 
@@ -41,6 +38,8 @@ class Subject:
       config: of a run, None of a file.
       folder: of a run, None of a file.
       step: of a run's checkpoint, None of a file.
+      score: what a run's discriminator says of samples; arguments but for the first two
+        of `overfitting.measure`. None of a file.
     """
 
     name: str
@@ -50,6 +49,7 @@ class Subject:
     config: configuration.Config | None = None
     folder: pathlib.Path | None = None
     step: int | None = None
+    score: Callable[..., Values] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,8 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
     name = str(folder)
     if step < config.steps:
         name += f" (step {step} of {config.steps})"
-    return Subject(name, draw, config.shape, seed, config, folder, step)
+    score = partial(overfitting.measure, gan, state)
+    return Subject(name, draw, config.shape, seed, config, folder, step, score)
 
 
 def file_subject(path: pathlib.Path, num_samples: int) -> Subject:
@@ -166,8 +167,14 @@ def compare(
     for subject in subjects:
         samples = subject.draw()
         values.append(measured(subject.name, samples))
-        if subject.folder is None:
+        if subject.folder is None or subject.score is None:
             continue
+        values[-1] |= subject.score(
+            seen=seen,
+            held_out=reference.test_split,
+            samples=samples,
+            count=min(num_samples, len(seen.images), len(reference.test_split.images)),
+        )
         document = {
             "num_samples": num_samples,
             "seed": subject.seed,
@@ -187,32 +194,10 @@ def compare(
         text = json.dumps(document, indent=2, allow_nan=False) + "\n"
         write_text(subject.folder / "evaluation.json", text)
         with whole_file(subject.folder / "neighbours.png") as file:
-            plots.save_grid(file, beside_nearest(samples, seen))
+            plots.save_grid(
+                file, neighbours.beside_nearest(samples.images, seen.images)
+            )
     return Comparison(subjects, values, floor, ceiling_name, ceiling)
-
-
-def beside_nearest(samples: sampling.Samples, split: data.Dataset) -> np.ndarray:
-    """Ten samples, each with the nine training images that are nearest in pixels.
-
-    Returns:
-      uint8 ``[100, height, width, channels]``, a row of ten for each sample: the sample
-      first. Fewer where there are not ten samples and nine training images.
-    """
-    shown, count = samples.images[:10], min(9, len(split.images))
-    flat = shown.reshape(len(shown), -1)
-
-    def nearest(among: np.ndarray) -> np.ndarray:
-        images = split.images[among].reshape(len(among), -1)
-        found, _ = neighbours.nearest(flat, images, count=min(count, len(among)))
-        return among[found]
-
-    # A block at a time: all of them, in float64, may not fit into memory.
-    everything = np.arange(len(split.images))
-    blocks = neighbours.blocks(len(everything), _BLOCK)
-    best = [nearest(everything[block]).ravel() for block in blocks]
-    indices = nearest(np.unique(np.concatenate(best)))
-    rows = np.concatenate([shown[:, None], split.images[indices]], axis=1)
-    return rows.reshape(-1, *shown.shape[1:])
 
 
 # Column -> the value in it, and its digits.
@@ -227,6 +212,7 @@ COLUMNS = {
     "modes": ("modes", 0),
     "class KL": ("class_kl", 3),
     "class accuracy": ("class_accuracy", 3),
+    "overfitting": ("overfitting", 3),
 }
 
 

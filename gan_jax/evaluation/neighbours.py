@@ -6,12 +6,15 @@ by a bound of its error; what it leaves open is decided by ``sum (a - b)^2``. Th
 results are therefore the same whatever the blocks.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gan_jax.errors import UserError
 
 BLOCK_SIZE = 500  # a block against 60,000 samples in float64: 240 MB
+_AMONG = 10_000  # images among which `beside_nearest` looks at once
 
 
 def as_samples(measure: str, needed: int, **sets: ArrayLike) -> list[np.ndarray]:
@@ -145,3 +148,27 @@ def nearest(
             order = np.argsort(exact, kind="stable")[:count]
             indices[i], distances[i] = near[order], exact[order]
     return indices, distances
+
+
+def beside_nearest(samples: np.ndarray, images: Any) -> np.ndarray:
+    """Ten samples, each with the nine training images that are nearest in pixels.
+
+    Returns:
+      uint8 ``[100, height, width, channels]``, a row of ten for each sample: the sample
+      first. Fewer where there are not ten samples and nine training images.
+    """
+    shown, count = samples[:10], min(9, len(images))
+    flat = shown.reshape(len(shown), -1)
+
+    def nearest_of(among: np.ndarray) -> np.ndarray:
+        block = images[among].reshape(len(among), -1)
+        found, _ = nearest(flat, block, count=min(count, len(among)))
+        return among[found]
+
+    # A block at a time: all of them, in float64, may not fit into memory.
+    everything = np.arange(len(images))
+    split = blocks(len(everything), _AMONG)
+    best = [nearest_of(everything[block]).ravel() for block in split]
+    indices = nearest_of(np.unique(np.concatenate(best)))
+    rows = np.concatenate([shown[:, None], images[indices]], axis=1)
+    return rows.reshape(-1, *shown.shape[1:])

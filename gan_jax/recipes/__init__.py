@@ -1,6 +1,6 @@
 """Recipes: what each loss is trained with, and the GAN that is made of it."""
 
-from gan_jax.recipes.making import make_gan, sources
+from gan_jax.recipes.making import make_gan, of_ones_own, sources
 from gan_jax.recipes.recipe import Recipe, check
 from gan_jax.recipes.tables import (
     LR_SCALING,
@@ -19,6 +19,7 @@ __all__ = [
     "Recipe",
     "check",
     "make_gan",
+    "of_ones_own",
     "recipe",
     "scale",
     "sources",

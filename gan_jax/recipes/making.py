@@ -101,15 +101,19 @@ def make_gan(
     )
 
 
+def of_ones_own(recipe: Recipe) -> list[tuple[str, str]]:
+    """Flags and names of what a recipe has of one's own; runs nothing."""
+    names = [(flag, getattr(recipe, flag)) for flag in _NAMED]
+    return [(flag, name) for flag, name in names if own_code.is_own(name)]
+
+
 def sources(recipe: Recipe) -> dict[str, str]:
     """The code of one's own that a recipe names: where it is, and its SHA-256.
 
     Raises:
       UserError: it is not there, or cannot be run.
     """
-    names = [(flag, getattr(recipe, flag)) for flag in _NAMED]
-    own = [(flag, name) for flag, name in names if own_code.is_own(name)]
-    return dict(own_code.source(flag, name) for flag, name in own)
+    return dict(own_code.source(*named) for named in of_ones_own(recipe))
 
 
 def _loss(name: str) -> GANLoss:

@@ -191,9 +191,10 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def _check_types(config: Config, folder: pathlib.Path) -> None:
-    for place, found in config.sources:
-        if not isinstance(place, str) or not isinstance(found, str):
-            raise ValueError(f"sources={config.sources}")
+    if not all(isinstance(text, str) for pair in config.sources for text in pair):
+        raise ValueError(f"sources={config.sources}")
+    for _, name in recipes.of_ones_own(config.recipe):
+        place = name.rpartition(":")[0]
         if own_code.in_folder(place, folder):
             raise UserError(
                 f"{folder} names code that lies in itself ({place}), and it may be"

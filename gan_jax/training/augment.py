@@ -45,8 +45,8 @@ def translate(key: Array, image: Array) -> Array:
     most = jnp.array([(height + 4) // 8, (width + 4) // 8])
     down, across = jax.random.randint(key, (2,), -most, most + 1)
     # A one-hot product along each axis: a gather's transpose is a slow scatter.
-    rows = jnp.arange(height)[:, None] - down == jnp.arange(height)
-    columns = jnp.arange(width)[:, None] - across == jnp.arange(width)
+    rows = jnp.arange(height)[:, None] - down == jnp.arange(height)[None]
+    columns = jnp.arange(width)[:, None] - across == jnp.arange(width)[None]
     image = jnp.einsum("ih,hwc->iwc", rows.astype(image.dtype), image)
     return jnp.einsum("jw,iwc->ijc", columns.astype(image.dtype), image)
 
@@ -64,7 +64,7 @@ def cutout(key: Array, image: Array) -> Array:
         first = jax.random.randint(own, (), 0, size + 1 - side % 2) - side // 2
         pixel = jnp.arange(size)
         kept.append((pixel < first) | (pixel >= first + side))
-    return jnp.where((kept[0][:, None] | kept[1])[..., None], image, 0)
+    return jnp.where((kept[0][:, None] | kept[1][None])[..., None], image, 0)
 
 
 def diffaugment(key: Array, image: Array) -> Array:

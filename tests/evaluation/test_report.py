@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
-from gan_jax.evaluation import comparison, frechet, monitor, report
+from gan_jax.evaluation import comparison, frechet, monitor, neighbours, report
 from gan_jax.run import configuration, loop, run_folder, sample_files, sampling
 from tests import small
 
@@ -209,13 +209,13 @@ def test_a_run_that_starts_again_keeps_no_evaluation_of_the_one_before(compared)
 
 def test_a_copied_training_image_stands_beside_itself(reference):
     split = reference.training_split
-    samples = sampling.Samples(split.images[20:40])
-    rows = comparison.beside_nearest(samples, split).reshape(10, 10, 28, 28, 1)
+    rows = neighbours.beside_nearest(split.images[20:40], split.images)
+    rows = rows.reshape(10, 10, 28, 28, 1)
     np.testing.assert_array_equal(rows[:, 0], split.images[20:30])
     np.testing.assert_array_equal(rows[:, 1], rows[:, 0])
     assert (rows[:, 2] != rows[:, 0]).any(axis=(1, 2, 3)).all()
-    fewer = sampling.Samples(samples.images[:7])
-    assert len(comparison.beside_nearest(fewer, split)) == 70
+    fewer = split.images[20:27]
+    assert len(neighbours.beside_nearest(fewer, split.images)) == 70
 
 
 def test_a_file_with_fewer_samples_than_are_asked_for_is_refused(compared):

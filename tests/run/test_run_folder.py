@@ -84,12 +84,16 @@ def test_classes_are_a_setting_of_conditional_runs_alone(conditional):
 
 def test_images_of_another_shape_or_other_classes_are_refused(run, tmp_path):
     colour = dataclasses.replace(CONFIG, shape=(32, 32, 3), num_classes=3)
-    refuses(r"--shape=None there and \[32, 32, 3\] now", run, colour)
-    refuses("--num_classes=None there and 3 now", run, colour)
+    refuses(r"--shape=\[28, 28, 1\] there and \[32, 32, 3\] now", run, colour)
+    refuses("--num_classes=10 there and 3 now", run, colour)
     run_folder.prepare(tmp_path / "colour", colour, overwrite=False)
     configuration.write_config(tmp_path / "colour", colour)
     assert configuration.read_config(tmp_path / "colour") == colour
-    refuses(r"--shape=\[32, 32, 3\] there and None now", tmp_path / "colour", CONFIG)
+    refuses(
+        r"--shape=\[32, 32, 3\] there and \[28, 28, 1\] now",
+        tmp_path / "colour",
+        CONFIG,
+    )
 
 
 def test_fewer_steps_than_are_trained_are_refused(run):

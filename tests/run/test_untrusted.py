@@ -147,7 +147,8 @@ flag_names = (
     *("discriminator_lr", "optimiser", "beta1", "beta2", "latent_size", "ema_decay"),
     *("precision", "on_nan", "sample_every", "checkpoint_every", "log_every"),
     *("keep_checkpoints", "evaluate_every", "workdir", "num_processes", "coordinator"),
-    "num_examples",
+    *("num_examples", "network", "width", "spectral_norm", "schedule", "mirror"),
+    "augment",
 )
 flag_values = (
     st.text(max_size=12)

@@ -42,7 +42,8 @@ def measure(setting: Setting, say: Callable[[str], None] = print) -> Result:
     recipe = dataclasses.asdict(setting.recipe())
     spec = {**dataclasses.asdict(setting), "recipe": recipe, "capacity": setting.steps}
     size = " x ".join(map(str, setting.shape))
-    title = f"{setting.loss}, batch {setting.batch_size}, {setting.precision}, {size}"
+    what = (setting.network, setting.loss, f"batch {setting.batch_size}")
+    title = ", ".join((*what, setting.precision, size))
     with ExitStack() as stack:
         running, unavailable = _start(
             setting, spec, stack, lambda line: say(f"{title}: {line}")
@@ -59,6 +60,7 @@ def measure(setting: Setting, say: Callable[[str], None] = print) -> Result:
             "batch_size": setting.batch_size,
             "precision": setting.precision,
             "shape": list(setting.shape),
+            "network": setting.network,
             "recipe": recipe,
             "machine": hardware,
             "programs": {

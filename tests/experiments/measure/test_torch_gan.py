@@ -295,3 +295,111 @@ def test_a_step_trains_both_networks(loss, conditional):
 
 def parameters(trainer):
     return [*trainer.generator.parameters(), *trainer.discriminator.parameters()]
+
+
+# DCGAN and ResNet
+
+
+def conv_tensors(params, stats=None):
+    """Of a network whose layers are in the peer's order, each by its own rule."""
+    found = []
+    for name, layer in params.items():
+        kernel = np.asarray(layer.get("kernel", 0))
+        if name.startswith("Dense"):
+            found.append(kernel.T)
+        elif name.startswith("ConvT"):
+            found.append(kernel[::-1, ::-1].transpose(2, 3, 0, 1))
+        elif name.startswith("Conv"):
+            found.append(kernel.transpose(3, 2, 0, 1))
+        else:
+            found.append(np.asarray(layer["scale"]))
+        if "bias" in layer:
+            found.append(np.asarray(layer["bias"]))
+    return [torch.from_numpy(np.array(a)) for a in found]
+
+
+def in_order(params, network, generator):
+    """Layers as the peer has them: by their place in the modules' definition."""
+    count = 2  # of doublings of 16 x 16
+    if network == "dcgan":
+        if generator:
+            names = ["Dense_0"]
+            for i in range(count):
+                names += [f"BatchNorm_{i}", f"Conv_{i}"]
+            kinds = {f"Conv_{i}": f"ConvT_{i}" for i in range(count)}
+        else:
+            names, kinds = ["Conv_0"], {}
+            for i in range(1, count):
+                norm = next(n for n in params if n.endswith(f"Norm_{i - 1}"))
+                names += [f"Conv_{i}", norm]
+            names.append("Dense_0")
+        return {kinds.get(name, name): params[name] for name in names}
+    names = ["Dense_0"] if generator else []
+    for i in range(count if generator else count - 1):
+        norms = (f"BatchNorm_{2 * i}", f"BatchNorm_{2 * i + 1}") if generator else ()
+        first, second, shortcut = (f"Conv_{3 * i + j}" for j in range(3))
+        names += [*norms[:1], first, *norms[1:], second, shortcut]
+    if generator:
+        names += [f"BatchNorm_{2 * count}", f"Conv_{3 * count}"]
+    else:
+        first = 3 * (count - 1)
+        names += [f"Conv_{first + i}" for i in range(4)] + ["Dense_0"]
+    return {name: params[name] for name in names}
+
+
+def channels_first(kernel, rows, columns):
+    """A Dense layer before or behind pixels, whose channels the peer has first."""
+    shape = kernel.shape
+    kernel = kernel.reshape(rows, columns, -1, *shape[1:])
+    return np.moveaxis(kernel, 2, 0).reshape(shape)
+
+
+@pytest.mark.parametrize("penalty", ["none", "r1_r2"])
+@pytest.mark.parametrize("network", ["dcgan", "resnet"])
+def test_dcgan_and_resnet_agree(network, penalty):
+    shape = (16, 16, 3)
+    recipe = recipes.recipe(
+        "relativistic", network=network, width=8, penalty=penalty, conditional=True
+    )
+    gan = recipes.make_gan(recipe, shape=shape, num_classes=3)
+    state = training.init_state(gan, jax.random.key(0), shape)
+    peer = torch_gan.Trainer(recipe, CPU, shape=shape, num_classes=3)
+    for player, theirs in (
+        (state.generator, peer.generator),
+        (state.discriminator, peer.discriminator),
+    ):
+        generator = theirs is peer.generator
+        params = jax.tree.map(np.asarray, player.params)
+        if generator:
+            for name, leaf in params["Dense_0"].items():
+                moved = channels_first(leaf.T, 4, 4).T
+                params["Dense_0"][name] = moved
+        elif network == "dcgan":
+            kernel = params["Dense_0"]["kernel"]
+            params["Dense_0"]["kernel"] = channels_first(kernel, 4, 4)
+        values = conv_tensors(in_order(params, network, generator))
+        with torch.no_grad():
+            for parameter, value in zip(theirs.parameters(), values, strict=True):
+                assert parameter.shape == value.shape
+                parameter.copy_(value)
+    rng = np.random.default_rng(0)
+    z, labels = np.float32(rng.normal(size=(6, 64))), LABELS[:6] % 3
+    variables = {
+        "params": state.generator.params,
+        "batch_stats": state.generator.batch_stats,
+    }
+    ours = gan.generator.apply(variables, z, labels, train=True, mutable="batch_stats")[
+        0
+    ]
+    its = [torch.from_numpy(z), torch.from_numpy(labels).long()]
+    with torch.no_grad():
+        images = peer.generator(*its)
+        np.testing.assert_allclose(images, as_nchw(ours), atol=1e-4)
+        ours, _ = training.step.apply(
+            gan.discriminator,
+            state.discriminator,
+            state.discriminator.params,
+            np.asarray(ours),
+            labels,
+        )
+        np.testing.assert_allclose(peer.discriminator(images, its[1]), ours, atol=1e-3)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.measure.peers.pytorch.networks import Discriminator, Generator
+from experiments.measure.peers.pytorch.convnets import make_networks
 
 if TYPE_CHECKING:  # it would import JAX into the process that is measured
     from gan_jax.recipes import Recipe
@@ -125,8 +125,11 @@ class Trainer:
         self._device = device
         self._d_loss, self._g_loss = LOSSES[recipe.loss]
         classes = num_classes if recipe.conditional else None
-        self.generator = Generator(recipe.latent_size, classes, shape).to(device)
-        self.discriminator = Discriminator(classes, shape).to(device)
+        generator, discriminator = make_networks(recipe, classes, shape)
+        self.generator = generator.to(device)
+        self.discriminator = discriminator.to(device)
+        norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+        self._apart = any(isinstance(m, norms) for m in discriminator.modules())
         if tuned:
             self.generator.to(memory_format=torch.channels_last)
             self.discriminator.to(memory_format=torch.channels_last)
@@ -166,6 +169,10 @@ class Trainer:
           labels: of real and fake alike, int64 ``[batch]``, where conditional.
         """
         recipe = self._recipe
+        if self._apart:  # statistics of real images and of generated ones
+            return self._d_loss(
+                self.discriminator(real, labels), self.discriminator(fake, labels)
+            ), None
         both = torch.cat([real, fake])
         # R1 and R2 take the gradients of the logits that the loss needs anyway.
         shared = recipe.penalty == "r1_r2"

@@ -1,0 +1,218 @@
+"""DCGAN and ResNet in PyTorch, as they are usually written, and networks by name.
+
+They are those of `gan_jax.networks`. Images are NCHW. Transposed convolutions,
+upsampling and average pooling are PyTorch's own layers.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from experiments.measure.peers.pytorch.networks import Discriminator, Generator
+from gan_jax.networks.stages import stages
+from gan_jax.recipes import Recipe
+
+
+class Conditional(nn.Module):
+    """What labels do, in a generator and in a discriminator."""
+
+    num_classes: int | None
+
+    def beside(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """z and the one-hot labels."""
+        if labels is None:
+            return z
+        return torch.cat([z, F.one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
+
+    def logits(self, scores: Tensor, labels: Tensor | None) -> Tensor:
+        """``[batch]``, float32."""
+        scores = scores.float()
+        if labels is None:
+            return scores[:, 0]
+        return (F.one_hot(labels, self.num_classes) * scores).sum(dim=1)
+
+
+class DCGANGenerator(Conditional):
+    """`gan_jax.networks.DCGANGenerator`: ``[batch, latent]`` to images."""
+
+    def __init__(
+        self,
+        latent_size: int,
+        num_classes: int | None,
+        shape: Sequence[int],
+        width: int = 64,
+    ) -> None:
+        """Layers with PyTorch's own initial weights."""
+        super().__init__()
+        self.num_classes = num_classes
+        count, rows, columns = stages("dcgan", tuple(shape))
+        widths = [width * 2**i for i in reversed(range(count))]
+        first = widths[0] * rows * columns
+        layers: list[nn.Module] = [
+            nn.Linear(latent_size + (num_classes or 0), first, bias=False),
+            nn.Unflatten(1, (widths[0], rows, columns)),
+        ]
+        for before, after in itertools.pairwise(widths):
+            layers += [nn.BatchNorm2d(before), nn.ReLU()]
+            layers.append(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False))
+        layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(widths[-1], shape[2], 4, 2, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
+        return self.layers(self.beside(z, labels))
+
+
+class DCGANDiscriminator(Conditional):
+    """`gan_jax.networks.DCGANDiscriminator`: images to logits ``[batch]``."""
+
+    def __init__(
+        self,
+        num_classes: int | None,
+        shape: Sequence[int],
+        width: int = 64,
+        norm: str = "batch",
+    ) -> None:
+        """Layers with PyTorch's own initial weights."""
+        super().__init__()
+        self.num_classes = num_classes
+        count, rows, columns = stages("dcgan", tuple(shape))
+        layers: list[nn.Module] = [nn.Conv2d(shape[2], width, 4, 2, 1)]
+        layers.append(nn.LeakyReLU(0.2))
+        for i in range(1, count):
+            wide = width * 2**i
+            layers.append(nn.Conv2d(wide // 2, wide, 4, 2, 1, bias=False))
+            layers.append(_norm(norm, wide))
+            layers.append(nn.LeakyReLU(0.2))
+        features = width * 2 ** (count - 1) * rows * columns
+        layers += [nn.Flatten(), nn.Linear(features, num_classes or 1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores images; ``labels`` is int64 ``[batch]`` where conditional."""
+        return self.logits(self.layers(x), labels)
+
+
+def _norm(name: str, channels: int) -> nn.Module:
+    if name == "layer":
+        return nn.GroupNorm(1, channels, eps=1e-6)  # Flax's epsilon
+    return nn.BatchNorm2d(channels)
+
+
+class _Block(nn.Module):
+    """A residual block; ``resample`` is "up", "down" or "none"."""
+
+    def __init__(
+        self, before: int, width: int, resample: str, norm: bool, first: bool = False
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(before) if norm else nn.Identity()
+        self.conv1 = nn.Conv2d(before, width, 3, padding=1)
+        self.norm2 = nn.BatchNorm2d(width) if norm else nn.Identity()
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        same = resample == "none"
+        self.shortcut = nn.Identity() if same else nn.Conv2d(before, width, 1)
+        up, pool = nn.Upsample(scale_factor=2), nn.AvgPool2d(2)
+        self.up: Callable[[Tensor], Tensor] = up if resample == "up" else nn.Identity()
+        self.pool = pool if resample == "down" else nn.Identity()
+        self.first = first
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm1(x)
+        h = self.conv1(self.up(h if self.first else F.relu(h)))
+        h = self.pool(self.conv2(F.relu(self.norm2(h))))
+        # A 1 x 1 convolution is the same on either side of resampling; here on the
+        # side that has fewer pixels.
+        return self.up(self.shortcut(self.pool(x))) + h
+
+
+class ResNetGenerator(Conditional):
+    """`gan_jax.networks.ResNetGenerator`, up to 7 x 4 pixels a side."""
+
+    def __init__(
+        self,
+        latent_size: int,
+        num_classes: int | None,
+        shape: Sequence[int],
+        width: int = 64,
+    ) -> None:
+        """Layers with PyTorch's own initial weights."""
+        super().__init__()
+        self.num_classes = num_classes
+        count, rows, columns = _few_stages(shape)
+        self.layers = nn.Sequential(
+            nn.Linear(latent_size + (num_classes or 0), width * rows * columns),
+            nn.Unflatten(1, (width, rows, columns)),
+            *(_Block(width, width, "up", norm=True) for _ in range(count)),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, shape[2], 3, padding=1),
+            nn.Tanh(),
+        )
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
+        return self.layers(self.beside(z, labels))
+
+
+class ResNetDiscriminator(Conditional):
+    """`gan_jax.networks.ResNetDiscriminator`, up to 7 x 4 pixels a side."""
+
+    def __init__(
+        self, num_classes: int | None, shape: Sequence[int], width: int = 64
+    ) -> None:
+        """Layers with PyTorch's own initial weights."""
+        super().__init__()
+        self.num_classes = num_classes
+        count = _few_stages(shape)[0]
+        down = [
+            _Block(width if i else shape[2], width, "down", norm=False, first=i == 0)
+            for i in range(count - 1)
+        ]
+        plain = [_Block(width, width, "none", norm=False) for _ in range(2)]
+        self.blocks = nn.Sequential(*down, *plain)
+        self.last = nn.Linear(width, num_classes or 1)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores images; ``labels`` is int64 ``[batch]`` where conditional."""
+        features = F.relu(self.blocks(x)).mean(dim=(2, 3))
+        return self.logits(self.last(features), labels)
+
+
+def _few_stages(shape: Sequence[int]) -> tuple[int, int, int]:
+    found = stages("resnet", tuple(shape))
+    if found[0] > 3:
+        raise ValueError(f"the PyTorch peer has no ResNet for {tuple(shape)}")
+    return found
+
+
+def make_networks(
+    recipe: Recipe, classes: int | None, shape: Sequence[int]
+) -> tuple[nn.Module, nn.Module]:
+    """The peer's networks of a recipe's name.
+
+    Raises:
+      ValueError: it has none of that name.
+    """
+    latent, wide = (
+        recipe.latent_size,
+        {} if recipe.width is None else {"width": recipe.width},
+    )
+    if recipe.network == "dcgan":
+        norm = "batch" if recipe.penalty == "none" else "layer"
+        return (
+            DCGANGenerator(latent, classes, shape, **wide),
+            DCGANDiscriminator(classes, shape, norm=norm, **wide),
+        )
+    if recipe.network == "resnet":
+        return (
+            ResNetGenerator(latent, classes, shape, **wide),
+            ResNetDiscriminator(classes, shape, **wide),
+        )
+    if recipe.network != "reference" or wide:
+        raise ValueError(f"the PyTorch peer has no network {recipe.network!r}")
+    return Generator(latent, classes, shape), Discriminator(classes, shape)

@@ -1,0 +1,218 @@
+"""Code of one's own, by name: found, run once, refused with its own error."""
+
+import hashlib
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import own_code, recipes
+from gan_jax.errors import UserError
+from gan_jax.losses import LOSSES, GANLoss
+from gan_jax.run import configuration, run_folder
+
+MINE = """
+import jax.numpy as jnp
+import optax
+from gan_jax.losses import LOSSES, GANLoss
+from helper import scale
+
+MINE = GANLoss(
+    lambda real, fake: scale(jnp.mean(fake - real)), LOSSES["hinge"].generator
+)
+PER_EXAMPLE = GANLoss(lambda real, fake: fake - real, LOSSES["hinge"].generator)
+INTEGER = GANLoss(lambda real, fake: jnp.sum(real > 0), LOSSES["hinge"].generator)
+RAISES = GANLoss(LOSSES["hinge"].discriminator, lambda real, fake: real @ fake @ fake)
+NONE = GANLoss(lambda real, fake: None, LOSSES["hinge"].generator)
+
+def penalty(critic, real, fake, keys, labels):
+    return jnp.mean(jnp.square(real - fake))
+
+def per_example(critic, real, fake, keys, labels):
+    return jnp.sum(real, axis=(1, 2, 3))
+
+def optimiser(learning_rate, b1):
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(learning_rate, b1))
+
+def words(learning_rate):
+    adam = optax.adam(learning_rate)
+    return optax.GradientTransformation(lambda p: ("a word", adam.init(p)), adam.update)
+
+def number(learning_rate):
+    return learning_rate
+
+line_search = optax.lbfgs
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "helper.py").write_text("def scale(x):\n    return 2 * x\n")
+    return f"{tmp_path / 'mine.py'}:"
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    (tmp_path / "their").mkdir()
+    (tmp_path / "their" / "losses.py").write_text(MINE.replace("from helper", "from ."))
+    (tmp_path / "their" / "__init__.py").write_text("def scale(x): return x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "their.losses:"
+    for name in ("their", "their.losses"):
+        sys.modules.pop(name, None)
+
+
+# Found
+
+
+def test_a_loss_of_ones_own_trains_with_the_recipe_of_all_others(mine):
+    recipe = recipes.recipe(mine + "MINE", "tuned", batch_size=8)
+    assert (recipe.penalty, recipe.beta2) == ("none", 0.9)
+    gan = recipes.make_gan(recipe)
+    assert isinstance(gan.loss, GANLoss)
+    assert gan.loss.discriminator(jnp.zeros(3), jnp.ones(3)) == 2
+    assert recipes.make_gan(recipe).loss == gan.loss  # one program for both
+
+
+def test_a_loss_of_a_package_is_found_as_python_finds_it(package):
+    gan = recipes.make_gan(recipes.recipe(package + "MINE"))
+    assert gan.loss.discriminator(jnp.zeros(3), jnp.ones(3)) == 1
+
+
+def test_a_penalty_of_ones_own_has_the_weight_of_1(mine):
+    recipe = recipes.recipe("hinge", penalty=mine + "penalty")
+    assert recipe.penalty_weight == 1
+    gan = recipes.make_gan(recipe, shape=(16, 16, 3))
+    real = jnp.ones((2, 16, 16, 3))
+    assert gan.penalty(None, real, 3 * real, None, None) == 4
+
+
+def test_an_optimiser_of_ones_own_is_given_the_betas_that_it_takes(mine):
+    recipe = recipes.recipe("hinge", optimiser=mine + "optimiser", beta1=0.25)
+    optimiser = recipes.make_gan(recipe).generator_optimiser
+    params = {"w": jnp.zeros(2)}
+    _, state = optimiser.update({"w": jnp.full(2, 0.5)}, optimiser.init(params), params)
+    np.testing.assert_allclose(state[1][0].mu["w"], 0.75 * 0.5, rtol=1e-6)
+
+
+def test_its_source_is_known_by_its_sum(mine):
+    place = mine[:-1]
+    recipe = recipes.recipe(mine + "MINE", penalty=mine + "penalty")
+    assert recipes.sources(recipe) == {place: hashlib.sha256(MINE.encode()).hexdigest()}
+    assert recipes.sources(recipes.recipe("hinge")) == {}
+
+
+# Refused
+
+LOSSES_REFUSED = {
+    "PER_EXAMPLE": r"discriminator gives float32 \[4\] for a batch of 4, and no scalar",
+    "INTEGER": r"discriminator gives int32 \[\]",
+    "RAISES": r"generator cannot be called \(ValueError: matmul",
+    "NONE": "gives NoneType",
+    "penalty": "is function: it has to be a gan_jax.losses.GANLoss",
+    "NOBODY": "has no NOBODY; it has .*MINE",
+    "": "names nothing: write mine.py:NAME or package.module:NAME",
+    "MINE,NONE": "names nothing",
+}
+
+
+def refused(message, **names):
+    with pytest.raises(UserError, match=message) as error:
+        recipes.make_gan(recipes.recipe(**{"loss": "hinge"} | names))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", LOSSES_REFUSED)
+def test_what_is_no_loss_is_refused(mine, name):
+    refused(LOSSES_REFUSED[name], loss=mine + name)
+
+
+def test_what_is_no_penalty_is_refused(mine):
+    refused(r"--penalty=.* gives float32 \[4\]", penalty=mine + "per_example")
+    refused("cannot be called .*GANLoss.*not callable", penalty=mine + "MINE")
+
+
+def test_what_is_no_optimiser_is_refused(mine):
+    refused("gives no optimiser .*AttributeError", optimiser=mine + "number")
+    refused("has a state that cannot be saved", optimiser=mine + "words")
+    refused("cannot be updated with gradients alone", optimiser=mine + "line_search")
+    refused("is GANLoss, and no function", optimiser=mine + "MINE")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import nowhere_to_be_found", r"ModuleNotFoundError, line 1: No module"),
+        ("x = 1\ny = x +", r"SyntaxError: invalid syntax \(mine.py, line 2\)"),
+        ("def f():\n    return g\n\nf()", "NameError, line 2: name 'g' is not defined"),
+        ("raise SystemExit('ended')", "SystemExit, line 1: ended"),
+    ],
+)
+def test_code_that_cannot_be_run_is_quoted(tmp_path, source, message):
+    (tmp_path / "mine.py").write_text(source)
+    refused(f"cannot import .*mine.py \\({message}", loss=f"{tmp_path / 'mine.py'}:A")
+
+
+def test_code_that_is_not_there_is_one_line(tmp_path):
+    refused("cannot read .*none.py .*No such file", loss=f"{tmp_path / 'none.py'}:A")
+    refused("cannot import nowhere.at_all .*No module", loss="nowhere.at_all:A")
+
+
+# Kept with a run
+
+
+@pytest.fixture
+def config(mine):
+    return configuration.Config.of(recipes.recipe(mine + "MINE"), "garments", 0, 9)
+
+
+def test_a_run_knows_its_source_and_reads_it_again(config, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    configuration.write_config(folder, config)
+    assert configuration.read_config(folder) == config
+    assert configuration.read_config(folder).make_gan().loss == config.make_gan().loss
+
+
+def test_a_run_does_not_go_on_with_another_source(config, mine, tmp_path):
+    folder = tmp_path / "run"
+    run_folder.prepare(folder, config, overwrite=False)
+    configuration.write_config(folder, config)
+    place = mine[:-1]
+    with open(place, "a") as file:
+        file.write("\n# changed\n")
+    now = configuration.Config.of(config.recipe, "garments", 0, 9)
+    with pytest.raises(UserError, match=r"another run \(with .*mine.py as it was"):
+        run_folder.check(folder, now, overwrite=False)
+    with pytest.raises(UserError, match=r"mine.py is not as it was when this run"):
+        configuration.read_config(folder).make_gan()
+    with open(place, "w") as file:
+        file.write(MINE)
+    run_folder.check(folder, config, overwrite=False)
+
+
+def test_code_inside_of_a_run_folder_is_never_run(config, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    configuration.write_config(folder, config)
+    (folder / "mine.py").write_text("raise SystemExit('ran')")
+    about = json.loads((folder / "config.json").read_text())
+    inside = str(folder / "mine.py")
+    about["flags"] |= {"loss": f"{inside}:MINE", "sources": {inside: "0" * 64}}
+    (folder / "config.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="names code that lies in itself"):
+        configuration.read_config(folder)
+    about["flags"]["sources"] = {}
+    (folder / "config.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="names code that lies in itself"):
+        configuration.read_config(folder)
+
+
+def test_names_of_ones_own_are_written_with_a_colon():
+    assert own_code.is_own("mine.py:A")
+    assert not any(map(own_code.is_own, LOSSES))
+    assert jax.devices()
