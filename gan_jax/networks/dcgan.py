@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.networks.conditioning import beside_one_hot, logits
-from gan_jax.networks.layers import Conv, apply_layer
+from gan_jax.networks.layers import Conv, LayerNorm, apply_layer
 from gan_jax.networks.stages import stages
 
 Array = jax.Array
@@ -126,7 +126,7 @@ class DCGANDiscriminator(nn.Module):
 
     def _normalised(self, x: Array, train: bool) -> Array:
         if self.norm == "layer":
-            return nn.LayerNorm(reduction_axes=(-3, -2, -1), dtype=self.dtype)(x)
+            return LayerNorm(dtype=self.dtype)(x)
         return nn.BatchNorm(
             use_running_average=not train,
             momentum=0.9,

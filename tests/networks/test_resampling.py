@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from gan_jax.networks import resampling
 from gan_jax.networks.convolution import conv2d, grouped_conv2d
-from gan_jax.networks.layers import Conv
+from gan_jax.networks.layers import Conv, LayerNorm
 from tests.rounding import assert_same_algebra
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -121,6 +122,23 @@ def test_bilinear_downsampling_is_a_quarter_of_its_transpose():
     x = jnp.asarray(draw(1, 6, 8, 2))
     found = resampling.downsample_bilinear(x)
     np.testing.assert_allclose(found, transpose(x)[0] / 4, atol=1e-15)
+
+
+def test_layer_norm_is_that_of_linen():
+    theirs = nn.LayerNorm(reduction_axes=(-3, -2, -1))
+    x, params = draw(2, 3, 4, 5), {"scale": draw(5, seed=1), "bias": draw(5, seed=2)}
+
+    def ours(x, params):
+        return LayerNorm().apply({"params": params}, x)
+
+    def definition(x, params):
+        return theirs.apply({"params": params}, x)
+
+    def both(f):
+        value, pull = jax.vjp(f, jnp.asarray(x), params)
+        return value, pull(jnp.asarray(draw(*value.shape, seed=9)))
+
+    assert_same_algebra(both(ours), both(definition))
 
 
 @pytest.mark.parametrize(
