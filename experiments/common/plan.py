@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from experiments.common import cli, data_flags
 from experiments.common import train_flags as given
-from gan_jax import data, recipes, training
+from gan_jax import data, own_code, recipes, training
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop
 
@@ -81,6 +81,9 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     if given.WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
     per_epoch = 1
+    if about is None and name == "folder" and not own_code.is_own(recipe.network):
+        side = data_flags.IMAGE_SIZE.value
+        recipes.make_gan(recipe, shape=(side, side, 3), steps=1)
     if about is not None:
         gan = recipes.make_gan(recipe, **images, steps=1)
         training.check_batch(gan, recipe.batch_size)

@@ -12,7 +12,7 @@ from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.penalties import PENALTIES, Penalty
 from gan_jax.recipes.recipe import PRECISIONS, Recipe
-from gan_jax.training import AUGMENTS, GAN
+from gan_jax.training import AUGMENTS, GAN, init_state
 
 _MOST_SKIPPED = 10  # updates in a row; a run that has lost more does not recover
 _NAMED = ("loss", "penalty", "optimiser", "network")  # that may be one's own
@@ -82,7 +82,7 @@ def make_gan(
             return optax.apply_if_finite(made, _MOST_SKIPPED)
         return made
 
-    return GAN(
+    gan = GAN(
         loss=_loss(recipe.loss),
         generator=generator,
         discriminator=discriminator,
@@ -99,6 +99,9 @@ def make_gan(
         mirror=recipe.mirror,
         augment=None if recipe.augment == "none" else AUGMENTS[recipe.augment],
     )
+    if own_code.is_own(recipe.network):  # whatever `init_state` refuses, before a run
+        jax.eval_shape(lambda: init_state(gan, jax.random.key(0), shape))
+    return gan
 
 
 def of_ones_own(recipe: Recipe) -> list[tuple[str, str]]:

@@ -17,6 +17,33 @@ from tests.processes.running import ROOT, call, selected
 
 _TWO = ("--distributed", "--num_processes=2")
 
+MINE = """
+from flax import linen as nn
+from gan_jax.losses import LOSSES, GANLoss
+
+LOSS = GANLoss(lambda real, fake: fake - real, LOSSES["hinge"].generator)
+
+class Block(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.BatchNorm(use_running_average=not train)(x)
+
+class Generator(nn.Module):
+    @nn.compact
+    def __call__(self, z, train):
+        return nn.Dense(784)(z).reshape(-1, 28, 28, 1)
+
+class Tiny(nn.Module):
+    @nn.compact
+    def __call__(self, z, train):
+        return nn.Dense(9)(z).reshape(-1, 3, 3, 1)
+
+class Mixing(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(1)(Block()(x.reshape(*x.shape[:-3], -1), train))[..., 0]
+"""
+
 # What a case's folder holds before the call: see `folder`.
 TRAIN = {
     # names
@@ -26,6 +53,52 @@ TRAIN = {
     "data set, far off": (["--dataset=zzz"], "garments"),
     "penalty": (["--penalty=gradient"], "did you mean 'gradient_penalty'"),
     "precision": (["--precision=float16"], "float32, bfloat16"),
+    # networks, losses, optimisers
+    "network": (["--network=dcgna"], "did you mean 'dcgan'"),
+    "width": (["--network=r3gan", "--width=12"], "a multiple of 8, from 8 to 16384"),
+    "no spectral norm": (["--network=mlp", "--spectral_norm"], "not for --network=mlp"),
+    "a size for others": (
+        ["--dataset=folder", "--data_dir={0}", "--image_size=36", "--network=dcgan"],
+        "4, 5, 6 or 7 times a power of two, .* 36 x 36: use images of 32 x 32",
+    ),
+    "optimiser": (["--optimiser=adamm"], "did you mean 'adam'"),
+    "line search": (["--optimiser=lbfgs"], "cannot be updated with gradients alone"),
+    "a key in its state": (
+        ["--optimiser=noisy_sgd"],
+        "state that cannot be saved .key",
+    ),
+    "schedule": (["--schedule=cosin"], "did you mean 'cosine'"),
+    "augmentation": (["--augment=ada"], "none, diffaugment"),
+    "half a name": (["--network=mine.py:Generator"], "mine.py:Generator,Discriminator"),
+    "no code": (["--loss=none.py:LOSS"], "cannot read .*none.py .No such file"),
+    "no module": (["--network=no.where:G,D"], "cannot import no.where .ModuleNotFound"),
+    "code with a mistake": (
+        ["--loss={0}/broken.py:LOSS"],
+        r"cannot import .*broken.py \(NameError, line 2: name 'undefined' is not",
+    ),
+    "no such loss": (["--loss={0}/mine.py:NOTHING"], "has no NOTHING; it has .*LOSS"),
+    "no loss": (["--loss={0}/mine.py:Mixing"], "has to be a gan_jax.losses.GANLoss"),
+    "a loss of each": (
+        ["--loss={0}/mine.py:LOSS"],
+        r"discriminator gives float32 \[4\] for a batch of 4, and no scalar",
+    ),
+    "no penalty": (["--penalty={0}/mine.py:LOSS"], "not callable"),
+    "no optimiser": (
+        ["--optimiser={0}/mine.py:LOSS"],
+        "no function of a learning rate",
+    ),
+    "no module of Linen's": (
+        ["--network={0}/mine.py:Generator,LOSS"],
+        "LOSS is no flax.linen.Module .it is GANLoss",
+    ),
+    "images of another size": (
+        ["--network={0}/mine.py:Tiny,Mixing"],
+        r"Tiny gives \[2, 3, 3, 1\] for \[2, 64\], and images are \[2, 28, 28, 1\]",
+    ),
+    "examples that are mixed": (
+        ["--network={0}/mine.py:Generator,Mixing", "--loss=wasserstein_gp"],
+        "keep examples apart, and Block_0/BatchNorm_0 of this one does not",
+    ),
     # one's own images
     "pictures nowhere": (["--dataset=folder"], "--dataset=folder needs --data_dir"),
     "no folder of pictures": (
@@ -276,6 +349,8 @@ def folder(tmp_path_factory):
     """A folder that holds what the cases need."""
     root = tmp_path_factory.mktemp("mistakes")
     (root / "file").write_text("")
+    (root / "broken.py").write_text("import math\nundefined\n")
+    (root / "mine.py").write_text(MINE)
     (root / "files").mkdir()
     (root / "files" / "thesis.tex").write_text("")
     config = configuration.Config(recipes.recipe("minimax"), "garments", 0, 937)

@@ -243,3 +243,32 @@ def test_overwriting_does_not_follow_links_out_of_the_folder(run, tmp_path):
     run_folder.prepare(run, CONFIG, overwrite=True)
     assert (elsewhere / "thesis.tex").exists()
     assert not (run / "checkpoints").exists()
+
+
+def test_a_run_of_before_there_were_other_networks_is_the_same(run):
+    """What was no setting then is left out where it is as it was."""
+    flags = json.loads((run / "config.json").read_text())["flags"]
+    later = {"network", "width", "spectral_norm", "schedule", "mirror", "augment"}
+    assert not (later | {"sources"}) & {*flags}
+
+
+def test_another_network_is_refused_by_its_name(run, tmp_path):
+    recipe = dataclasses.replace(CONFIG.recipe, network="dcgan", width=8)
+    other = dataclasses.replace(CONFIG, recipe=recipe)
+    refuses("--network=reference there and dcgan now, --width=None there", run, other)
+    place = tmp_path / "dcgan"
+    run_folder.prepare(place, other, overwrite=False)
+    configuration.write_config(place, other)
+    assert configuration.read_config(place) == other
+    refuses("--network=dcgan there and reference now", place, CONFIG)
+
+
+def test_a_scheduled_run_has_the_length_that_it_began_with(run, tmp_path):
+    recipe = dataclasses.replace(CONFIG.recipe, schedule="cosine")
+    scheduled = dataclasses.replace(CONFIG, recipe=recipe)
+    place = tmp_path / "scheduled"
+    run_folder.prepare(place, scheduled, overwrite=False)
+    configuration.write_config(place, scheduled)
+    run_folder.prepare(place, scheduled, overwrite=False)
+    longer = dataclasses.replace(scheduled, steps=40)
+    refuses("--steps=20 there and 40 now", place, longer)

@@ -151,3 +151,35 @@ def test_what_makes_no_sense_is_one_line_that_says_why(text, line):
     with pytest.raises(UserError, match=line) as error:
         expand(text)
     assert "\n" not in str(error.value)
+
+
+def test_names_and_truths_are_swept_too():
+    axes = sweep.parse(
+        "network:reference|mine.py:G,D|a.b:G,D,spectral_norm:true|false,width:32|64,"
+        "schedule:cosine,penalty:r1|mine.py:own,seed:0..1"
+    )
+    assert axes["network"] == ("reference", "mine.py:G,D", "a.b:G,D")
+    assert axes["spectral_norm"] == (True, False)
+    assert axes["penalty"] == ("r1", "mine.py:own")
+    assert (axes["width"], axes["seed"]) == ((32, 64), (0, 1))
+    runs = expand(
+        "network:dcgan|resnet,mirror:true,augment:diffaugment", ("mine.py:L",)
+    )
+    assert [run.recipe.network for run in runs] == ["dcgan", "resnet"]
+    assert all(run.recipe.mirror for run in runs)
+    assert len(sweep.programs(runs)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mirror:yes", "'yes', which is neither true nor false"),
+        ("network:dcgna", "did you mean 'dcgan'"),
+        ("network:mine.py:G", "names nothing: write mine.py:Generator,Discriminator"),
+        ("width:32..33:log", "whole numbers"),
+        ("network:r3gan,width:12", "loss hinge with network:r3gan, width:12: .*of 8"),
+    ],
+)
+def test_a_name_that_cannot_be_swept_is_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        expand(text)
