@@ -136,6 +136,7 @@ def _asked() -> Asked:
             program.recipe, shape=about.shape, num_classes=about.num_classes, steps=1
         )
         training.check_batch(gan, program.recipe.batch_size)
+        recipes.try_step(gan, program.recipe, about.shape)
         training.steps_per_epoch(gan, about.size, program.recipe.batch_size)
     return Asked(
         runs=members,
@@ -172,6 +173,7 @@ def _study(asked: Asked) -> int:
             steps=1,
         )
         training.check_batch(gan, program.recipe.batch_size)
+        recipes.try_step(gan, program.recipe, dataset.shape)
     settings = _settings(asked, dataset.name)
     study_folder.check(asked.workdir, settings, overwrite)
     with run_folder.lock(asked.workdir):

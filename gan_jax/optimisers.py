@@ -107,7 +107,13 @@ def make(
                 " use --optimiser=adam"
             ) from error
     rate = _scheduled(learning_rate, schedule, updates)
-    return _made(function, name, rate, beta1, beta2)
+    try:
+        return _made(function, name, rate, beta1, beta2)
+    except Exception as error:  # whatever somebody's code raises
+        raise UserError(
+            f"--optimiser={name} cannot be made with these numbers ({_why(error)}):"
+            " mend it, or use others"
+        ) from error
 
 
 def _made(
@@ -136,7 +142,6 @@ def _scheduled(peak: Any, schedule: str, updates: int | None) -> Any:
     return lambda count: peak * shape(count)
 
 
-@functools.cache
 def _check_state(
     name: str, function: Callable[..., Any], scheduled: bool = False
 ) -> None:

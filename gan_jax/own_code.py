@@ -82,13 +82,28 @@ def source(flag: str, name: str) -> tuple[str, str]:
     return place, hashlib.sha256(_text(flag, place)).hexdigest()
 
 
-def in_folder(place: str, folder: pathlib.Path) -> bool:
-    """Whether a file of code lies in a folder."""
-    return pathlib.Path(place).resolve().is_relative_to(folder.resolve())
+def in_folder(name: str, folder: pathlib.Path) -> bool:
+    """Whether the code of a name lies in a folder; runs nothing."""
+    path = _path(name.rpartition(":")[0])
+    return path is not None and path.resolve().is_relative_to(folder.resolve())
 
 
+def _path(place: str) -> pathlib.Path | None:
+    """The file of ``mine.py`` or, as far as it lies in a folder, ``package.module``."""
+    if place.endswith(".py"):
+        return pathlib.Path(place).expanduser()
+    parts = place.split(".")
+    for entry in sys.path:
+        stem = pathlib.Path(entry, *parts)
+        for path in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
+            if path.is_file():
+                return path
+    return None
+
+
+@functools.lru_cache
 def _text(flag: str, place: str) -> bytes:
-    """The source as it is now."""
+    """The source, read once in a process, as imports are: the sum is of what is run."""
     path = _path(place)
     if path is None:
         module = _load(flag, place)
@@ -104,13 +119,8 @@ def _text(flag: str, place: str) -> bytes:
         ) from error
 
 
-def _path(place: str) -> pathlib.Path | None:
-    """The file of ``mine.py``; None of ``package.module``."""
-    return pathlib.Path(place).expanduser() if place.endswith(".py") else None
-
-
 def _load(flag: str, place: str) -> types.ModuleType:
-    path = _path(place)
+    path = _path(place) if place.endswith(".py") else None
     try:
         if path is None:
             return importlib.import_module(place)

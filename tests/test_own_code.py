@@ -1,5 +1,6 @@
 """Code of one's own, by name: found, run once, refused with its own error."""
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -46,6 +47,11 @@ def number(learning_rate):
 
 line_search = optax.lbfgs
 """
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_new_process():
+    own_code._text.cache_clear()
 
 
 @pytest.fixture
@@ -185,6 +191,8 @@ def test_a_run_does_not_go_on_with_another_source(config, mine, tmp_path):
     place = mine[:-1]
     with open(place, "a") as file:
         file.write("\n# changed\n")
+    assert configuration.Config.of(config.recipe, "garments", 0, 9) == config
+    own_code._text.cache_clear()  # a process reads it once
     now = configuration.Config.of(config.recipe, "garments", 0, 9)
     with pytest.raises(UserError, match=r"another run \(with .*mine.py as it was"):
         run_folder.check(folder, now, overwrite=False)
@@ -192,24 +200,109 @@ def test_a_run_does_not_go_on_with_another_source(config, mine, tmp_path):
         configuration.read_config(folder).make_gan()
     with open(place, "w") as file:
         file.write(MINE)
+    own_code._text.cache_clear()
     run_folder.check(folder, config, overwrite=False)
 
 
-def test_code_inside_of_a_run_folder_is_never_run(config, tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
+@pytest.mark.parametrize("way", ["path", "home", "module"])
+@pytest.mark.parametrize("with_sum", [True, False])
+def test_code_inside_of_a_run_folder_is_never_run(
+    config, tmp_path, monkeypatch, way, with_sum
+):
+    folder = tmp_path / "runs" / "their"
+    folder.mkdir(parents=True)
     configuration.write_config(folder, config)
-    (folder / "mine.py").write_text("raise SystemExit('ran')")
+    payload = "raise SystemExit('ran')"
+    (folder / "payload.py").write_text(payload)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    inside = {
+        "path": str(folder / "payload.py"),
+        "home": "~/runs/their/payload.py",
+        "module": "runs.their.payload",
+    }[way]
     about = json.loads((folder / "config.json").read_text())
-    inside = str(folder / "mine.py")
-    about["flags"] |= {"loss": f"{inside}:MINE", "sources": {inside: "0" * 64}}
+    found = hashlib.sha256(payload.encode()).hexdigest()
+    sources = {inside: found} if with_sum else {}
+    about["flags"] |= {"loss": f"{inside}:MINE", "sources": sources}
     (folder / "config.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match="names code that lies in itself"):
         configuration.read_config(folder)
-    about["flags"]["sources"] = {}
-    (folder / "config.json").write_text(json.dumps(about))
+    other = dataclasses.replace(
+        config, recipe=dataclasses.replace(config.recipe, loss=f"{inside}:MINE")
+    )
     with pytest.raises(UserError, match="names code that lies in itself"):
-        configuration.read_config(folder)
+        run_folder.check(folder, other, overwrite=True)
+
+
+def test_a_module_with_another_sum_is_not_imported(config, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "somebodys.py").write_text("raise SystemExit('ran')")
+    recipe = dataclasses.replace(config.recipe, loss="somebodys:MINE")
+    other = dataclasses.replace(
+        config, recipe=recipe, sources=(("somebodys", "0" * 64),)
+    )
+    with pytest.raises(UserError, match="somebodys is not as it was"):
+        other.make_gan()
+
+
+# Tried before a run
+
+TRIED = """
+from flax import linen as nn
+import jax.numpy as jnp
+
+class Generator(nn.Module):
+    @nn.compact
+    def __call__(self, z, train):
+        x = nn.Dense(784)(z).reshape(-1, 28, 28, 1)
+        return x if train else x @ x
+
+class Discriminator(nn.Module):
+    widths: list
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(1)(x.reshape(*x.shape[:-3], -1))[..., 0]
+
+class Remembers(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        seen = self.variable("memory", "seen", jnp.zeros, ())
+        seen.value += 1
+        return nn.Dense(1)(x.reshape(*x.shape[:-3], -1))[..., 0]
+
+class Fine(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(1)(x.reshape(*x.shape[:-3], -1))[..., 0]
+
+listed = Discriminator([1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("Generator,Fine", "a training step cannot be made"),
+        ("Generator,listed", "unhashable"),
+        ("Generator,Remembers", "memory"),
+    ],
+)
+def test_a_step_and_a_sample_are_tried(tmp_path, names, message):
+    (tmp_path / "tried.py").write_text(TRIED)
+    name = f"{tmp_path / 'tried.py'}:{names}"
+    recipe = recipes.recipe("hinge", network=name)
+    with pytest.raises(UserError, match=message) as error:
+        recipes.try_step(recipes.make_gan(recipe), recipe, (28, 28, 1))
+    assert "\n" not in str(error.value)
+
+
+def test_a_precision_that_no_module_has_is_refused(tmp_path):
+    (tmp_path / "tried.py").write_text(TRIED)
+    name = f"{tmp_path / 'tried.py'}:Generator,Fine"
+    with pytest.raises(UserError, match=r"--precision: neither class .* dtype"):
+        recipes.make_gan(recipes.recipe("hinge", network=name, precision="bfloat16"))
 
 
 def test_names_of_ones_own_are_written_with_a_colon():

@@ -50,7 +50,7 @@ class Plan(NamedTuple):
 
 
 def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Plan:
-    """Checks the flags; touches neither a device nor a file.
+    """Checks the flags; touches neither a device nor a file but code of one's own.
 
     Args:
       num_devices: how many will train, of all processes. Until that is known, the batch
@@ -87,6 +87,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     if about is not None:
         gan = recipes.make_gan(recipe, **images, steps=1)
         training.check_batch(gan, recipe.batch_size)
+        recipes.try_step(gan, recipe, about.shape)
         per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
     steps = given.STEPS.value or given.EPOCHS.value * per_epoch
     if steps >= 2**31:

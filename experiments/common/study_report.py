@@ -1,6 +1,7 @@
 """The table, the figure and results.json of a study."""
 
 import datetime
+import hashlib
 import json
 import math
 import pathlib
@@ -101,7 +102,10 @@ def file_name(row: ledger.Row) -> str:
     """What no other GAN of a study is called."""
     named = {**row["swept"], "seed": row["seed"]}
     name = "_".join([row["loss"], *(f"{name}={v}" for name, v in named.items())])
-    return re.sub(r"[^\w.,=+-]", "-", name)  # of code of one's own: mine.py:NAME
+    short = re.sub(r"[^\w.,=+-]", "-", name)[-150:]  # code of one's own has a path
+    if short == name:
+        return name
+    return f"{short}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _short(value: Any) -> str:

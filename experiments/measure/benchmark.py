@@ -59,7 +59,7 @@ _NETWORK = flags.DEFINE_list(
     ["reference"],
     f"Networks: {', '.join(NETWORKS)}; in PyTorch reference, dcgan, resnet.",
 )
-_WIDTH = flags.DEFINE_integer("width", None, "Their width, but for reference.")
+_WIDTH = flags.DEFINE_integer("width", None, "Their width.")
 _NUM_DEVICES = flags.DEFINE_list(
     "num_devices",
     ["1"],

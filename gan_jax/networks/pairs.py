@@ -111,7 +111,8 @@ def check(name: str, width: int | None = None, spectral_norm: bool = False) -> N
     """
     own_code.check("network", "network", name, NETWORKS, count=2)
     step = 1 if own_code.is_own(name) else NETWORKS[name][1]
-    if width is not None and not (step <= width <= MOST_WIDTH and width % step == 0):
+    whole = type(width) is int and step <= width <= MOST_WIDTH and width % step == 0
+    if width is not None and not whole:
         multiple = f", a multiple of {step}," if step > 1 else ""
         raise UserError(
             f"--width={width} must be a number{multiple} from {step} to {MOST_WIDTH}"
@@ -155,11 +156,12 @@ def make_pair(name: str, wanted: Wanted, latent_size: int = 64) -> Pair:
         module, options = _instance(name, member, thing, given)
         pair.append(module)
         taken |= options
-    for option in ("width", "spectral_norm"):
-        if option in given and option not in taken:
+    asked = {"width": "width", "spectral_norm": "spectral_norm", "dtype": "precision"}
+    for option, flag in asked.items():
+        if given.get(option) and option not in taken:
             raise UserError(
-                f"--{option}: neither of --network={name} has an attribute {option}:"
-                " leave it out, or add one"
+                f"--{flag}: neither class of --network={name} has an attribute"
+                f" {option}: leave it out, or add one"
             )
     generator, discriminator = pair
     _try(name, generator, discriminator, wanted, latent_size)
@@ -171,7 +173,7 @@ def _instance(
 ) -> tuple[nn.Module, set[str]]:
     """The module of a class, and which attributes it was given."""
     if isinstance(thing, nn.Module):
-        return thing, {field.name for field in dataclasses.fields(thing)} & {*given}
+        return thing, set()
     if not isinstance(thing, type) or not issubclass(thing, nn.Module):
         raise UserError(
             f"--network={name}: {member} is no flax.linen.Module (it is"
@@ -194,7 +196,7 @@ def _try(
     latent_size: int,
 ) -> None:
     """Looks at the shapes that one's own modules give, without computing anything."""
-    labels = () if wanted.num_classes is None else (jnp.zeros(2, jnp.int32),)
+    labels = [jax.ShapeDtypeStruct((2,), jnp.int32)] * (wanted.num_classes is not None)
     images = jax.ShapeDtypeStruct((2, *wanted.shape), jnp.float32)
     latents = jax.ShapeDtypeStruct((2, latent_size), jnp.float32)
     for module, takes, gives, what in (
@@ -202,12 +204,12 @@ def _try(
         (discriminator, images, (2,), "logits"),
     ):
 
-        def call(x: jax.Array, module: nn.Module = module) -> Any:
-            return module.init_with_output(jax.random.key(0), x, *labels, train=True)[0]
+        def call(*inputs: jax.Array, module: nn.Module = module) -> Any:
+            return module.init_with_output(jax.random.key(0), *inputs, train=True)[0]
 
         who = f"--network={name}: {type(module).__name__}"
         try:
-            found = jax.eval_shape(call, takes)
+            found = jax.eval_shape(call, takes, *labels)
         except UserError:
             raise
         except Exception as error:  # whatever somebody's code raises

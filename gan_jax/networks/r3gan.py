@@ -23,7 +23,8 @@ BLOCKS = 2  # in a stage
 GROUP = 16  # channels
 EXPANSION = 2
 _SLOPE = 0.2
-# Of leaky ReLU: keeps the variance of a normal variable.
+# Of leaky ReLU: keeps the variance of a normal variable. (1.387 in their code:
+# that keeps the mean square.)
 GAIN = 1 / math.sqrt(((1 + _SLOPE**2) - (1 - _SLOPE) ** 2 / math.pi) / 2)
 
 _leaky_relu = partial(nn.leaky_relu, negative_slope=_SLOPE)

@@ -88,28 +88,27 @@ def mean_pool(x: Array) -> Array:
 
 
 def upsample_bilinear(x: Array) -> Array:
-    """Doubles the sides with the filter [1, 2, 1] / 2 along each, zeros outside.
+    """Doubles the sides with the filter [1, 3, 3, 1] / 4 along each, zeros outside.
 
     Args:
       x: ``[..., height, width, channels]``.
 
     Returns:
-      ``[..., 2 * height, 2 * width, channels]``: pixel 2i is pixel i, and pixel 2i + 1
-      the mean of pixels i and i + 1.
+      ``[..., 2 * height, 2 * width, channels]``: pixel 2i is three parts of pixel i and
+      one of pixel i - 1, pixel 2i + 1 three parts of pixel i and one of pixel i + 1.
 
-    Source: Huang et al. 2024 (R3GAN), https://arxiv.org/abs/2501.05441
+    Source: Huang et al. 2024 (R3GAN), https://arxiv.org/abs/2501.05441; their code
+    gives the filter as [1, 2, 1], which it convolves with [1, 1].
     """
     for axis in (x.ndim - 3, x.ndim - 2):
-        size = x.shape[axis]
-        after = jnp.pad(x, [(0, int(i == axis)) for i in range(x.ndim)])
-        after = jax.lax.slice_in_dim(after, 1, size + 1, axis=axis)
-        pairs = jnp.stack([x, (x + after) / 2], axis=axis + 1)
-        x = pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+        before, after = _shifted(x, 1, axis), _shifted(x, -1, axis)
+        pairs = jnp.stack([(before + 3 * x) / 4, (3 * x + after) / 4], axis=axis + 1)
+        x = pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
     return x
 
 
 def downsample_bilinear(x: Array) -> Array:
-    """Halves the sides with the filter [1, 2, 1] / 4 along each, zeros outside.
+    """Halves the sides with the filter [1, 3, 3, 1] / 8 along each, zeros outside.
 
     A quarter of the transpose of `upsample_bilinear`.
 
@@ -117,14 +116,20 @@ def downsample_bilinear(x: Array) -> Array:
       x: ``[..., height, width, channels]``, of even sides.
 
     Returns:
-      ``[..., height / 2, width / 2, channels]``; pixel i is centred on pixel 2i.
+      ``[..., height / 2, width / 2, channels]``; pixel i is centred between pixels 2i
+      and 2i + 1.
     """
     for axis in (x.ndim - 3, x.ndim - 2):
-        size = x.shape[axis] // 2
-        pairs = x.reshape(*x.shape[:axis], size, 2, *x.shape[axis + 1 :])
+        pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         even = jax.lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
         odd = jax.lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
-        before = jnp.pad(odd, [(int(i == axis), 0) for i in range(x.ndim)])
-        before = jax.lax.slice_in_dim(before, 0, size, axis=axis)
-        x = (before + 2 * even + odd) / 4
+        before, after = _shifted(odd, 1, axis), _shifted(even, -1, axis)
+        x = (before + 3 * (even + odd) + after) / 8
     return x
+
+
+def _shifted(x: Array, by: int, axis: int) -> Array:
+    """Moved along an axis; zeros come in."""
+    edges = [(0, 0, 0)] * x.ndim
+    edges[axis] = (by, -by, 0)
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), edges)

@@ -12,7 +12,7 @@ from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.penalties import PENALTIES, Penalty
 from gan_jax.recipes.recipe import PRECISIONS, Recipe
-from gan_jax.training import AUGMENTS, GAN, init_state
+from gan_jax.training import AUGMENTS, GAN, generate, init_state, train_step
 
 _MOST_SKIPPED = 10  # updates in a row; a run that has lost more does not recover
 _NAMED = ("loss", "penalty", "optimiser", "network")  # that may be one's own
@@ -82,7 +82,7 @@ def make_gan(
             return optax.apply_if_finite(made, _MOST_SKIPPED)
         return made
 
-    gan = GAN(
+    return GAN(
         loss=_loss(recipe.loss),
         generator=generator,
         discriminator=discriminator,
@@ -99,9 +99,45 @@ def make_gan(
         mirror=recipe.mirror,
         augment=None if recipe.augment == "none" else AUGMENTS[recipe.augment],
     )
-    if own_code.is_own(recipe.network):  # whatever `init_state` refuses, before a run
-        jax.eval_shape(lambda: init_state(gan, jax.random.key(0), shape))
-    return gan
+
+
+def try_step(gan: GAN, recipe: Recipe, shape: tuple[int, ...]) -> None:
+    """Traces a step and a sample of a GAN with code of one's own; computes nothing.
+
+    Args:
+      gan: what the recipe makes, without a device axis.
+      recipe: nothing is done where it names no code of one's own.
+      shape: of an image.
+
+    Raises:
+      UserError: what `init_state` refuses; or an error of that code, which is quoted.
+    """
+    named = of_ones_own(recipe)
+    if not named:
+        return
+    labels = None
+    if gan.num_classes is not None:
+        labels = jax.ShapeDtypeStruct((gan.critic_steps, 2), jnp.int32)
+    real = jax.ShapeDtypeStruct((gan.critic_steps, 2, *shape), jnp.float32)
+    z = jax.ShapeDtypeStruct((2, gan.latent_size), jnp.float32)
+
+    def step(real: jax.Array, z: jax.Array, labels: jax.Array | None) -> Any:
+        state = init_state(gan, jax.random.key(0), shape)
+        state, _ = train_step(gan, state, real, labels)
+        return generate(gan, state, z, None if labels is None else labels[0])
+
+    try:
+        hash((gan.generator, gan.discriminator))  # their programs are found by it
+        jax.eval_shape(step, real, z, labels)
+    except UserError:
+        raise
+    except Exception as error:  # whatever somebody's code raises
+        names = ", ".join(f"--{flag}={name}" for flag, name in named)
+        why = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{names}: a training step cannot be made ({type(error).__name__}: {why}):"
+            " mend it"
+        ) from error
 
 
 def of_ones_own(recipe: Recipe) -> list[tuple[str, str]]:

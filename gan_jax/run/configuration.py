@@ -190,16 +190,24 @@ def read_json(path: pathlib.Path) -> Any:
         raise ValueError(str(error)) from error
 
 
+def refuse_code_inside(config: Config, folder: pathlib.Path) -> None:
+    """Refuses a run whose code lies in its own folder, which may be anybody's.
+
+    Raises:
+      UserError: the same.
+    """
+    for _, name in recipes.of_ones_own(config.recipe):
+        if own_code.in_folder(name, folder):
+            raise UserError(
+                f"{folder} names code that lies in itself ({name}), and it may be"
+                " anybody's: move it elsewhere, look at it, and train again"
+            )
+
+
 def _check_types(config: Config, folder: pathlib.Path) -> None:
     if not all(isinstance(text, str) for pair in config.sources for text in pair):
         raise ValueError(f"sources={config.sources}")
-    for _, name in recipes.of_ones_own(config.recipe):
-        place = name.rpartition(":")[0]
-        if own_code.in_folder(place, folder):
-            raise UserError(
-                f"{folder} names code that lies in itself ({place}), and it may be"
-                " anybody's: move it elsewhere, look at it, and train again"
-            )
+    refuse_code_inside(config, folder)
     if not isinstance(config.dataset, str):
         raise ValueError(f"dataset={config.dataset}")
     for name, least in (("seed", 0), ("steps", 1), ("num_examples", 1)):

@@ -28,6 +28,7 @@ from gan_jax.run.configuration import (
     differences,
     read_config,
     read_json,
+    refuse_code_inside,
 )
 from gan_jax.system.files import PART, remove, remove_abandoned
 
@@ -150,6 +151,7 @@ def check(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
         configuration, or one that is trained further than this is to be.
     """
     check_folder(folder)
+    refuse_code_inside(config, folder)
     if (folder / "config.json").exists() and not overwrite:
         _refuse_other_config(folder, config)
 

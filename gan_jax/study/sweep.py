@@ -131,7 +131,7 @@ def _items(text: str) -> list[str]:
 
 
 def _axis(name: str, item: str, values: str) -> Axis:
-    if ".." not in values:
+    if ".." not in values or name in _WORDS:  # ../mine.py is no range
         listed = tuple(_value(name, item, word) for word in values.split("|"))
         if len(set(listed)) < len(listed):
             raise _wrong(item, "has a value twice")

@@ -104,7 +104,7 @@ def discriminator_gradients(
     )
     player = state.discriminator
     real = _augmented(gan, real, jax.random.fold_in(key, _OF_REAL))
-    fake = _augmented(gan, fake, jax.random.fold_in(key, _OF_FAKE))
+    fake = _augmented(gan, fake.astype(real.dtype), jax.random.fold_in(key, _OF_FAKE))
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
         if penalties.mixing_layer(player.batch_stats):
@@ -113,7 +113,7 @@ def discriminator_gradients(
             moved = player.replace(batch_stats=stats)
             fake_logits, stats = score(moved, params, fake, labels)
         else:  # one pass over both: larger products, the weights read once
-            both = jnp.concatenate([real, fake.astype(real.dtype)])
+            both = jnp.concatenate([real, fake])
             twice = None if labels is None else jnp.concatenate([labels, labels])
             logits, stats = apply(gan.discriminator, player, params, both, twice)
             real_logits, fake_logits = jnp.split(logits, 2)
@@ -129,7 +129,7 @@ def discriminator_gradients(
                 return apply(gan.discriminator, player, params, x, label)[0]
 
             keys = _local_keys(gan, penalty_key, batch)
-            penalty = gan.penalty(critic, real, fake.astype(real.dtype), keys, labels)
+            penalty = gan.penalty(critic, real, fake, keys, labels)
             value = value + gan.penalty_weight * penalty
             metrics |= {"d_loss": value, "penalty": penalty}
         return value, (metrics, stats)
@@ -154,7 +154,9 @@ def generator_gradients(
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
         fake, stats = apply(gan.generator, player, params, z, labels)
-        fake = _augmented(gan, fake, jax.random.fold_in(key, _OF_FAKE))
+        fake = _augmented(
+            gan, fake.astype(real.dtype), jax.random.fold_in(key, _OF_FAKE)
+        )
         opponent = state.discriminator
         score = partial(apply, gan.discriminator, opponent, opponent.params)
         fake_logits, _ = score(fake, labels)

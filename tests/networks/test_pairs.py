@@ -274,7 +274,7 @@ def test_ones_own_modules_are_given_what_they_have_attributes_for(own):
         (
             "Generator,Discriminator",
             {"spectral_norm": True},
-            "neither of .* has an attribute spectral_norm",
+            "neither class of .* has an attribute spectral_norm",
         ),
     ],
 )

@@ -106,12 +106,12 @@ def test_plain_resampling_repeats_and_averages():
 
 def test_bilinear_upsampling_is_the_filter_between_zeros():
     x = draw(1, 3, 4, 2)
-    zeros = np.zeros((1, 8, 10, 2))
-    zeros[:, 1:-1:2, 1:-1:2] = x  # pixel i at 2i + 1, in a frame of one
-    taps = np.array([0.5, 1, 0.5])
+    zeros = np.zeros((1, 9, 11, 2))
+    zeros[:, 2:-2:2, 2:-2:2] = x  # pixel i at 2i + 2, in a frame of two
+    taps = np.array([1, 3, 3, 1]) / 4
     expected = np.zeros((1, 6, 8, 2))
-    for i in range(3):
-        for j in range(3):
+    for i in range(4):
+        for j in range(4):
             expected += taps[i] * taps[j] * zeros[:, i : i + 6, j : j + 8]
     np.testing.assert_allclose(resampling.upsample_bilinear(x), expected, atol=1e-15)
 

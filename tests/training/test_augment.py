@@ -150,6 +150,20 @@ def test_real_and_generated_images_have_keys_of_their_own():
     assert metrics["real_logit"] != metrics["fake_logit"]
 
 
+def test_the_law_is_the_same_in_bfloat16():
+    seen = set()
+
+    def note(key, x):
+        seen.add(x.dtype)
+        return x
+
+    recipe = recipes.recipe("relativistic", precision="bfloat16", network="mlp")
+    gan = recipes.make_gan(recipe, shape=(8, 8, 3))
+    gan = dataclasses.replace(gan, augment=note)
+    jax.eval_shape(lambda real: stepped(gan, real), REAL[:1])
+    assert seen == {np.dtype("float32")}
+
+
 def test_mirroring_real_images_leaves_symmetric_ones_as_they_are():
     symmetric = REAL + REAL[..., ::-1, :]
     plain, mirrored = (stepped(small_gan(mirror=m), symmetric) for m in (False, True))

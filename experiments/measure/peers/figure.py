@@ -80,7 +80,8 @@ def _by_batch(results: Sequence[dict[str, Any]], y: str) -> Labelled:
     for result in results:
         for name, program in result["programs"].items():
             if name == "gan_jax" or name in worker.PEERS:
-                label = (report.title(name, program), result["loss"])
+                network = report.cell(result)[0]
+                label = (report.title(name, program), network, result["loss"])
                 yield label, (result["batch_size"], program[y])
 
 

@@ -10,7 +10,7 @@ Document = dict[str, Any]
 Result = dict[str, Any]
 Table = tuple[Sequence[str], list[list[str]]]
 
-_CELL = ("loss", "batch", "precision", "images")
+_CELL = ("network", "loss", "batch", "precision", "images")
 _SPEED = (
     *(*_CELL, "program", "ms a step", "epoch s", "images/s", "roofline"),
     *("memory", "gan_jax / it"),
@@ -74,9 +74,13 @@ def title(name: str, program: Result) -> str:
 
 
 def cell(result: Result) -> list[str]:
-    """What was trained: loss, batch size, precision, shape of an image."""
+    """What was trained: network, loss, batch size, precision, shape of an image."""
     shape = " x ".join(map(str, result.get("shape", (28, 28, 1))))
-    return [result["loss"], str(result["batch_size"]), result["precision"], shape]
+    network = result.get("network", "reference")
+    if width := result.get("width"):
+        network += f" {width}"
+    numbers = (str(result["batch_size"]), result["precision"])
+    return [network, result["loss"], *numbers, shape]
 
 
 def variants(result: Result, *, of_gans: bool) -> list[Result]:

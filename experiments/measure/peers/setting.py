@@ -85,6 +85,13 @@ class Setting:
                 raise UserError(f"--{name} must name one number or more, each once")
         for peer in self.peers:
             check_name("peer", peer, worker.PEERS)
+            theirs = {"reference": self.width is None, "dcgan": True, "resnet": True}
+            if peer != "stepwise" and not theirs.get(self.network):
+                width = "" if self.width is None else f" --width={self.width}"
+                raise UserError(
+                    f"there is no --network={self.network}{width} in PyTorch: leave"
+                    " the peers out, --peers="
+                )
         if self.data != "random":
             data.check_name(self.data)
             about = data.about(self.data)

@@ -61,6 +61,7 @@ def measure(setting: Setting, say: Callable[[str], None] = print) -> Result:
             "precision": setting.precision,
             "shape": list(setting.shape),
             "network": setting.network,
+            "width": setting.width,
             "recipe": recipe,
             "machine": hardware,
             "programs": {

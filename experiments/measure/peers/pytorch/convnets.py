@@ -4,16 +4,20 @@ They are those of `gan_jax.networks`. Images are NCHW. Transposed convolutions,
 upsampling and average pooling are PyTorch's own layers.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from experiments.measure.peers.pytorch.networks import Discriminator, Generator
-from gan_jax.networks.stages import stages
-from gan_jax.recipes import Recipe
+
+if TYPE_CHECKING:  # it would import JAX into the process that is measured
+    from gan_jax.recipes import Recipe
 
 
 class Conditional(nn.Module):
@@ -48,7 +52,7 @@ class DCGANGenerator(Conditional):
         """Layers with PyTorch's own initial weights."""
         super().__init__()
         self.num_classes = num_classes
-        count, rows, columns = stages("dcgan", tuple(shape))
+        count, rows, columns = _sides(shape)
         widths = [width * 2**i for i in reversed(range(count))]
         first = widths[0] * rows * columns
         layers: list[nn.Module] = [
@@ -80,7 +84,7 @@ class DCGANDiscriminator(Conditional):
         """Layers with PyTorch's own initial weights."""
         super().__init__()
         self.num_classes = num_classes
-        count, rows, columns = stages("dcgan", tuple(shape))
+        count, rows, columns = _sides(shape)
         layers: list[nn.Module] = [nn.Conv2d(shape[2], width, 4, 2, 1)]
         layers.append(nn.LeakyReLU(0.2))
         for i in range(1, count):
@@ -183,8 +187,14 @@ class ResNetDiscriminator(Conditional):
         return self.logits(self.last(features), labels)
 
 
+def _sides(shape: Sequence[int]) -> tuple[int, int, int]:
+    """As `gan_jax.networks.stages` has them, which has checked them before."""
+    count = (min(shape[:2]) // 4).bit_length() - 1
+    return count, shape[0] >> count, shape[1] >> count
+
+
 def _few_stages(shape: Sequence[int]) -> tuple[int, int, int]:
-    found = stages("resnet", tuple(shape))
+    found = _sides(shape)
     if found[0] > 3:
         raise ValueError(f"the PyTorch peer has no ResNet for {tuple(shape)}")
     return found
