@@ -6,6 +6,7 @@ An alias is a function of optax that gives an optimiser for a learning rate alon
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -121,7 +122,9 @@ def _made(
 ) -> optax.GradientTransformation:
     takes = inspect.signature(function).parameters
     betas = {n: v for n, v in (("b1", beta1), ("b2", beta2)) if n in takes}
-    return function(rate, **betas, **_NUMBERS.get(name, {}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what optax will do differently some day
+        return function(rate, **betas, **_NUMBERS.get(name, {}))
 
 
 def _scheduled(peak: Any, schedule: str, updates: int | None) -> Any:

@@ -160,11 +160,16 @@ def test_evaluate_measures_runs_and_files_side_by_side(
     )
     rows = {line.split("  ")[0]: line for line in said.splitlines()}
     assert {"training images", "noise", str(output), str(other)} <= set(rows)
-    # The file holds what the run draws: the same numbers.
+    # The file holds what the run draws: the same numbers, but for the discriminator's.
     one, file = (rows[str(name)].split() for name in (mine, output))
-    assert one[1:] == file[1:]
+    *same, overfitting = one[1:]
+    assert same == file[1:]
     document = json.loads((mine / "evaluation.json").read_text())
     assert 0 <= document["values"]["class_accuracy"] <= 1
+    assert document["values"]["overfitting"] == pytest.approx(
+        float(overfitting), abs=1e-3
+    )
+    assert 0 <= document["values"]["told_apart"] <= 1
     assert (other / "neighbours.png").exists()
     assert table.read_text().count("\n| ") == 6
     # The one that the cache held: it was not trained again.

@@ -10,7 +10,9 @@ from jax.extend.core import jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from experiments.measure.peers import jax_programs, machine
+from experiments.measure.peers.setting import Setting
 from gan_jax import recipes, training
+from gan_jax.errors import UserError
 
 EXAMPLES = training.Examples(
     np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), dtype=np.uint8),
@@ -107,3 +109,23 @@ def test_a_step_of_wgan_gp_is_6_4_gflop_and_moves_weights_and_moments_twice():
 def test_devices_share_the_bytes_of_the_floor_where_they_share_gans(shared, expected):
     work, rates = {"flops": 800.0, "bytes": 40.0}, {"flops": 100.0, "bytes": 10.0}
     assert machine.floor_terms(work, rates, **shared) == expected
+
+
+# Other networks than the reference ones
+
+
+@pytest.mark.parametrize("network", ["mlp", "r3gan"])
+def test_a_network_that_the_peers_do_not_have_is_refused(network):
+    with pytest.raises(UserError, match=f"no --network={network} in PyTorch: leave"):
+        Setting(network=network).check()
+    Setting(network=network, peers=("stepwise",)).check()
+
+
+def test_operations_of_other_networks_count_every_critic_step():
+    one, five = (
+        machine.step_flops(
+            recipes.recipe("hinge", network="mlp", width=8, critic_steps=n), (8, 8, 1)
+        )
+        for n in (1, 5)
+    )
+    assert 2 < five / one < 5  # the rest is the generator

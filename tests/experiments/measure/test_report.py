@@ -86,6 +86,7 @@ def test_what_was_not_varied_has_no_table():
 def test_devices_have_ratio_and_overhead():
     _, (header, rows), *_ = report.all_tables(document(result(DEVICES)))
     assert dict(zip(header, rows[1], strict=True)) == {
+        "network": "reference",
         "loss": "hinge",
         "batch": "64",
         "precision": "float32",
