@@ -166,16 +166,15 @@ def read_config(folder: pathlib.Path) -> Config:
             flags["shape"] = tuple(flags["shape"])
         flags["sources"] = tuple(dict(flags.get("sources", {})).items())
         config = Config(recipe=recipe, **flags)
-        _check_types(config, folder)
-        return config
-    except UserError:
-        raise
+        _check_types(config)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} is damaged or of another version ({why}): train again with"
             " --overwrite"
         ) from error
+    refuse_code_inside(config, folder)
+    return config
 
 
 def read_json(path: pathlib.Path) -> Any:
@@ -204,10 +203,9 @@ def refuse_code_inside(config: Config, folder: pathlib.Path) -> None:
             )
 
 
-def _check_types(config: Config, folder: pathlib.Path) -> None:
+def _check_types(config: Config) -> None:
     if not all(isinstance(text, str) for pair in config.sources for text in pair):
         raise ValueError(f"sources={config.sources}")
-    refuse_code_inside(config, folder)
     if not isinstance(config.dataset, str):
         raise ValueError(f"dataset={config.dataset}")
     for name, least in (("seed", 0), ("steps", 1), ("num_examples", 1)):
