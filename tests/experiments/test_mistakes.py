@@ -65,7 +65,7 @@ TRAIN = {
     "line search": (["--optimiser=lbfgs"], "cannot be updated with gradients alone"),
     "a key in its state": (
         ["--optimiser=noisy_sgd"],
-        "state that cannot be saved .key",
+        r"state that cannot be saved \(.*key",
     ),
     "schedule": (["--schedule=cosin"], "did you mean 'cosine'"),
     "augmentation": (["--augment=ada"], "none, diffaugment"),

@@ -75,6 +75,7 @@ def test_with_another_source_nothing_goes_on(trained):
     assert "step 6: d_loss" in run("train", *flags, "--steps=6")
 
 
+@pytest.mark.slow  # a minute
 def test_a_study_sweeps_names(trained):
     folder, mine, *_ = trained
     place = folder / "study"
