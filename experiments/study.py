@@ -132,12 +132,9 @@ def _asked() -> Asked:
     )
     about = data.about(dataset)
     for program in sweep.programs(members) if about is not None else ():
-        gan = recipes.make_gan(
-            program.recipe, shape=about.shape, num_classes=about.num_classes, steps=1
-        )
-        training.check_batch(gan, program.recipe.batch_size)
-        recipes.try_step(gan, program.recipe, about.shape)
-        training.steps_per_epoch(gan, about.size, program.recipe.batch_size)
+        recipe = program.recipe
+        recipes.try_gan(recipe, about.shape, about.num_classes)
+        training.steps_per_epoch(recipe, about.size, recipe.batch_size)
     return Asked(
         runs=members,
         drawn={n: axis for n, axis in axes.items() if isinstance(axis, sweep.Range)},
@@ -166,14 +163,7 @@ def _study(asked: Asked) -> int:
     )
     for program in sweep.programs(asked.runs):  # refused before the folder is touched
         plan.steps_of(program.recipe, len(dataset.images))
-        gan = recipes.make_gan(
-            program.recipe,
-            shape=dataset.shape,
-            num_classes=dataset.num_classes,
-            steps=1,
-        )
-        training.check_batch(gan, program.recipe.batch_size)
-        recipes.try_step(gan, program.recipe, dataset.shape)
+        recipes.try_gan(program.recipe, dataset.shape, dataset.num_classes)
     settings = _settings(asked, dataset.name)
     study_folder.check(asked.workdir, settings, overwrite)
     with run_folder.lock(asked.workdir):

@@ -28,3 +28,13 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "; it is one of:"
         raise UserError(f"unknown {what} {name!r}{hint} ({', '.join(known)})")
+
+
+def quote(error: BaseException, where: str = "") -> str:
+    """An error in one line of a message, such as one of somebody else's code.
+
+    Args:
+      error: of any kind.
+      where: it happened, as in ", line 3".
+    """
+    return f"{type(error).__name__}{where}: {' '.join(str(error).split())[:200]}"

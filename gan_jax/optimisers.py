@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from gan_jax import own_code
-from gan_jax.errors import UserError, check_name
+from gan_jax.errors import UserError, check_name, quote
 
 WARMUP = 0.05  # share of the updates, of warmup_cosine
 SCHEDULES = ("constant", "cosine", "warmup_cosine", "linear")
@@ -88,20 +88,11 @@ def make(
         cannot be saved, or that needs more than gradients.
       ValueError: a schedule without ``updates``.
     """
-    if own_code.is_own(name):
-        function = own_code.find("optimiser", name)[0]
-        if not callable(function):
-            raise UserError(
-                f"--optimiser={name} is {type(function).__name__}, and no function of"
-                " a learning rate that gives an optax.GradientTransformation"
-            )
-    else:
-        function = aliases()[name]
     check_name("schedule", schedule, SCHEDULES)
-    _check_state(name, function)
+    _check_state(name)
     if schedule != "constant":
         try:
-            _check_state(name, function, scheduled=True)
+            _check_state(name, scheduled=True)
         except UserError as error:
             raise UserError(
                 f"--optimiser={name} takes no --schedule={schedule}: leave it out, or"
@@ -109,17 +100,28 @@ def make(
             ) from error
     rate = _scheduled(learning_rate, schedule, updates)
     try:
-        return _made(function, name, rate, beta1, beta2)
+        return _made(name, rate, beta1, beta2)
     except Exception as error:  # whatever somebody's code raises
         raise UserError(
-            f"--optimiser={name} cannot be made with these numbers ({_why(error)}):"
+            f"--optimiser={name} cannot be made with these numbers ({quote(error)}):"
             " mend it, or use others"
         ) from error
 
 
-def _made(
-    function: Callable[..., Any], name: str, rate: Any, beta1: Any, beta2: Any
-) -> optax.GradientTransformation:
+def _function(name: str) -> Callable[..., Any]:
+    if not own_code.is_own(name):
+        return aliases()[name]
+    function = own_code.find("optimiser", name)[0]
+    if not callable(function):
+        raise UserError(
+            f"--optimiser={name} is {type(function).__name__}, and no function of"
+            " a learning rate that gives an optax.GradientTransformation"
+        )
+    return function
+
+
+def _made(name: str, rate: Any, beta1: Any, beta2: Any) -> optax.GradientTransformation:
+    function = _function(name)
     takes = inspect.signature(function).parameters
     betas = {n: v for n, v in (("b1", beta1), ("b2", beta2)) if n in takes}
     with warnings.catch_warnings():
@@ -145,20 +147,21 @@ def _scheduled(peak: Any, schedule: str, updates: int | None) -> Any:
     return lambda count: peak * shape(count)
 
 
-def _check_state(
-    name: str, function: Callable[..., Any], scheduled: bool = False
-) -> None:
+@functools.cache
+def _check_state(name: str, scheduled: bool = False) -> None:
     """Tries an optimiser on two parameters, without computing anything."""
     shapes = {"kernel": (2, 3), "bias": (3,)}
     params = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in shapes.items()}
     try:
         rate = (lambda count: 1e-3 / (count + 1)) if scheduled else 1e-3
-        made = _made(function, name, rate, 0.5, 0.9)
+        made = _made(name, rate, 0.5, 0.9)
         init, update = made.init, made.update
+    except UserError:
+        raise
     except Exception as error:  # whatever somebody's code raises
         raise UserError(
             f"--optimiser={name} gives no optimiser for a learning rate"
-            f" ({_why(error)}): it has to give an optax.GradientTransformation"
+            f" ({quote(error)}): it has to give an optax.GradientTransformation"
         ) from error
     try:
         state = jax.eval_shape(init, params)
@@ -166,7 +169,7 @@ def _check_state(
         lasting = all(map(_is_plain, kinds))
         why = ", ".join(sorted(map(str, kinds)))
     except Exception as error:  # of what is no array
-        lasting, why = False, _why(error)
+        lasting, why = False, quote(error)
     if not lasting:
         raise UserError(
             f"--optimiser={name} has a state that cannot be saved ({why}): it has to be"
@@ -178,13 +181,9 @@ def _check_state(
     except Exception as error:
         raise UserError(
             f"--optimiser={name} cannot be updated with gradients alone"
-            f" ({_why(error)}): use another alias of optax"
+            f" ({quote(error)}): use another alias of optax"
         ) from error
 
 
 def _is_plain(dtype: Any) -> bool:
     return not jnp.issubdtype(dtype, jax.dtypes.extended)
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"

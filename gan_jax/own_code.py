@@ -14,7 +14,7 @@ import traceback
 import types
 from typing import Any
 
-from gan_jax.errors import UserError, check_name
+from gan_jax.errors import UserError, check_name, quote
 
 HOW = "mine.py:NAME or package.module:NAME"
 
@@ -132,10 +132,9 @@ def _load(flag: str, place: str) -> types.ModuleType:
             f for f in traceback.extract_tb(error.__traceback__) if _is_at(f, path)
         ]
         line = f", line {where[-1].lineno}" if where else ""
-        why = " ".join(str(error).split())[:200]
         raise UserError(
-            f"--{flag}: cannot import {place} ({type(error).__name__}{line}: {why}):"
-            " mend it, and start again"
+            f"--{flag}: cannot import {place} ({quote(error, line)}): mend it, and"
+            " start again"
         ) from error
 
 

@@ -1,5 +1,7 @@
 """Optimisers and schedules by name are those of optax, with the numbers asked for."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,8 +144,6 @@ def test_an_optimiser_without_schedules_says_so():
 def test_a_learning_rate_may_be_a_tracer_with_a_schedule():
     def rate(peak):
         recipe = recipes.recipe("hinge", optimiser="sgd", schedule="warmup_cosine")
-        import dataclasses
-
         gan = recipes.make_gan(dataclasses.replace(recipe, generator_lr=peak), steps=40)
         state = gan.generator_optimiser.init(jnp.zeros(()))
         for _ in range(2):

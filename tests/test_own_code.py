@@ -294,7 +294,7 @@ def test_a_step_and_a_sample_are_tried(tmp_path, names, message):
     name = f"{tmp_path / 'tried.py'}:{names}"
     recipe = recipes.recipe("hinge", network=name)
     with pytest.raises(UserError, match=message) as error:
-        recipes.try_step(recipes.make_gan(recipe), recipe, (28, 28, 1))
+        recipes.try_gan(recipe, (28, 28, 1), 10)
     assert "\n" not in str(error.value)
 
 

@@ -68,9 +68,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     about = data.about(name)
     if own is not None:
         about = data.About(own.shape, own.num_classes, len(own.images))
-    images: dict[str, Any] = {}
     if about is not None:
-        images = {"shape": about.shape, "num_classes": about.num_classes}
         if num_examples is not None and num_examples > about.size:
             raise UserError(
                 f"--num_examples={num_examples} is more than there are: {about.size}"
@@ -85,10 +83,8 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         side = data_flags.IMAGE_SIZE.value
         recipes.make_gan(recipe, shape=(side, side, 3), steps=1)
     if about is not None:
-        gan = recipes.make_gan(recipe, **images, steps=1)
-        training.check_batch(gan, recipe.batch_size)
-        recipes.try_step(gan, recipe, about.shape)
-        per_epoch = training.steps_per_epoch(gan, num_examples, recipe.batch_size)
+        recipes.try_gan(recipe, about.shape, about.num_classes)
+        per_epoch = training.steps_per_epoch(recipe, num_examples, recipe.batch_size)
     steps = given.STEPS.value or given.EPOCHS.value * per_epoch
     if steps >= 2**31:
         raise UserError(f"{steps} steps are more than are counted: at most 2^31 - 1")

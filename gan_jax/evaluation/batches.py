@@ -11,9 +11,10 @@ _PIXELS = 64 * 64 * 3
 
 
 def in_batches(
-    network: Callable[[np.ndarray], Sequence[Any]],
+    network: Callable[..., Sequence[Any]],
     images: Any,
     size: int | None = None,
+    *beside: np.ndarray,
 ) -> list[np.ndarray]:
     """What a network makes of images, in batches of one shape: compiled once.
 
@@ -22,6 +23,7 @@ def in_batches(
       images: uint8, ``[N, height, width, channels]``, indexed like an array.
       size: of a batch, by default what fits into memory; the last one is filled up
         with zeros.
+      *beside: other arrays of each image, ``[N, ...]``, that the network takes as well.
 
     Returns:
       Each of the network's arrays, ``[N, ...]``.
@@ -31,8 +33,10 @@ def in_batches(
         size = max(1, min(_SIZE, _SIZE * _PIXELS // pixels))
     outputs = []
     for start in range(0, max(len(images), 1), size):
-        part = images[start : start + size]
-        padded = np.zeros((size, *images.shape[1:]), np.uint8)
-        padded[: len(part)] = part
-        outputs.append([np.asarray(out)[: len(part)] for out in network(padded)])
+        parts = [array[start : start + size] for array in (images, *beside)]
+        padded = [np.zeros((size, *part.shape[1:]), part.dtype) for part in parts]
+        for whole, part in zip(padded, parts, strict=True):
+            whole[: len(part)] = part
+        kept = len(parts[0])
+        outputs.append([np.asarray(out)[:kept] for out in network(*padded)])
     return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]

@@ -6,8 +6,7 @@ import jax
 import numpy as np
 
 from gan_jax import training
-
-_SIZE = 250  # images at once, up to 64 x 64 x 3
+from gan_jax.evaluation.batches import in_batches
 
 
 class Labelled(Protocol):
@@ -42,20 +41,15 @@ def logits(
       float32 ``[count]``, or fewer where there are not so many.
     """
     chosen = np.unique(np.linspace(0, len(examples.images) - 1, count).astype(np.int64))
-    images, found = examples.images[chosen], []
-    labels = None
+    labels = []
     if gan.num_classes is not None:
-        labels = np.asarray(examples.labels, np.int32)[chosen]
-    for start in range(0, len(chosen), _SIZE):
-        part = slice(start, start + _SIZE)
-        missing = max(0, start + _SIZE - len(chosen))  # one shape, compiled once
-        batch = [images[part]] if labels is None else [images[part], labels[part]]
-        padded = [
-            np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)])
-            for x in batch
-        ]
-        found.append(np.asarray(_logits(gan, state, *padded))[: _SIZE - missing])
-    return np.concatenate(found)
+        labels.append(np.asarray(examples.labels, np.int32)[chosen])
+
+    def score(*batch: np.ndarray) -> list[jax.Array]:
+        return [_logits(gan, state, *batch)]
+
+    [found] = in_batches(score, examples.images[chosen], None, *labels)
+    return found
 
 
 def measure(

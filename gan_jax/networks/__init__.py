@@ -11,12 +11,7 @@ from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.pairs import NETWORKS, Wanted, check, make_pair
 from gan_jax.networks.r3gan import R3GANDiscriminator, R3GANGenerator
-from gan_jax.networks.reference import (
-    Discriminator,
-    Generator,
-    check_shape,
-    kernel_init,
-)
+from gan_jax.networks.reference import Discriminator, Generator, kernel_init
 from gan_jax.networks.resnet import ResNetDiscriminator, ResNetGenerator
 
 __all__ = [
@@ -33,7 +28,6 @@ __all__ = [
     "ResNetGenerator",
     "Wanted",
     "check",
-    "check_shape",
     "kernel_init",
     "make_pair",
     "refuse_lone_numbers",

@@ -1,14 +1,35 @@
-"""Batch norm over a single number: found before it is trained."""
+"""Batch norm, and a single number as its batch: found before it is trained."""
 
 import contextlib
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 from flax import linen as nn
 
 from gan_jax.errors import UserError
+
+
+def batch_norm(
+    *, train: bool, axis_name: str | None, dtype: Any
+) -> Callable[[], nn.BatchNorm]:
+    """Makes the layers of batch norm of a network that is being called.
+
+    Args:
+      train: normalise with the batch's statistics instead of the running averages.
+      axis_name: the device axis to average over, None for one device.
+      dtype: type of the computation.
+    """
+    return partial(
+        nn.BatchNorm,
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        axis_name=axis_name,
+        dtype=dtype,
+    )
 
 
 def refuse_lone_numbers(batch: int) -> contextlib.AbstractContextManager[None]:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.networks.batch_norm import batch_norm
 from gan_jax.networks.conditioning import beside_one_hot, logits
 from gan_jax.networks.layers import Conv, LayerNorm, apply_layer
 from gan_jax.networks.stages import stages
@@ -55,14 +56,7 @@ class DCGANGenerator(nn.Module):
             kernel_init=_init,
             dtype=self.dtype,
         )
-        norm = partial(
-            nn.BatchNorm,
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-        )
+        norm = batch_norm(train=train, axis_name=self.axis_name, dtype=self.dtype)
         features = self.width * 2 ** (count - 1)
         z = beside_one_hot(z, labels, self.num_classes)
         dense = nn.Dense(
@@ -127,10 +121,5 @@ class DCGANDiscriminator(nn.Module):
     def _normalised(self, x: Array, train: bool) -> Array:
         if self.norm == "layer":
             return LayerNorm(dtype=self.dtype)(x)
-        return nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-        )(x)
+        norm = batch_norm(train=train, axis_name=self.axis_name, dtype=self.dtype)
+        return norm()(x)

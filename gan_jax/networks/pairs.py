@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax import own_code
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, quote
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.r3gan import EXPANSION, GROUP, R3GANDiscriminator, R3GANGenerator
@@ -185,7 +185,9 @@ def _instance(
     except UserError:
         raise
     except Exception as error:  # whatever somebody's code raises
-        raise UserError(f"--network={name}: {member} {_quote(error)}") from error
+        raise UserError(
+            f"--network={name}: {member} cannot be called ({quote(error)}): mend it"
+        ) from error
 
 
 def _try(
@@ -213,7 +215,9 @@ def _try(
         except UserError:
             raise
         except Exception as error:  # whatever somebody's code raises
-            raise UserError(f"{who} {_quote(error)}") from error
+            raise UserError(
+                f"{who} cannot be called ({quote(error)}): mend it"
+            ) from error
         shape = getattr(found, "shape", None)
         if shape != gives:
             given = type(found).__name__ if shape is None else list(shape)
@@ -221,8 +225,3 @@ def _try(
                 f"{who} gives {given} for {list(takes.shape)}, and {what} are"
                 f" {list(gives)}: make it give those"
             )
-
-
-def _quote(error: Exception) -> str:
-    why = " ".join(str(error).split())[:200]
-    return f"cannot be called ({type(error).__name__}: {why}): mend it"

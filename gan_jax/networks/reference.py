@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax.errors import UserError
+from gan_jax.networks.batch_norm import batch_norm
 from gan_jax.networks.conditioning import beside_one_hot, logits
 from gan_jax.networks.convolution import pixel_shuffle
 from gan_jax.networks.layers import Conv, apply_layer
@@ -83,14 +84,7 @@ class Generator(nn.Module):
         rows, columns = height // 4, width // 4
         dense = partial(nn.Dense, kernel_init=kernel_init, dtype=self.dtype)
         conv = partial(Conv, kernel_init=kernel_init, dtype=self.dtype)
-        norm = partial(
-            nn.BatchNorm,
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-        )
+        norm = batch_norm(train=train, axis_name=self.axis_name, dtype=self.dtype)
         z = beside_one_hot(z, labels, self.num_classes)
         x = nn.relu(norm()(dense(8 * self.width)(z)))
         x = nn.relu(norm()(dense(rows * columns * self.width)(x)))

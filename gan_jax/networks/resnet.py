@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.networks.batch_norm import batch_norm
 from gan_jax.networks.conditioning import beside_one_hot, logits
 from gan_jax.networks.layers import Conv, apply_layer
 from gan_jax.networks.resampling import mean_pool, upsample_nearest
@@ -61,14 +62,7 @@ class ResNetGenerator(nn.Module):
         """``[batch, latent]`` to ``[batch, height, width, channels]`` in [-1, 1]."""
         count, rows, columns = stages("resnet", self.shape)
         conv = partial(Conv, dtype=self.dtype)
-        norm = partial(
-            nn.BatchNorm,
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            axis_name=self.axis_name,
-            dtype=self.dtype,
-        )
+        norm = batch_norm(train=train, axis_name=self.axis_name, dtype=self.dtype)
         widths = _widths(self.width, count)
         z = beside_one_hot(z, labels, self.num_classes)
         features = rows * columns * widths[-1]

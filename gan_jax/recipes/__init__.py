@@ -1,6 +1,6 @@
 """Recipes: what each loss is trained with, and the GAN that is made of it."""
 
-from gan_jax.recipes.making import make_gan, of_ones_own, sources, try_step
+from gan_jax.recipes.making import make_gan, of_ones_own, sources, try_gan
 from gan_jax.recipes.recipe import Recipe, check
 from gan_jax.recipes.tables import (
     LR_SCALING,
@@ -23,5 +23,5 @@ __all__ = [
     "recipe",
     "scale",
     "sources",
-    "try_step",
+    "try_gan",
 ]

@@ -1,5 +1,6 @@
 """The GAN of a recipe: loss, penalty, networks and optimisers put together."""
 
+import functools
 from typing import Any
 
 import jax
@@ -8,11 +9,18 @@ import optax
 from flax import linen as nn
 
 from gan_jax import networks, optimisers, own_code
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, quote
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.penalties import PENALTIES, Penalty
 from gan_jax.recipes.recipe import PRECISIONS, Recipe
-from gan_jax.training import AUGMENTS, GAN, generate, init_state, train_step
+from gan_jax.training import (
+    AUGMENTS,
+    GAN,
+    check_batch,
+    generate,
+    init_state,
+    train_step,
+)
 
 _MOST_SKIPPED = 10  # updates in a row; a run that has lost more does not recover
 _NAMED = ("loss", "penalty", "optimiser", "network")  # that may be one's own
@@ -101,17 +109,23 @@ def make_gan(
     )
 
 
-def try_step(gan: GAN, recipe: Recipe, shape: tuple[int, ...]) -> None:
-    """Traces a step and a sample of a GAN with code of one's own; computes nothing.
+@functools.lru_cache
+def try_gan(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> None:
+    """Refuses a recipe that trains no GAN on such images; computes nothing.
+
+    Where it names code of one's own, a step and a sample are traced.
 
     Args:
-      gan: what the recipe makes, without a device axis.
-      recipe: nothing is done where it names no code of one's own.
+      recipe: as `make_gan` takes it.
       shape: of an image.
+      num_classes: of the data's labels.
 
     Raises:
-      UserError: what `init_state` refuses; or an error of that code, which is quoted.
+      UserError: as `make_gan`, `check_batch` and `init_state`; or an error of one's own
+        code, which is quoted.
     """
+    gan = make_gan(recipe, shape=shape, num_classes=num_classes, steps=1)
+    check_batch(gan, recipe.batch_size)
     named = of_ones_own(recipe)
     if not named:
         return
@@ -133,10 +147,8 @@ def try_step(gan: GAN, recipe: Recipe, shape: tuple[int, ...]) -> None:
         raise
     except Exception as error:  # whatever somebody's code raises
         names = ", ".join(f"--{flag}={name}" for flag, name in named)
-        why = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{names}: a training step cannot be made ({type(error).__name__}: {why}):"
-            " mend it"
+            f"{names}: a training step cannot be made ({quote(error)}): mend it"
         ) from error
 
 
@@ -201,10 +213,7 @@ def _require_scalar(who: str, function: Any, *args: Any) -> None:
     try:
         found = jax.eval_shape(function, *args)
     except Exception as error:  # whatever somebody's code raises
-        why = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{who} cannot be called ({type(error).__name__}: {why}): mend it"
-        ) from error
+        raise UserError(f"{who} cannot be called ({quote(error)}): mend it") from error
     shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
     if shape != () or not jnp.issubdtype(dtype, jnp.floating):
         given = type(found).__name__ if shape is None else f"{dtype} {list(shape)}"

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, quote
 
 PART = ".part"  # ends the names of files that are not whole yet
 _parts: set[pathlib.Path] = set()  # those of this process
@@ -172,4 +172,4 @@ def reason(error: Exception) -> str:
     """Why something could not be read or written, in a few words."""
     if code := _code(error):
         return os.strerror(code)
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return quote(error)

@@ -10,33 +10,17 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.measure.peers.pytorch.networks import Discriminator, Generator
+from experiments.measure.peers.pytorch.networks import (
+    Conditional,
+    Discriminator,
+    Generator,
+)
 
 if TYPE_CHECKING:  # it would import JAX into the process that is measured
     from gan_jax.recipes import Recipe
-
-
-class Conditional(nn.Module):
-    """What labels do, in a generator and in a discriminator."""
-
-    num_classes: int | None
-
-    def beside(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """z and the one-hot labels."""
-        if labels is None:
-            return z
-        return torch.cat([z, F.one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
-
-    def logits(self, scores: Tensor, labels: Tensor | None) -> Tensor:
-        """``[batch]``, float32."""
-        scores = scores.float()
-        if labels is None:
-            return scores[:, 0]
-        return (F.one_hot(labels, self.num_classes) * scores).sum(dim=1)
 
 
 class DCGANGenerator(Conditional):
@@ -208,10 +192,8 @@ def make_networks(
     Raises:
       ValueError: it has none of that name.
     """
-    latent, wide = (
-        recipe.latent_size,
-        {} if recipe.width is None else {"width": recipe.width},
-    )
+    latent = recipe.latent_size
+    wide = {} if recipe.width is None else {"width": recipe.width}
     if recipe.network == "dcgan":
         norm = "batch" if recipe.penalty == "none" else "layer"
         return (

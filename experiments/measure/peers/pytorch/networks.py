@@ -7,7 +7,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Generator(nn.Module):
+class Conditional(nn.Module):
+    """What labels do, in a generator and in a discriminator."""
+
+    num_classes: int | None
+
+    def beside(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """z and the one-hot labels."""
+        if labels is None:
+            return z
+        return torch.cat([z, F.one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
+
+    def logits(self, scores: Tensor, labels: Tensor | None) -> Tensor:
+        """``[batch]``, float32."""
+        scores = scores.float()
+        if labels is None:
+            return scores[:, 0]
+        return (F.one_hot(labels, self.num_classes) * scores).sum(dim=1)
+
+
+class Generator(Conditional):
     """`gan_jax.networks.Generator`: ``[batch, latent]`` to images."""
 
     def __init__(
@@ -38,12 +57,10 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
-        if labels is not None:
-            z = torch.cat([z, F.one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
-        return self.layers(z)
+        return self.layers(self.beside(z, labels))
 
 
-class Discriminator(nn.Module):
+class Discriminator(Conditional):
     """`gan_jax.networks.Discriminator`: images to logits ``[batch]``."""
 
     def __init__(
@@ -69,7 +86,4 @@ class Discriminator(nn.Module):
 
         The logits are float32, whatever the layers compute in.
         """
-        scores = self.layers(x).float()
-        if labels is None:
-            return scores[:, 0]
-        return (F.one_hot(labels, self.num_classes) * scores).sum(dim=1)
+        return self.logits(self.layers(x), labels)
