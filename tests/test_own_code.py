@@ -5,7 +5,6 @@ import hashlib
 import json
 import sys
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -308,4 +307,3 @@ def test_a_precision_that_no_module_has_is_refused(tmp_path):
 def test_names_of_ones_own_are_written_with_a_colon():
     assert own_code.is_own("mine.py:A")
     assert not any(map(own_code.is_own, LOSSES))
-    assert jax.devices()

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 # Above, copying whole patches costs more than some products of zero use.
 _FEW_CHANNELS = 12
+# Up to here, in pixels, products of zero use cost more than copying whole patches.
+_NARROW = 4
 
 
 def conv2d(
@@ -45,14 +47,15 @@ def conv2d(
     grow = taps * stride - size
     kernel = jnp.pad(kernel, ((0, grow), (0, grow), (0, 0), (0, 0)))
     enough = features >= channels or (stride == 1 and taps * features >= channels)
-    if enough and stride * stride * channels > _FEW_CHANNELS:
+    many = enough and stride * stride * channels > _FEW_CHANNELS
+    if many and out_w > _NARROW:
         return _shift_down_multiply_shift_across(x, kernel, stride, out_h, out_w)
     if stride > 1:
         x = space_to_depth(x, stride)
         kernel = space_to_depth(kernel.transpose(2, 3, 0, 1)[..., None], stride)
         kernel = kernel.transpose(2, 3, 4, 0, 1)
         kernel = kernel.reshape(taps, taps, stride * stride * channels, features)
-    if features < channels:
+    if x.shape[-1] > features and not many:
         return _multiply_then_shift(x, kernel, out_h, out_w)
     return _shift_then_multiply(x, kernel, out_h, out_w)
 
@@ -85,7 +88,7 @@ def grouped_conv2d(
 def _shift_then_multiply(
     x: jax.Array, kernel: jax.Array, out_h: int, out_w: int
 ) -> jax.Array:
-    """Gathers each output's patch, then one product; few channels in."""
+    """Gathers each output's patch, then one product; few channels in, or pixels out."""
     taps, _, channels, features = kernel.shape
     patches = jnp.concatenate(
         [
@@ -103,8 +106,9 @@ def _shift_down_multiply_shift_across(
 ) -> jax.Array:
     """Gathers along the height, adds shifts along the width; many channels in.
 
-    Between the other two: patches half as large, for an eighth more products. Blocks
-    of pixels are needed along the width alone, where they are a mere reshape.
+    Between the other two: patches half as large, for ``(taps - 1) / out_w`` more
+    products. Blocks of pixels are needed along the width alone, where they are a mere
+    reshape.
     """
     size, _, channels, features = kernel.shape
     taps = size // stride

@@ -77,7 +77,9 @@ class LayerNorm(nn.Module):
 
     Means are taken over the pixels first, and then over the channels: on a CPU, XLA
     sums whole rows of numbers there, and with a gradient penalty that is a third of the
-    time. Scale and bias are of each channel.
+    time. Input, factor and output are computed once, and not again in each loop that
+    reads them: a tenth of DCGAN's step with a gradient penalty. Scale and bias are of
+    each channel.
 
     Attributes:
       epsilon: added to the variance.
@@ -99,11 +101,12 @@ class LayerNorm(nn.Module):
             wide = jnp.mean(values, axis=(-3, -2), keepdims=True)
             return jnp.mean(wide, axis=-1, keepdims=True)
 
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        once = jax.lax.optimization_barrier
+        wide = once(x).astype(jnp.promote_types(x.dtype, jnp.float32))
         centred = wide - mean(wide)
-        y = centred * jax.lax.rsqrt(mean(centred * centred) + self.epsilon)
-        scale, bias = (jnp.expand_dims(p, range(y.ndim - 1)) for p in (scale, bias))
-        return y.astype(x.dtype) * scale + bias
+        factor = once(jax.lax.rsqrt(mean(centred * centred) + self.epsilon))
+        scale, bias = (jnp.expand_dims(p, range(x.ndim - 1)) for p in (scale, bias))
+        return once((centred * factor).astype(x.dtype) * scale + bias)
 
 
 def apply_layer(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -91,15 +91,28 @@ def _r3gan(wanted: Wanted) -> Pair:
     )
 
 
-# And what their widths are multiples of.
-NETWORKS: dict[str, tuple[Callable[[Wanted], Pair], int]] = {
-    "reference": (_reference, 8),  # two pixel shuffles of a 4th and a half of it
-    "mlp": (_mlp, 1),
-    "dcgan": (_dcgan, 1),
-    "resnet": (_resnet, 1),
-    "r3gan": (_r3gan, GROUP // EXPANSION),
+class BuiltIn(NamedTuple):
+    """A pair of networks of the project.
+
+    Attributes:
+      make: the two networks.
+      step: what their width is a multiple of.
+      spectral_norm: whether the discriminator has it.
+    """
+
+    make: Callable[[Wanted], Pair]
+    step: int = 1
+    spectral_norm: bool = False
+
+
+NETWORKS = {
+    # Two pixel shuffles, of a 4th of the width and of a half of that.
+    "reference": BuiltIn(_reference, step=8, spectral_norm=True),
+    "mlp": BuiltIn(_mlp),
+    "dcgan": BuiltIn(_dcgan, spectral_norm=True),
+    "resnet": BuiltIn(_resnet, spectral_norm=True),
+    "r3gan": BuiltIn(_r3gan, step=GROUP // EXPANSION),
 }
-_WITH_SPECTRAL_NORM = ("reference", "dcgan", "resnet")
 
 
 def check(name: str, width: int | None = None, spectral_norm: bool = False) -> None:
@@ -110,7 +123,7 @@ def check(name: str, width: int | None = None, spectral_norm: bool = False) -> N
         there is none.
     """
     own_code.check("network", "network", name, NETWORKS, count=2)
-    step = 1 if own_code.is_own(name) else NETWORKS[name][1]
+    step = 1 if own_code.is_own(name) else NETWORKS[name].step
     whole = type(width) is int and step <= width <= MOST_WIDTH and width % step == 0
     if width is not None and not whole:
         multiple = f", a multiple of {step}," if step > 1 else ""
@@ -118,10 +131,11 @@ def check(name: str, width: int | None = None, spectral_norm: bool = False) -> N
             f"--width={width} must be a number{multiple} from {step} to {MOST_WIDTH}"
             f" for --network={name}"
         )
-    if spectral_norm and name in NETWORKS and name not in _WITH_SPECTRAL_NORM:
+    if spectral_norm and name in NETWORKS and not NETWORKS[name].spectral_norm:
+        others = [other for other, pair in NETWORKS.items() if pair.spectral_norm]
         raise UserError(
             f"--spectral_norm is not for --network={name}: leave it out, or use"
-            f" {', '.join(_WITH_SPECTRAL_NORM)}"
+            f" {', '.join(others)}"
         )
 
 
@@ -143,7 +157,7 @@ def make_pair(name: str, wanted: Wanted, latent_size: int = 64) -> Pair:
     """
     check(name, wanted.width, wanted.spectral_norm)
     if not own_code.is_own(name):
-        return NETWORKS[name][0](wanted)
+        return NETWORKS[name].make(wanted)
     given = dataclasses.asdict(wanted)
     for option in ("width", "spectral_norm"):  # those that are asked for by a flag
         if not given[option]:
