@@ -190,13 +190,17 @@ def r1_r2_penalty(
 ) -> Array:
     """`r1_penalty` + `r2_penalty`: what makes the relativistic loss converge.
 
-    Args and returns as in `r1_penalty`.
+    Both at once: the critic's weights are read once, and a loss that scores the same
+    examples shares the pass with it. Args and returns as in `r1_penalty`.
 
     Source: Huang et al. 2024 (R3GAN), section 2.2, https://arxiv.org/abs/2501.05441
     """
-    return r1_penalty(critic, real, fake, keys, labels) + r2_penalty(
-        critic, real, fake, keys, labels
-    )
+    del keys
+    chex.assert_equal_shape([real, fake])
+    both = jnp.concatenate([real, fake])
+    twice = None if labels is None else jnp.concatenate([labels, labels])
+    # Half of each mean: the mean of all.
+    return jnp.mean(squared_gradient_norms(critic, both, twice))
 
 
 PENALTIES: dict[str, Penalty] = {

@@ -7,8 +7,8 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[1]
 # From the bottom up: a room imports from those before it, and from itself.
 ROOMS = (
-    *("errors", "own_code", "losses", "penalties", "optimisers", "plots", "networks"),
-    *("system", "training", "data", "recipes", "devices", "theory", "run"),
+    *("errors", "backend", "own_code", "losses", "penalties", "optimisers", "plots"),
+    *("networks", "system", "training", "data", "recipes", "devices", "theory", "run"),
     *("evaluation", "study"),
 )
 MOST_LINES = 300

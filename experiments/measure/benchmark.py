@@ -76,12 +76,8 @@ _IMAGES = flags.DEFINE_list(
     ["28x28x1"],
     "Height, width and channels of the images, as 28x28x1,64x64x3; one or more.",
 )
-_STEPS = flags.DEFINE_integer(
-    "steps", 50, "Generator steps that each program takes in a round."
-)
-_ROUNDS = flags.DEFINE_integer(
-    "rounds", 7, "How often each program has its turn, after one to warm up."
-)
+_STEPS = flags.DEFINE_integer("steps", 50, "Generator steps of a round.")
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds, after one to warm up.")
 _DATA = flags.DEFINE_string(
     "data",
     "random",
@@ -110,6 +106,9 @@ _PEERS = flags.DEFINE_list(
     " a C++ compiler, takes minutes and cannot differentiate a gradient penalty),"
     " graphed (tuned, the whole step one CUDA graph; GPUs alone). Give --peers= for"
     " none.",
+)
+_RECORDER = flags.DEFINE_boolean(
+    "recorder", False, "Also with all that experiments.train writes: the host's share."
 )
 _READ = flags.DEFINE_list(
     "read",
@@ -176,7 +175,7 @@ def settings() -> list[Setting]:
             num_examples=_NUM_EXAMPLES.value,
             shape=shape,
             compilation_cache=_COMPILATION_CACHE.value,
-            peers=_PEERS.value,
+            peers=["recorded"] * _RECORDER.value + _PEERS.value,
         )
         for loss, precision, batch_size, shape, network in itertools.product(
             _LOSS.value,

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from gan_jax import training
 from gan_jax.devices import parallel, placement
+from gan_jax.networks import convolution
 from gan_jax.training import GAN, Examples, GANState, Metrics
 
 Array = jax.Array
@@ -138,8 +139,12 @@ def compile_train_steps(
             capacity=capacity,
         )
 
+    def side_by_side(*args: Any) -> tuple[GANState, Metrics]:
+        with convolution.as_products():
+            return one(*args)
+
     in_axes = (0, 0, None, 0, None)
-    together = jax.vmap(one, in_axes)
+    together = jax.vmap(side_by_side, in_axes)
     if states.step.shape[1] == 1:
         together = _without_axis(one, in_axes)
     program = parallel.over_devices(

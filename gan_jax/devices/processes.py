@@ -9,6 +9,7 @@ import atexit
 import hashlib
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -139,26 +140,31 @@ def require_same(value: bytes, what: str) -> None:
 
 
 class Agreement:
-    """Whether any process has said yes, known to all at the same step."""
+    """What any process has said, known to all at the same step."""
 
     def __init__(self, devices: Sequence[jax.Device]) -> None:
-        """Prepares the question to the processes of these devices."""
+        """Prepares the questions to the processes of these devices."""
         self._devices = devices
         self._answer: jax.Array | None = None
         if jax.process_count() > 1:
-            replicated = placement.replicate(np.zeros(()), devices).sharding
-            self._any = jax.jit(jnp.any, out_shardings=replicated)
+            replicated = placement.replicate(np.zeros(2), devices).sharding
+            largest = partial(jnp.max, axis=0)
+            self._largest = jax.jit(largest, out_shardings=replicated)
 
-    def ask(self, mine: bool) -> bool:
-        """Whether any process said yes, the last time but one that all were asked.
+    def ask(self, stop: bool, seconds: float) -> tuple[bool, float]:
+        """Whether any process wants to stop, and how long a step takes the slowest.
 
-        The answer travels while the next steps are computed. Where there is one
-        process, it is what it says.
+        Both as they were when all were asked the last time but one: the answer travels
+        while the next steps are computed. Where there is one process, it is what it
+        says.
         """
         if jax.process_count() == 1:
-            return mine
+            return stop, seconds
         last = self._answer
-        votes = np.full(len(self._devices), mine)
+        votes = np.tile(np.float32([stop, seconds]), (len(self._devices), 1))
         spec = jax.sharding.PartitionSpec(placement.AXIS)
-        self._answer = self._any(placement.place(votes, self._devices, spec))
-        return last is not None and bool(last.addressable_data(0))
+        self._answer = self._largest(placement.place(votes, self._devices, spec))
+        if last is None:
+            return False, 0.0
+        stop, seconds = np.asarray(last.addressable_data(0)).tolist()
+        return bool(stop), seconds

@@ -4,15 +4,59 @@ XLA's fast convolution kernels on CPU miss the gradient convolutions inside
 ``scan``, and under ``vmap`` over seeds ``lax.conv`` becomes a grouped convolution.
 A convolution written as shifted slices and one matrix product is fast in both, and
 in every derivative, because its derivatives are slices and matrix products again.
+
+On a GPU a convolution of one network is cuDNN's, by ``lax.conv``: it launches fewer
+kernels, and writes no patches. `conv2d` and `grouped_conv2d` are where that is decided.
 """
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+
+from gan_jax import backend
 
 # Above, copying whole patches costs more than some products of zero use.
 _FEW_CHANNELS = 12
 # Up to here, in pixels, products of zero use cost more than copying whole patches.
 _NARROW = 4
+
+
+_as_products: contextvars.ContextVar[bool] = contextvars.ContextVar("_", default=False)
+
+
+@contextlib.contextmanager
+def as_products() -> Iterator[None]:
+    """Inside of it, convolutions are traced as matrix products on every platform.
+
+    For networks side by side under ``vmap``: theirs would be a grouped convolution.
+    """
+    token = _as_products.set(True)
+    try:
+        yield
+    finally:
+        _as_products.reset(token)
+
+
+def _library_is_best() -> bool:
+    return backend.kind() == "gpu" and not _as_products.get()
+
+
+def _lax_conv(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups: int = 1
+) -> jax.Array:
+    batch = x.shape[:-3]
+    y = jax.lax.conv_general_dilated(
+        x.reshape(-1, *x.shape[-3:]),
+        kernel,
+        window_strides=(stride, stride),
+        padding=[(padding, padding)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+    return y.reshape(*batch, *y.shape[1:])
 
 
 def conv2d(
@@ -30,6 +74,8 @@ def conv2d(
       ``[..., out_height, out_width, features]``, where
       ``out = (in + 2 * padding - size) // stride + 1``.
     """
+    if _library_is_best():
+        return _lax_conv(x, kernel, stride, padding)
     *batch, height, width, channels = x.shape
     size, _, _, features = kernel.shape
     out_h = (height + 2 * padding - size) // stride + 1
@@ -78,6 +124,8 @@ def grouped_conv2d(
     Returns:
       ``[..., out_height, out_width, features]``.
     """
+    if _library_is_best():
+        return _lax_conv(x, kernel, 1, padding, groups)
     parts = zip(
         jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True
     )
@@ -204,7 +252,7 @@ def shuffled_conv2d(
       ``[..., height * block, width * block, features]``.
     """
     size, _, channels, features = kernel.shape
-    if features >= channels:
+    if features >= channels or _library_is_best():
         return conv2d(pixel_shuffle(x, block), kernel, padding=padding)
     before = -(-padding // block)  # blocks that the kernel reaches to, on both sides
     taps = 2 * before + 1

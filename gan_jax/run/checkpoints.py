@@ -126,11 +126,15 @@ class Writer:
     def save(self, step: int, state: GANState) -> None:
         """Saves a state in the background; the state may be donated afterwards.
 
+        Args:
+          step: that it is of; above those that are saved.
+          state: on devices, or as `on_host` gives it.
+
         Raises:
           UserError: the state holds NaN or infinity, and must not; or the disk does
             not take it, or did not take the one before.
         """
-        plain = jax.device_get(without_key(state))
+        plain = on_host(state)
         if self._finite_only and (name := finite.first_non_finite(plain)):
             raise UserError(f"{name} is not finite at step {step}: stopped, not saved")
         args = self._ocp.args
@@ -200,8 +204,15 @@ def alone() -> Any:
     )
 
 
+def on_host(state: GANState) -> GANState:
+    """A copy on the host, `without_key`; of one that is there already, itself."""
+    return jax.device_get(without_key(state))
+
+
 def without_key(state: GANState) -> GANState:
     """With the key as numbers: a typed key is no array to a file."""
+    if not jax.dtypes.issubdtype(state.key.dtype, jax.dtypes.prng_key):
+        return state
     if isinstance(state.key, jax.ShapeDtypeStruct):
         return state.replace(key=jax.eval_shape(jax.random.key_data, state.key))
     return state.replace(key=jax.random.key_data(state.key))

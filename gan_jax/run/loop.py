@@ -23,7 +23,7 @@ from gan_jax.data import Dataset, stream
 from gan_jax.data.dataset import fingerprint
 from gan_jax.devices import available, parallel, placement, processes
 from gan_jax.run import configuration, recorder, restoring
-from gan_jax.run.recorder import Schedule
+from gan_jax.run.schedule import LONGEST_LINE, Pace, Schedule, most_steps
 
 IMAGES_ON = ("device", "host")
 
@@ -58,8 +58,8 @@ def train(
       devices: where to train; all by default.
       images_on: in `IMAGES_ON`: "device", each device holds all images; "host", it is
         sent those of the next steps. What is computed is the same.
-      should_stop: asked between two chunks of at most 50 steps; where it says yes, in
-        any process, the run is saved and broken off.
+      should_stop: asked between two chunks, of a line of metrics or a quarter of a
+        second; where it says yes, in any process, the run is saved and broken off.
       say: takes the lines of the report.
 
     Returns:
@@ -95,31 +95,81 @@ def train(
     state = placement.replicate(start, devices)
     started = time.perf_counter()
     feed = resident if images_on == "device" else streamed
+    longest = schedule.longest
+    if images_on == "host":  # a block of them, and the two that are read ahead
+        longest = min(longest, LONGEST_LINE)
     with feed(
         gan,
         state,
         dataset,
         devices,
         batch_size=config.recipe.batch_size,
-        capacity=min(schedule.longest, per_epoch),
+        capacity=min(longest, per_epoch),
         steps=(step, config.steps),
     ) as advance:
-        agreement = processes.Agreement(devices)
         say(f"compiled in {time.perf_counter() - started:.1f} s")
         record = recorder.NullRecorder()
         if processes.is_first():
             record = recorder.Recorder(
                 workdir, gan, config, dataset, schedule, evaluate, about, step
             )
+        chunks = Chunks(schedule, per_epoch, longest, devices)
+        if config.recipe.on_nan == "skip":
+            chunks.longest = 0  # each line has the number of skipped updates
         with record:
-            while step < config.steps and not agreement.ask(should_stop()):
-                end = min((step // per_epoch + 1) * per_epoch, config.steps)
-                stop = schedule.next_stop(step, end)
-                state, metrics = advance(state, step, stop)
-                record.after(stop, stop - step, metrics, state)
-                step = stop
+            state, step = chunks.take(
+                advance, record, state, step, config.steps, should_stop
+            )
             record.finish(step, state)
     return state
+
+
+class Chunks:
+    """Many steps, as chunks that are as long as they may be.
+
+    Attributes:
+      longest: the most steps of a chunk, but for one that is a single line of metrics.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        per_epoch: int,
+        longest: int,
+        devices: Sequence[jax.Device],
+    ) -> None:
+        """Takes when a run writes, and the devices of all processes."""
+        self.longest = longest
+        self._schedule, self._per_epoch = schedule, per_epoch
+        self._agreement = processes.Agreement(devices)
+        self._pace = Pace()
+
+    def take(
+        self,
+        advance: Advance,
+        record: recorder.Recorder | recorder.NullRecorder,
+        state: training.GANState,
+        step: int,
+        last: int,
+        should_stop: Callable[[], bool],
+    ) -> tuple[training.GANState, int]:
+        """Takes the steps from one to another, or until it is told to stop.
+
+        Returns:
+          The state, and its step.
+        """
+        while step < last:
+            stopping, seconds = self._agreement.ask(should_stop(), self._pace.seconds)
+            if stopping:
+                break
+            most = min(most_steps(seconds), self.longest)
+            end = min((step // self._per_epoch + 1) * self._per_epoch, last)
+            stop = self._schedule.next_stop(step, end, most)
+            state, metrics = advance(state, step, stop)
+            record.after(stop, stop - step, metrics, state)
+            self._pace.dispatched(stop - step, metrics)
+            step = stop
+        return state, step
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from gan_jax.errors import UserError
@@ -31,16 +32,16 @@ class MetricsLog:
         self.seconds = kept[-1]["seconds"] if kept else 0.0
         self._events = _Events(folder, step)
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Writes a line; it must hold ``step``.
+    def write(self, *lines: dict[str, Any]) -> None:
+        """Writes lines; each must hold ``step``.
 
         Raises:
-          UserError: the disk does not take it.
+          UserError: the disk does not take them.
         """
+        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
         with writing(self._path), self._path.open("a") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
-        values = {name: value for name, value in line.items() if name != "step"}
-        self._events.write(line["step"], values)
+            file.write(text)
+        self._events.write(lines)
 
     def sync(self) -> None:
         """Makes sure that the lines are on disk, not on their way there."""
@@ -68,21 +69,23 @@ class _Events:
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
             self._put(step + 1, session_log=start)
 
-    def write(self, step: int, values: dict[str, float | None]) -> None:
+    def write(self, lines: Sequence[dict[str, Any]]) -> None:
         from tensorboardX.proto.summary_pb2 import Summary
 
-        known = [
-            Summary.Value(tag=name, simple_value=value)
-            for name, value in values.items()
-            if value is not None
-        ]
-        self._put(step, summary=Summary(value=known))
+        for line in lines:
+            known = [
+                Summary.Value(tag=name, simple_value=value)
+                for name, value in line.items()
+                if name != "step" and value is not None
+            ]
+            self._put(line["step"], summary=Summary(value=known))
+        with writing(self._folder / "events.out.tfevents"):
+            self._writer.flush()  # to the disk itself: once for all of them
 
     def _put(self, step: int, **what: Any) -> None:
         event = self._pb.Event(wall_time=time.time(), step=step, **what)
         with writing(self._folder / "events.out.tfevents"):
             self._writer.write_event(event)
-            self._writer.flush()
 
     def close(self) -> None:
         with writing(self._folder / "events.out.tfevents"):

@@ -1,10 +1,12 @@
 """What a run writes while it is trained: metrics, pictures, checkpoints."""
 
+import collections
+import concurrent.futures
 import contextlib
-import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import jax
@@ -17,57 +19,22 @@ from gan_jax.devices import placement
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, configuration, finite
 from gan_jax.run.metrics_log import MetricsLog, read_metrics
+from gan_jax.run.sample_grids import ROWS, grid_sampler, hundred_real
+from gan_jax.run.schedule import Schedule
 from gan_jax.system import files, progress
 
 Evaluate = Callable[[training.GAN, training.GANState], dict[str, float]]
 
-_ROWS, _COLUMNS = 10, 10  # of a grid of samples
-_LONGEST = 50  # steps between two stops: a signal is not to wait for more
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How often a run writes, in generator steps.
-
-    Attributes:
-      log_every: between lines of metrics.jsonl; a line stands at every other stop,
-        every 50 steps and at the end of an epoch, too, and averages the steps since
-        the one before.
-      sample_every: between sample grids.
-      checkpoint_every: between checkpoints; the last state is always saved.
-      evaluate_every: between measurements of the samples, None for none.
-      keep_checkpoints: how many of the newest are kept.
-    """
-
-    log_every: int = 10
-    sample_every: int = 50
-    checkpoint_every: int = 500
-    evaluate_every: int | None = None
-    keep_checkpoints: int = 2
-
-    @property
-    def periods(self) -> list[int]:
-        """Steps between stops of each kind."""
-        periods = (self.log_every, self.sample_every, self.checkpoint_every)
-        return [*periods, self.evaluate_every or _LONGEST, _LONGEST]
-
-    @property
-    def longest(self) -> int:
-        """The most steps between two stops."""
-        return min(self.periods)
-
-    def next_stop(self, step: int, end: int) -> int:
-        """The next step at which the host has something to do, at most ``end``.
-
-        Stops are multiples of absolute steps, whatever the step that a run starts at.
-        """
-        return min(end, *((step // period + 1) * period for period in self.periods))
+_WAITING = 3  # chunks that are not yet written; each holds a grid, or a state
 
 
 class Recorder:
-    """Writes a run folder, each chunk's metrics while the next is being computed.
+    """Writes a run folder in a thread, while the next chunks are being computed.
 
     A context manager: what is under way when the run ends, or fails, is finished.
+
+    Attributes:
+      last: the last line of metrics that was written.
     """
 
     def __init__(
@@ -106,9 +73,8 @@ class Recorder:
         size = len(dataset.images)
         self._per_epoch = training.steps_per_epoch(gan, size, batch_size)
         self._examples = batch_size * gan.critic_steps
-        self._pending: tuple[Any, ...] | None = None
-        self._extra: dict[str, float] = {}
         self._watched: list[str] = []
+        self.last: dict[str, Any] = {}
         self._sample = grid_sampler(gan, jax.random.key(config.seed))
         with files.writing(workdir / "samples"):
             (workdir / "samples").mkdir(exist_ok=True)
@@ -123,28 +89,35 @@ class Recorder:
         self._bar = progress.bar(
             None, config.steps, unit="step", initial=step, delay=0, leave=True
         )
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "recorder")
+        self._jobs: collections.deque[concurrent.futures.Future] = collections.deque()
+        self._failed: BaseException | None = None
+        self._broken = False
 
     def __enter__(self) -> Self:
         """Nothing is left to open."""
         return self
 
     def __exit__(self, kind: type | None, error: Any, trace: Any) -> None:
-        """Ends the bar, waits for the last checkpoint, closes the log.
+        """Ends the bar, waits for all that is being written, closes the log.
 
         Raises:
           UserError: a file cannot be written; or, in place of one that was raised
             before, the same with the last good checkpoint.
         """
+        self._thread.shutdown()
         self._bar.close()
-        for close in (self._checkpoints.close, self._log.close):
+        for close in (self._check, self._checkpoints.close, self._log.close):
             try:
                 close()
-            except UserError as failed:
+            except Exception as failed:
                 error = error or failed
         if isinstance(error, UserError):
             last = checkpoints.newest(self._workdir)
             good = f"is of step {last}" if last else "was not reached"
             raise UserError(f"{error}; the last good checkpoint {good}") from error
+        if error is not None and kind is None:
+            raise error
 
     def after(
         self,
@@ -155,32 +128,36 @@ class Recorder:
     ) -> None:
         """Takes the metrics of ``count`` steps and the state that they end in.
 
-        The state may be donated afterwards.
+        The state may be donated afterwards. Waits for the devices only where the state
+        itself is saved or measured.
 
         Raises:
-          UserError: a file cannot be written; of an earlier chunk, a metric or a
+          UserError: of an earlier chunk, a file could not be written; a metric or a
             parameter is NaN or infinite.
         """
-        self._flush()
+        self._check()
         state = placement.local(state)
         watched = finite.watched(state)
         self._watched = self._watched or finite.names(watched)
-        skipped = finite.skipped_updates(state) if self._skip else None
-        self._pending = (step, count, metrics, finite.all_finite(watched), skipped)
+        skipped = finite.skipped_updates(state) if self._skip else 0
+        report = _report(placement.local(metrics), watched, skipped)
         last = step == self._steps
+        images = saved = None
+        if last or step % self._schedule.sample_every == 0:
+            images = self._sample(state)
+        extra, paused = {}, 0.0
         every = self._schedule.evaluate_every
         if self._evaluate and (last or (every and step % every == 0)):
             jax.block_until_ready(state)
-            with self._pause():
-                self._extra = self._evaluate(self._gan, state)
-        if step % self._schedule.sample_every == 0 or last:
-            path = self._workdir / "samples" / f"step_{step:06d}.png"
-            with files.whole_file(path) as file:
-                images = np.asarray(self._sample(state))
-                plots.save_grid(file, images, len(images) // _ROWS)
-        if step % self._schedule.checkpoint_every == 0 or last:
-            self._save(step, state)
-        self._checkpoints.check()
+            started = time.perf_counter()
+            extra = self._evaluate(self._gan, state)
+            paused = time.perf_counter() - started
+        if last or step % self._schedule.checkpoint_every == 0:
+            saved = self._host_copy(step, state)
+        lines = partial(
+            self._write_lines, step, count, sorted(metrics), report, extra, paused
+        )
+        self._in_thread(lines, partial(self._write_state, step, images, saved))
 
     def finish(self, step: int, state: training.GANState) -> None:
         """Saves the state, where that is not done, and draws the curves.
@@ -189,53 +166,103 @@ class Recorder:
           UserError: as `after`.
         """
         if step and step != self._saved:
-            self._save(step, placement.local(state))
+            saved = self._host_copy(step, placement.local(state))
+            self._in_thread(partial(self._write_state, step, None, saved))
+        self.drain()
         if lines := read_metrics(self._workdir):
             with files.whole_file(self._workdir / "curves.png") as file:
                 plots.save_curves(file, lines)
 
-    def _save(self, step: int, state: training.GANState) -> None:
-        self._flush()
-        self._log.sync()  # no checkpoint is ahead of its metrics
-        self._checkpoints.save(step, state)
+    def drain(self) -> None:
+        """Waits until all that was given is written.
+
+        Raises:
+          UserError: as `after`.
+        """
+        while self._jobs:
+            self._jobs.popleft().result()
+        self._check()
+
+    def _host_copy(self, step: int, state: training.GANState) -> training.GANState:
         self._saved = step
+        return checkpoints.on_host(state)
 
-    @contextlib.contextmanager
-    def _pause(self) -> Iterator[None]:
-        """What is done meanwhile does not count as training time."""
-        started = time.perf_counter()
-        yield
-        self._lap += time.perf_counter() - started
+    def _check(self) -> None:
+        """Raises what failed in the background."""
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed
+        self._checkpoints.check()
 
-    def _flush(self) -> None:
-        """Writes what is pending."""
-        if self._pending is None:
-            return
-        step, count, metrics, state_finite, skipped = self._pending
-        self._pending = None
-        values = {
-            name: np.asarray(placement.local(value))[:count]
-            for name, value in sorted(metrics.items())
-        }
+    def _in_thread(self, *work: Callable[[], None]) -> None:
+        """Has something done after all that came before; nothing after a failure."""
+
+        def job() -> None:
+            try:
+                for part in work:
+                    if self._broken:
+                        return
+                    part()
+            except BaseException as error:  # `_check` raises it where it can be heard
+                self._failed, self._broken = error, True
+
+        self._jobs.append(self._thread.submit(job))
+        while len(self._jobs) > _WAITING:
+            self._jobs.popleft().result()
+
+    def _write_state(self, step: int, images: Any, saved: Any) -> None:
+        """Writes a grid of samples and a checkpoint, where there are such."""
+        if images is not None:
+            path = self._workdir / "samples" / f"step_{step:06d}.png"
+            with files.whole_file(path) as file:
+                images = np.asarray(images)
+                plots.save_grid(file, images, len(images) // ROWS)
+        if saved is not None:
+            self._log.sync()  # no checkpoint is ahead of its metrics
+            self._checkpoints.save(step, saved)
+
+    def _write_lines(
+        self,
+        step: int,
+        count: int,
+        names: list[str],
+        report: jax.Array,
+        extra: dict[str, float],
+        paused: float,
+    ) -> None:
+        """Writes the lines of a chunk; waits until the devices have computed it."""
+        numbers = np.asarray(report)
         now = time.perf_counter()
-        lap, self._lap = now - self._lap, now
+        lap, self._lap = now - self._lap - paused, now
+        skipped, state_finite = numbers[-1], numbers[-1 - len(self._watched) : -1]
+        table = numbers[: -1 - len(self._watched)].reshape(len(names), -1)
+        begin = step - count
+        lines = []
+        try:
+            first = begin
+            for stop in self._schedule.lines(begin, step):
+                part = table[:, first - begin : stop - begin]
+                values = dict(zip(names, part, strict=True))
+                line = {
+                    "step": stop,
+                    "epoch": round(stop / self._per_epoch, 4),
+                    "seconds": round(self._seconds + lap * (stop - begin) / count, 3),
+                    "images_per_second": round(count * self._examples / lap, 1),
+                }
+                if self._skip:
+                    line["skipped_updates"] = int(skipped)
+                else:
+                    finite.refuse(stop, values)
+                if stop == step:
+                    finite.refuse_state(step, self._watched, state_finite)
+                    values |= {name: np.asarray([v]) for name, v in extra.items()}
+                line |= {name: finite.mean(value) for name, value in values.items()}
+                lines.append(line)
+                first = stop
+        finally:
+            self._log.write(*lines)
         self._seconds += lap
-        line = {
-            "step": step,
-            "epoch": round(step / self._per_epoch, 4),
-            "seconds": round(self._seconds, 3),
-            "images_per_second": round(count * self._examples / lap, 1),
-        }
-        if skipped is None:
-            finite.refuse(step, values)
-        else:
-            line["skipped_updates"] = int(skipped)
-        finite.refuse_state(step, self._watched, np.asarray(state_finite))
-        line |= {name: finite.mean(value) for name, value in values.items()}
-        extra = {name: np.asarray([value]) for name, value in self._extra.items()}
-        line |= {name: finite.mean(value) for name, value in extra.items()}
-        self._extra = {}
-        self._log.write(line)
+        self.last = line
         self._bar.update(count)
         self._bar.set_postfix_str(
             ", ".join(f"{name} {line[name] or 0:.3f}" for name in ("d_loss", "g_loss"))
@@ -253,41 +280,15 @@ class NullRecorder(contextlib.nullcontext):
         """Leaves it to the first process."""
 
 
-def grid_sampler(
-    gan: training.GAN, key: jax.Array
-) -> Callable[[training.GANState], jax.Array]:
-    """A function that draws the same hundred images from any state.
-
-    A hundred latents; of a conditional GAN ten, a row each, in the first ten classes, a
-    column each.
+@jax.jit
+def _report(metrics: training.Metrics, watched: Any, skipped: Any) -> jax.Array:
+    """All that the host looks at after a chunk, as one array: one copy to the host.
 
     Returns:
-      ``state -> [N, height, width, channels]``, uint8.
+      The metrics, sorted by name, ``[capacity]`` each; whether each of the watched
+      leaves is finite; the number of skipped updates.
     """
-    # Far from what the state splits off the same key, and from the steps' numbers.
-    z_key = jax.random.fold_in(key, 2**32 - 1)
-    z = jax.random.normal(z_key, (_ROWS * _COLUMNS, gan.latent_size))
-    labels = None
-    if gan.num_classes is not None:
-        columns = min(gan.num_classes, _COLUMNS)
-        z = jnp.repeat(z[:_ROWS], columns, axis=0)
-        labels = jnp.tile(jnp.arange(columns), _ROWS)
-
-    @jax.jit
-    def sample(state: training.GANState) -> jax.Array:
-        return training.to_uint8(training.generate(gan, state, z, labels))
-
-    return sample
-
-
-def hundred_real(dataset: Dataset) -> tuple[np.ndarray, int]:
-    """Ten images of each class, a class a column, where there are enough.
-
-    Returns:
-      Images, and how many are a row.
-    """
-    shown = range(min(dataset.num_classes, _COLUMNS))
-    columns = [np.flatnonzero(dataset.labels == c)[:_ROWS] for c in shown]
-    if min(map(len, columns), default=0) < _ROWS:
-        return dataset.images[: _ROWS * _COLUMNS], _COLUMNS
-    return dataset.images[np.stack(columns, axis=1).ravel()], len(columns)
+    rows = [metrics[name] for name in sorted(metrics)]
+    dtype = jnp.result_type(*rows)
+    rest = finite.all_finite(watched).astype(dtype)
+    return jnp.concatenate([*rows, rest, jnp.asarray(skipped, dtype)[None]])

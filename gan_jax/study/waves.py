@@ -22,7 +22,7 @@ from gan_jax import recipes, training
 from gan_jax.data import Dataset
 from gan_jax.devices import many, placement
 from gan_jax.run import checkpoints, configuration, restoring
-from gan_jax.run.recorder import Schedule
+from gan_jax.run.schedule import LONGEST_LINE, Schedule
 from gan_jax.study.sweep import Program, Run
 from gan_jax.system import progress
 from gan_jax.system.files import write_text, writing
@@ -187,7 +187,7 @@ class _Trainer:
                         states, epoch, num_examples=self._size, devices=devices
                     )
                 end = min((epoch + 1) * self._per_epoch, self._total)
-                stop = self._schedule.next_stop(step, end)
+                stop = self._schedule.next_line(step, end)
                 states, _ = self._train_steps(
                     states, settings, self._examples, order, stop - step
                 )
@@ -228,7 +228,7 @@ class _Trainer:
                 self._examples,
                 self._plan.devices,
                 batch_size=self._batch_size,
-                capacity=min(self._schedule.longest, self._per_epoch),
+                capacity=min(LONGEST_LINE, self._per_epoch),
             )
         self._say(f"compiled in {time.perf_counter() - started:.1f} s")
         return compiled

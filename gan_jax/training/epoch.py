@@ -1,11 +1,13 @@
 """Many steps as one compiled loop, over the images in an epoch's order."""
 
+from functools import partial
 from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 
 from gan_jax.errors import UserError
+from gan_jax.training.draws import StepKeys, step_keys
 from gan_jax.training.pixels import scale_images
 from gan_jax.training.state import GAN, Examples, GANState, Metrics
 from gan_jax.training.step import train_step
@@ -93,19 +95,26 @@ def train_steps(
     per_order = order.shape[0] // consumed
     dtype = jax.tree.leaves(state.generator.params)[0].dtype
 
-    def step(state: GANState) -> tuple[GANState, Metrics]:
+    def step(state: GANState, keys: StepKeys) -> tuple[GANState, Metrics]:
         start = (state.step - first) % per_order * consumed
         index = jax.lax.dynamic_slice_in_dim(order, start, consumed)
         index = index.reshape(gan.critic_steps, devices, batch_size)[:, shard]
         images, labels = jax.tree.map(lambda array: array[index], examples)
-        return train_step(gan, state, scale_images(images, dtype), labels)
+        return train_step(gan, state, scale_images(images, dtype), labels, keys)
 
-    shapes = jax.eval_shape(step, state)[1]
-    log = jax.tree.map(lambda s: jnp.zeros((capacity,), s.dtype), shapes)
+    # All at once: in the loop, they would be many launches on a GPU.
+    numbers = state.step + jnp.arange(capacity)
+    keys = jax.vmap(partial(step_keys, gan, state.key))(numbers)
+    first_keys = jax.tree.map(lambda array: array[0], keys)
+    shapes = jax.eval_shape(step, state, first_keys)[1]
+    names = sorted(shapes)
+    log = jnp.zeros((capacity, len(names)), jnp.result_type(*shapes.values()))
 
-    def body(i: Array, carry: tuple[GANState, Metrics]) -> tuple[GANState, Metrics]:
+    def body(i: Array, carry: tuple[GANState, Array]) -> tuple[GANState, Array]:
         state, log = carry
-        state, metrics = step(state)
-        return state, jax.tree.map(lambda a, m: a.at[i].set(m), log, metrics)
+        state, metrics = step(state, jax.tree.map(lambda array: array[i], keys))
+        row = jnp.stack([metrics[name] for name in names])
+        return state, log.at[i].set(row.astype(log.dtype))
 
-    return jax.lax.fori_loop(0, num_steps, body, (state, log))
+    state, log = jax.lax.fori_loop(0, num_steps, body, (state, log))
+    return state, dict(zip(names, log.T, strict=True))

@@ -14,14 +14,22 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from gan_jax import networks, penalties
+from gan_jax import backend, networks, penalties
 from gan_jax.training.augment import mirror
+from gan_jax.training.draws import (
+    OF_FAKE,
+    OF_REAL,
+    Draws,
+    StepKeys,
+    draw_discriminator,
+    draw_generator,
+    draw_step,
+    local_keys,
+    step_keys,
+)
 from gan_jax.training.state import GAN, GANState, Metrics, Player, context
 
 Array = jax.Array
-
-# Branches of a key for augmentation: what is split off it are its first children.
-_OF_REAL, _OF_FAKE = 2**32 - 1, 2**32 - 2
 
 
 def apply(
@@ -43,26 +51,16 @@ def apply(
     return output, updated["batch_stats"]
 
 
-def _local_keys(gan: GAN, key: Array, local_batch: int) -> Array:
-    """One key per example of this device's part of the global batch."""
-    if gan.axis_name is None:
-        return jax.random.split(key, local_batch)
-    devices = jax.lax.axis_size(gan.axis_name)
-    keys = jax.random.split(key, local_batch * devices)
-    start = jax.lax.axis_index(gan.axis_name) * local_batch
-    return jax.lax.dynamic_slice_in_dim(keys, start, local_batch)
-
-
-def latents(gan: GAN, keys: Array, dtype: jnp.dtype) -> Array:
-    """``z ~ N(0, I)``, ``[batch, latent]``, each example from its own key."""
-    return jax.vmap(lambda k: jax.random.normal(k, (gan.latent_size,), dtype))(keys)
-
-
-def _augmented(gan: GAN, images: Array, key: Array) -> Array:
+def _augmented(gan: GAN, real: Array, fake: Array, key: Array) -> tuple[Array, Array]:
     """What the discriminator sees of images; each has a key of its own."""
     if gan.augment is None:
-        return images
-    return jax.vmap(gan.augment)(_local_keys(gan, key, images.shape[0]), images)
+        return real, fake
+
+    def change(images: Array, branch: int) -> Array:
+        own = jax.random.fold_in(key, branch)
+        return jax.vmap(gan.augment)(local_keys(gan, own, images.shape[0]), images)
+
+    return change(real, OF_REAL), change(fake, OF_FAKE)
 
 
 def _mean_over_devices(gan: GAN, tree: Any) -> Any:
@@ -74,6 +72,9 @@ def _mean_over_devices(gan: GAN, tree: Any) -> Any:
 
 def _norm(tree: Any) -> Array:
     """Euclidean norm of all the numbers in a pytree; no square is stored."""
+    if backend.kind() == "gpu":  # two launches; else two of each leaf
+        leaves = [leaf.ravel() for leaf in jax.tree.leaves(tree)]
+        return jnp.linalg.norm(jnp.concatenate(leaves))
     # Else XLA would store those that it shares with Adam's.
     tree = jax.lax.optimization_barrier(tree)
     return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
@@ -96,15 +97,18 @@ def discriminator_gradients(
       Gradients like the discriminator's params, metrics, and the state with both
       networks' batch statistics moved on.
     """
-    latent_key, penalty_key = jax.random.split(key)
-    batch = real.shape[0]
-    z = latents(gan, _local_keys(gan, latent_key, batch), real.dtype)
+    draws = draw_discriminator(gan, key, real.shape[0], real.dtype)
+    return _discriminator_gradients(gan, state, real, draws, labels)
+
+
+def _discriminator_gradients(
+    gan: GAN, state: GANState, real: Array, draws: Draws, labels: Array | None
+) -> tuple[Any, Metrics, GANState]:
     fake, generator_stats = apply(
-        gan.generator, state.generator, state.generator.params, z, labels
+        gan.generator, state.generator, state.generator.params, draws.z, labels
     )
     player = state.discriminator
-    real = _augmented(gan, real, jax.random.fold_in(key, _OF_REAL))
-    fake = _augmented(gan, fake.astype(real.dtype), jax.random.fold_in(key, _OF_FAKE))
+    real, fake = _augmented(gan, real, fake.astype(real.dtype), draws.key)
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
         if penalties.mixing_layer(player.batch_stats):
@@ -128,8 +132,7 @@ def discriminator_gradients(
             def critic(x: Array, label: Array | None = None) -> Array:
                 return apply(gan.discriminator, player, params, x, label)[0]
 
-            keys = _local_keys(gan, penalty_key, batch)
-            penalty = gan.penalty(critic, real, fake, keys, labels)
+            penalty = gan.penalty(critic, real, fake, draws.penalty, labels)
             value = value + gan.penalty_weight * penalty
             metrics |= {"d_loss": value, "penalty": penalty}
         return value, (metrics, stats)
@@ -148,20 +151,23 @@ def generator_gradients(
     gan: GAN, state: GANState, real: Array, key: Array, labels: Array | None = None
 ) -> tuple[Any, Metrics, GANState]:
     """Gradients of the generator's loss on one batch; as `discriminator_gradients`."""
+    draws = draw_generator(gan, key, real.shape[0], real.dtype)
+    return _generator_gradients(gan, state, real, draws, labels)
+
+
+def _generator_gradients(
+    gan: GAN, state: GANState, real: Array, draws: Draws, labels: Array | None
+) -> tuple[Any, Metrics, GANState]:
     player = state.generator
-    z = latents(gan, _local_keys(gan, key, real.shape[0]), real.dtype)
-    real = _augmented(gan, real, jax.random.fold_in(key, _OF_REAL))
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
-        fake, stats = apply(gan.generator, player, params, z, labels)
-        fake = _augmented(
-            gan, fake.astype(real.dtype), jax.random.fold_in(key, _OF_FAKE)
-        )
+        fake, stats = apply(gan.generator, player, params, draws.z, labels)
+        seen, fake = _augmented(gan, real, fake.astype(real.dtype), draws.key)
         opponent = state.discriminator
         score = partial(apply, gan.discriminator, opponent, opponent.params)
         fake_logits, _ = score(fake, labels)
         # Compiled away where the generator's loss does not look at real examples.
-        real_logits, _ = score(real, labels)
+        real_logits, _ = score(seen, labels)
         value = gan.loss.generator(real_logits, fake_logits)
         return value, ({"g_loss": value}, stats)
 
@@ -185,7 +191,11 @@ def update(
 
 
 def train_step(
-    gan: GAN, state: GANState, real: Array, labels: Array | None = None
+    gan: GAN,
+    state: GANState,
+    real: Array,
+    labels: Array | None = None,
+    keys: StepKeys | None = None,
 ) -> tuple[GANState, Metrics]:
     """``critic_steps`` discriminator updates, then one generator update.
 
@@ -199,6 +209,7 @@ def train_step(
         discriminator update; the last also serves the generator's loss.
       labels: of the examples, int32 ``[critic_steps, batch]``; a conditional GAN needs
         them, another leaves them.
+      keys: `step_keys` of this step, where they were made before.
 
     Returns:
       The state after the step and scalar metrics; those of the discriminator are of
@@ -211,34 +222,35 @@ def train_step(
         labels = None
     elif labels is None:
         raise ValueError("a conditional GAN needs the labels of its real examples")
-    key = jax.random.fold_in(state.key, state.step)
-    critic_key, generator_key = jax.random.split(key)
+    if keys is None:
+        keys = step_keys(gan, state.key, state.step)
+    batch = real.shape[1]
     if gan.mirror:
-        keys = jax.vmap(partial(_local_keys, gan, local_batch=real.shape[1]))(
-            jax.random.split(jax.random.fold_in(key, _OF_REAL), gan.critic_steps)
+        own = jax.vmap(partial(local_keys, gan, local_batch=batch))(
+            jax.random.split(jax.random.fold_in(keys.step, OF_REAL), gan.critic_steps)
         )
-        real = jax.vmap(jax.vmap(mirror))(keys, real)
+        real = jax.vmap(jax.vmap(mirror))(own, real)
+    draws, last_draws = draw_step(gan, keys, batch, real.dtype)
 
     def critic_step(
-        state: GANState, inputs: tuple[Array, Array, Array | None]
+        state: GANState, inputs: tuple[Array, Draws, Array | None]
     ) -> tuple[GANState, Metrics]:
-        gradients, metrics, state = discriminator_gradients(gan, state, *inputs)
+        gradients, metrics, state = _discriminator_gradients(gan, state, *inputs)
         player = update(gan.discriminator_optimiser, state.discriminator, gradients)
         if gan.clip is not None:
             clipped = penalties.clip_weights(player.params, gan.clip)
             player = player.replace(params=clipped)
         return state.replace(discriminator=player), metrics
 
-    keys = jax.random.split(critic_key, gan.critic_steps)
+    inputs = (real, draws, labels)
     if gan.critic_steps == 1:
-        only = jax.tree.map(lambda leaf: leaf[0], (real, keys, labels))
-        state, metrics = critic_step(state, only)
+        state, metrics = critic_step(state, jax.tree.map(lambda x: x[0], inputs))
     else:
-        state, metrics = jax.lax.scan(critic_step, state, (real, keys, labels))
+        state, metrics = jax.lax.scan(critic_step, state, inputs)
         metrics = jax.tree.map(lambda m: m[-1], metrics)
     last = None if labels is None else labels[-1]
-    gradients, more, state = generator_gradients(
-        gan, state, real[-1], generator_key, last
+    gradients, more, state = _generator_gradients(
+        gan, state, real[-1], last_draws, last
     )
     player = update(gan.generator_optimiser, state.generator, gradients)
     state = state.replace(step=state.step + 1, generator=player)

@@ -9,7 +9,7 @@ import pytest
 from gan_jax.data import SPLITS, hold_out, npy
 from gan_jax.data.dataset import name_of
 from gan_jax.errors import UserError
-from gan_jax.run.recorder import hundred_real
+from gan_jax.run.sample_grids import hundred_real
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (120, 28, 28, 1), dtype=np.uint8)
 HELD = np.arange(120) % 10 == 9  # of the test split

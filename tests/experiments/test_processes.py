@@ -163,7 +163,7 @@ def test_what_the_first_sends_keeps_its_bits_and_no_error_leaves_the_other_waiti
         assert stderr.splitlines()[-1].startswith("process "), stderr
         lines = [line for line in stdout.splitlines() if "Gloo" not in line]
         odd = np.array([-0.0, 1e-40, 1.5], np.float32)
-        assert lines == [f"{odd.tobytes().hex()} True", "True [0 7] 3", "False"]
+        assert lines == [f"{odd.tobytes().hex()} True", "True [0 7] 3", "(False, 0.0)"]
     assert "nobody expects this" in results[0][2]
 
 

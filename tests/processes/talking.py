@@ -26,7 +26,7 @@ def main():
     sent = processes.from_first(mine)
     print(np.asarray(sent["odd"]).tobytes().hex(), np.signbit(sent["odd"])[0])
     print(bool(sent["none"]), jax.random.key_data(sent["key"]), int(sent["step"]))
-    print(processes.Agreement(jax.devices()).ask(True), flush=True)
+    print(processes.Agreement(jax.devices()).ask(True, 0.0), flush=True)
     if number == 0:
         raise KeyError("nobody expects this")
     processes.from_first(mine)

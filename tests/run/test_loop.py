@@ -12,7 +12,7 @@ from PIL import Image
 from gan_jax import recipes, training
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
-from gan_jax.run import configuration, loop, recorder, run_folder
+from gan_jax.run import configuration, loop, recorder, run_folder, sample_grids
 from gan_jax.run.metrics_log import read_metrics
 from tests import small
 
@@ -41,27 +41,15 @@ def config(steps, **changes):
     return dataclasses.replace(made, **changes)
 
 
-def train(workdir, dataset, config):
+def train(workdir, dataset, config, schedule=SCHEDULE):
     said = []
     run_folder.prepare(workdir, config, overwrite=False)
     configuration.write_config(workdir, config)
     devices = jax.devices()[:1]
     state = loop.train(
-        config, dataset, workdir, schedule=SCHEDULE, devices=devices, say=said.append
+        config, dataset, workdir, schedule=schedule, devices=devices, say=said.append
     )
     return state, said
-
-
-def test_stops_are_multiples_of_absolute_steps_wherever_a_run_starts():
-    def stops(step):
-        while step < 12:
-            step = SCHEDULE.next_stop(step, 12)
-            yield step
-
-    whole = list(stops(0))
-    assert whole == [2, 3, 4, 6, 8, 9, 10, 12]
-    for start in range(12):
-        assert list(stops(start)) == [stop for stop in whole if stop > start]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +96,38 @@ def test_a_run_in_two_sittings_is_the_run_in_one(whole, tmp_path, dataset):
     assert steps == [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13]
 
 
+def test_what_is_written_does_not_depend_on_how_many_steps_are_taken_at_once(
+    tmp_path, dataset, monkeypatch
+):
+    schedule = loop.Schedule(log_every=2, sample_every=6, checkpoint_every=12)
+    advanced = {}
+    for most in (0, 1000):
+        chunks = advanced.setdefault(most, [])
+        after = recorder.Recorder.after
+
+        def counted(self, step, count, *rest, chunks=chunks, after=after):
+            chunks.append(count)
+            after(self, step, count, *rest)
+
+        monkeypatch.setattr(loop, "most_steps", lambda seconds, most=most: most)
+        monkeypatch.setattr(recorder.Recorder, "after", counted)
+        train(tmp_path / f"{most}", dataset, config(13), schedule)
+        monkeypatch.undo()
+    assert advanced == {0: [2, 2, 2, 2, 2, 1, 1, 1], 1000: [6, 5, 1, 1]}
+
+    def lines(most):
+        time = {"seconds", "images_per_second"}
+        found = read_metrics(tmp_path / f"{most}")
+        return [{k: v for k, v in line.items() if k not in time} for line in found]
+
+    assert lines(0) == lines(1000)
+    assert len(lines(0)) == 8
+    for step in (6, 12, 13):
+        name = f"samples/step_{step:06d}.png"
+        one, other = (tmp_path / f"{most}" / name for most in (0, 1000))
+        assert one.read_bytes() == other.read_bytes()
+
+
 def test_a_finished_run_is_left_as_it_is(whole, dataset):
     workdir, expected, _ = whole
     before = (workdir / "metrics.jsonl").read_bytes()
@@ -126,19 +146,19 @@ def test_numbers_that_go_wrong_stop_the_run_by_name_and_save_nothing(tmp_path, d
 
 
 def test_the_grid_of_real_images_has_a_class_a_column(dataset):
-    few, _ = recorder.hundred_real(dataset)
+    few, _ = sample_grids.hundred_real(dataset)
     np.testing.assert_array_equal(few, dataset.images)  # nine of each: as they come
     images = np.repeat(dataset.images[:10], 10, axis=0)
     labels = np.repeat(np.arange(10, dtype=np.int32), 10)
     many = dataclasses.replace(dataset, images=images, labels=labels)
-    grid, columns = recorder.hundred_real(many)
+    grid, columns = sample_grids.hundred_real(many)
     assert columns == 10
     for label in range(10):
         assert (grid[label::10] == dataset.images[label]).all()
     three = dataclasses.replace(
         many, images=images[:30], labels=labels[:30], class_names=("a", "b", "c")
     )
-    grid, columns = recorder.hundred_real(three)
+    grid, columns = sample_grids.hundred_real(three)
     assert (len(grid), columns) == (30, 3)
     for label in range(3):
         assert (grid[label::3] == dataset.images[label]).all()
@@ -177,7 +197,7 @@ def test_the_grid_of_a_conditional_gan_has_a_latent_a_row_and_a_class_a_column()
     gan = recipes.make_gan(recipes.recipe("hinge", conditional=True))
     key = jax.random.key(0)
     state = training.init_state(gan, key, (28, 28, 1))
-    grid = np.asarray(recorder.grid_sampler(gan, key)(state))
+    grid = np.asarray(sample_grids.grid_sampler(gan, key)(state))
     z_key = jax.random.fold_in(key, 2**32 - 1)
     latents = jax.random.normal(z_key, (100, gan.latent_size))[:10]
     for label in (0, 7):
@@ -191,7 +211,7 @@ def test_the_samples_of_a_grid_are_of_the_same_latents_every_time():
     gan = recipes.make_gan(recipes.recipe("hinge"))
     key = jax.random.key(0)
     state = training.init_state(gan, key, (28, 28, 1))
-    first, second = (recorder.grid_sampler(gan, key)(state) for _ in range(2))
+    first, second = (sample_grids.grid_sampler(gan, key)(state) for _ in range(2))
     assert first.shape == (100, 28, 28, 1)
     assert first.dtype == np.uint8
     np.testing.assert_array_equal(first, second)

@@ -4,6 +4,11 @@ Each program is a function of what to train, the examples and the devices that d
 initial weights and returns a function that compiles; that one returns what trains.
 """
 
+import atexit
+import contextlib
+import math
+import pathlib
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +18,19 @@ import numpy as np
 from experiments.common import cli
 from experiments.measure.peers.worker import NUM_CLASSES, random_images
 from gan_jax import recipes, training
+from gan_jax.data import Dataset
 from gan_jax.devices import available, many, parallel, placement
 from gan_jax.recipes import Recipe
+from gan_jax.run import configuration, recorder
+from gan_jax.run import loop as run_loop
+from gan_jax.run.schedule import Schedule
 from gan_jax.training import Examples
 
 if TYPE_CHECKING:
     from experiments.measure.peers.worker import Phases, RunSteps, Spec
 
 Compile = Callable[[], "RunSteps"]
+_FOREVER = 2**31 - 1  # steps
 
 
 def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
@@ -105,6 +115,63 @@ def loop(
             nonlocal state
             state, metrics = train_steps(state, examples, order, num_steps)
             return float(metrics["d_loss"].block_until_ready()[num_steps - 1])
+
+        return run_steps
+
+    return compile_steps
+
+
+def recorded(
+    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+) -> Compile:
+    """The loop with all that a run writes by default: lines, grids, checkpoints."""
+    size, shape = len(examples.images), examples.images.shape[1:]
+    gan = _make_gan(recipe, examples, axis_name=placement.AXIS)
+    state = parallel.initialise(gan, jax.random.key(0), shape, devices)
+    names = tuple(str(label) for label in range(NUM_CLASSES))
+    images, labels = jax.tree.map(np.asarray, (examples.images, examples.labels))
+    dataset = Dataset("noise", images, labels, names, "made up")
+    schedule = Schedule()
+    per_epoch = training.steps_per_epoch(gan, size, recipe.batch_size)
+    longest = min(schedule.longest, per_epoch)
+    folder = tempfile.TemporaryDirectory()
+    kept = contextlib.ExitStack()
+    atexit.register(kept.close)
+
+    def compile_steps() -> "RunSteps":
+        advance = kept.enter_context(
+            run_loop.resident(
+                gan,
+                state,
+                dataset,
+                devices,
+                batch_size=recipe.batch_size,
+                capacity=longest,
+                steps=(0, _FOREVER),
+            )
+        )
+        config = configuration.Config(recipe, "noise", 0, _FOREVER)
+        record = recorder.Recorder(
+            pathlib.Path(kept.enter_context(folder)),
+            gan,
+            config,
+            dataset,
+            schedule,
+            None,
+            {},
+            0,
+        )
+        kept.enter_context(record)
+        chunks = run_loop.Chunks(schedule, per_epoch, longest, devices)
+        step = 0
+
+        def run_steps(num_steps: int) -> float:
+            nonlocal state, step
+            state, step = chunks.take(
+                advance, record, state, step, step + num_steps, lambda: False
+            )
+            record.drain()
+            return record.last["d_loss"] or math.nan
 
         return run_steps
 
@@ -198,4 +265,4 @@ def _initialise(
     return jax.block_until_ready((state, placement.replicate(order, devices)))
 
 
-PROGRAMS = {"gan_jax": loop, "stepwise": stepwise}
+PROGRAMS = {"gan_jax": loop, "recorded": recorded, "stepwise": stepwise}

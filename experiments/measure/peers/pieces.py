@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from experiments.measure.peers import machine, worker
 from gan_jax import recipes, training
-from gan_jax.training.step import apply, latents, update
+from gan_jax.training.draws import latents
+from gan_jax.training.step import apply, update
 
 _CALLS = 4  # of a piece, in its turn
 _EXAMPLES = 10_000

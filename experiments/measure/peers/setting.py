@@ -86,7 +86,7 @@ class Setting:
         for peer in self.peers:
             check_name("peer", peer, worker.PEERS)
             theirs = {"reference": self.width is None, "dcgan": True, "resnet": True}
-            if peer != "stepwise" and not theirs.get(self.network):
+            if peer not in worker.IN_JAX and not theirs.get(self.network):
                 width = "" if self.width is None else f" --width={self.width}"
                 raise UserError(
                     f"there is no --network={self.network}{width} in PyTorch: leave"

@@ -28,13 +28,14 @@ Spec = dict[str, Any]
 
 # What may be measured beside gan_jax.
 PEERS = {
+    "recorded": "gan_jax, in a run folder",
     "stepwise": "gan_jax, a call a step",
     "eager": "PyTorch eager",
     "tuned": "PyTorch tuned",
     "compiled": "PyTorch compiled",
     "graphed": "PyTorch CUDA graph",
 }
-IN_JAX = ("gan_jax", "stepwise")
+IN_JAX = ("gan_jax", "recorded", "stepwise")
 
 
 class Phases:

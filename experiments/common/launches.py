@@ -1,0 +1,125 @@
+"""What a turn of a compiled loop launches on a GPU, read from the program's text."""
+
+import dataclasses
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+# Nothing is launched for these.
+_FREE = {
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast"),
+    *("after-all", "opt-barrier", "partition-id", "replica-id"),
+}
+_FUSIONS = {
+    "Loop": "elementwise",
+    "Input": "reduction or transposition",
+    "Custom": "matrix product",
+}
+_BYTES = {"pred": 1, "bf16": 2, "token": 0}
+_COMPUTATION = re.compile(r"(?:ENTRY )?%?([\w.\-]+) .*\{$")
+_LINE = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.*)$")
+_SHAPE = re.compile(r"\b(pred|bf16|[a-z]+(\d+)\w*)\[([\d,]*)\]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """A kernel, or a copy.
+
+    Attributes:
+      kind: "elementwise", "matrix product"... or XLA's own word.
+      name: where it comes from in the source, as JAX says it; may be empty.
+      bytes: of what it is given and of what it gives; of a slice, of the whole array.
+      times: how often in one turn; more than once inside of an inner loop.
+    """
+
+    kind: str
+    name: str
+    bytes: int
+    times: int = 1
+
+
+def of_loop(text: str) -> list[Launch]:
+    """The launches of one turn of a program's longest loop, in their order.
+
+    Args:
+      text: of the optimised program, as a compiled function's ``as_text()`` gives it.
+    """
+    computations = dict(_computations(text))
+    bodies = [_attribute(lines, "body") for lines in computations.values()]
+    found = [list(_launches(computations, body)) for names in bodies for body in names]
+    return max(found, key=count)
+
+
+def count(launches: list[Launch]) -> int:
+    """How many launches there are, inner loops' turns counted."""
+    return sum(launch.times for launch in launches)
+
+
+def kinds(launches: list[Launch]) -> Counter[str]:
+    """How many there are of each kind."""
+    total: Counter[str] = Counter()
+    for launch in launches:
+        total[launch.kind] += launch.times
+    return total
+
+
+def _computations(text: str) -> Iterator[tuple[str, list[str]]]:
+    name, lines = "", []
+    for line in text.splitlines():
+        if match := None if line[:1].isspace() else _COMPUTATION.match(line):
+            name, lines = match[1], []
+        elif line.startswith("}"):
+            yield name, lines
+        else:
+            lines.append(line)
+
+
+def _attribute(lines: list[str], name: str) -> list[str]:
+    return [m[1] for line in lines if (m := re.search(rf"\b{name}=%?([\w.\-]+)", line))]
+
+
+def _launches(
+    computations: dict[str, list[str]], inside: str, times: int = 1
+) -> Iterator[Launch]:
+    sizes: dict[str, int] = {}
+    for line in computations[inside]:
+        match = _LINE.match(line)
+        if not match:
+            continue
+        name, shape, kind, rest = match.groups()
+        sizes[name] = _size(shape)
+        if kind in _FREE:
+            continue
+        if kind in ("call", "while"):
+            turns = re.search(r'"known_trip_count":\{"n":"(\d+)"', line)
+            inner = _attribute([line], "body" if kind == "while" else "to_apply")
+            for body in inner:
+                yield from _launches(
+                    computations, body, times * int(turns[1] if turns else 1)
+                )
+            continue
+        operands = re.findall(r"%([\w.\-]+)", rest.partition(")")[0])
+        moved = sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
+        source = re.search(r'op_name="([^"]*)"', line)
+        path = re.sub(r"^.*?/body/(closed_call/)?", "", source[1]) if source else ""
+        yield Launch(_kind(kind, line), path, moved, times)
+
+
+def _kind(kind: str, line: str) -> str:
+    if kind == "fusion" and (of := re.search(r"kind=k(\w+)", line)):
+        return _FUSIONS.get(of[1], of[1])
+    if kind == "custom-call" and (
+        to := re.search(r'custom_call_target="([^"]+)"', line)
+    ):
+        return "convolution (cuDNN)" if "conv" in to[1] else to[1].strip("_")
+    return kind
+
+
+def _size(shape: str) -> int:
+    """Bytes of a shape, or of all in a tuple of them."""
+    return sum(
+        _BYTES.get(kind, int(bits or 0) // 8)
+        * math.prod(int(n) for n in dims.split(",") if n)
+        for kind, bits, dims in _SHAPE.findall(shape)
+    )

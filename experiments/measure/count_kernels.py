@@ -1,0 +1,145 @@
+"""How many kernels a training step launches on a GPU, counted without one.
+
+    pip install 'jax[cuda13]'                       # 3 GB, Python 3.12 or later
+    python -m experiments.measure.count_kernels --loss=wasserstein_gp,nonsaturating
+
+XLA compiles the training loop for a card that is described and not there, and one turn
+of the loop is read from the program: a fusion, a matrix product, a convolution or a
+copy is one launch. Nothing is run and nothing timed. XLA's search for the fastest
+kernels needs a card, so it is off: which kernel a matrix product gets is a guess, that
+it is one launch is not. Where the packages are missing, that is all that is said.
+"""
+
+import itertools
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from experiments.common import cli, described_devices, launches, tables
+from experiments.measure.peers import setting
+from gan_jax import backend, recipes, training
+from gan_jax.losses import LOSSES
+from gan_jax.networks.pairs import NETWORKS
+from gan_jax.recipes.recipe import PRECISIONS
+from gan_jax.run import configuration
+
+_LOSS = flags.DEFINE_list(
+    "loss",
+    ["wasserstein_gp", "nonsaturating", "relativistic"],
+    f"Whose step, one or more with commas between: {', '.join(sorted(LOSSES))}.",
+)
+_RECIPE = flags.DEFINE_enum("recipe", "published", recipes.TABLES, "Whose numbers.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Real examples in a batch.")
+_GANS = flags.DEFINE_integer("gans", 1, "How many GANs are trained at once, by vmap.")
+_NETWORK = flags.DEFINE_enum("network", "reference", NETWORKS, "Of the step.")
+_IMAGES = flags.DEFINE_list("images", ["28x28x1"], "Height, width and channels.")
+_CARD = flags.DEFINE_enum(
+    "card", "h200", described_devices.CARDS, "What to compile for."
+)
+_PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of layers.")
+_LIST = flags.DEFINE_bool("list", False, "Also list every launch, in order.")
+_WORST = flags.DEFINE_integer("worst", 0, "Also list so many that move most bytes.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for every number.")
+
+
+def main() -> None:
+    """Counts each loss, prints the tables, and writes what was asked for."""
+    cli.require_losses(_LOSS)
+    for flag in (_BATCH_SIZE, _GANS):
+        cli.require_positive(flag)
+    images = setting.shapes(_IMAGES)
+    cli.require_writable(_OUTPUT)
+    if install := described_devices.missing("cuda"):
+        print(f"skipped: XLA cannot compile for a GPU here; {install}")
+        return
+    described_devices.prepare("cuda")
+    device = described_devices.cuda(_CARD.value)
+    results = [
+        _count(device, loss, shape, _GANS.value)
+        for shape, loss in itertools.product(images, _LOSS.value)
+    ]
+    if _OUTPUT.value:
+        about = {"command": cli.same_command("measure.count_kernels")}
+        about |= {"versions": configuration.versions(), "card": _CARD.value}
+        text = json.dumps(about | {"results": results}, indent=1, allow_nan=False)
+        pathlib.Path(_OUTPUT.value).write_text(text + "\n")
+
+
+def _count(
+    device: jax.Device, loss: str, shape: tuple[int, int, int], gans: int
+) -> dict[str, Any]:
+    """Counts a step of one or more GANs, and prints what it launches."""
+    with backend.tracing_for("gpu"):
+        program = described_devices.compile_for(device, *_step(loss, shape, gans))
+    found = launches.of_loop(program.as_text())
+    total, kinds = launches.count(found), launches.kinds(found)
+    moved = sum(launch.bytes * launch.times for launch in found)
+    many = f", {gans} GANs" if gans > 1 else ""
+    print(f"{loss}{many}: {total} launches, {moved / 1e6:.1f} MB")
+    for kind, number in kinds.most_common():
+        print(f"{number:7d}  {kind}")
+    order = sorted(found, key=lambda launch: -launch.bytes * launch.times)
+    shown = found if _LIST.value else order[: _WORST.value]
+    rows = [
+        [f"{launch.bytes / 1e6:.2f}", f"{launch.times}", launch.kind, launch.name]
+        for launch in shown
+    ]
+    if rows:
+        print(tables.as_text(("MB", "times", "kind", "from"), rows))
+    return {
+        "loss": loss,
+        "images": list(shape),
+        "gans": gans,
+        "launches": total,
+        "kinds": dict(kinds.most_common()),
+        "bytes": moved,
+        "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
+    }
+
+
+def _step(
+    loss: str, shape: tuple[int, int, int], gans: int
+) -> tuple[Callable[..., Any], ...]:
+    """The training loop, and the shapes of its arguments."""
+    precision, batch = _PRECISION.value, _BATCH_SIZE.value
+    recipe = recipes.recipe(
+        loss, _RECIPE.value, network=_NETWORK.value, precision=precision
+    )
+    gan = recipes.make_gan(recipe, shape=shape)
+    size = 60_000
+    images = jax.ShapeDtypeStruct((size, *shape), jnp.uint8)
+
+    def many_steps(
+        state: training.GANState, images: jax.Array, order: jax.Array, steps: jax.Array
+    ) -> Any:
+        return training.train_steps(
+            gan,
+            state,
+            training.Examples(images),
+            order,
+            steps,
+            jnp.int32(0),
+            batch_size=batch,
+            capacity=50,
+        )
+
+    def start(key: jax.Array) -> training.GANState:
+        return training.init_state(gan, key, shape)
+
+    lead = () if gans == 1 else (gans,)
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), lead))
+    order = jax.ShapeDtypeStruct((*lead, size), jnp.int32)
+    steps = jax.ShapeDtypeStruct((), jnp.int32)
+    if gans > 1:
+        start = jax.vmap(start)
+        many_steps = jax.vmap(many_steps, (0, None, 0, None))
+    return many_steps, jax.eval_shape(start, keys), images, order, steps
+
+
+if __name__ == "__main__":
+    cli.run(main)

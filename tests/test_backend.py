@@ -1,0 +1,93 @@
+"""Programs in the form that is best for a GPU: the numbers are the same."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import backend, recipes, training
+from gan_jax.networks import convolution
+
+
+def is_library(function, *args):
+    """Whether XLA's own convolution is in a function."""
+    return "conv_general_dilated" in str(jax.make_jaxpr(function)(*args))
+
+
+X = np.random.default_rng(0).normal(size=(3, 8, 8, 20)).astype(np.float32)
+
+
+def kernel(size, channels, features):
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(size, size, channels, features)).astype(np.float32)
+
+
+CONVOLUTIONS = {
+    "conv2d": (convolution.conv2d, kernel(3, 20, 6), {"padding": 1}),
+    "strided": (convolution.conv2d, kernel(4, 20, 30), {"stride": 2, "padding": 1}),
+    "grouped": (
+        convolution.grouped_conv2d,
+        kernel(3, 5, 8),
+        {"groups": 4, "padding": 1},
+    ),
+    "shuffled": (
+        convolution.shuffled_conv2d,
+        kernel(3, 5, 2),
+        {"block": 2, "padding": 1},
+    ),
+}
+
+
+def test_it_is_where_jax_computes_but_inside_of_tracing_for():
+    assert backend.kind() == jax.default_backend()
+    with backend.tracing_for("tpu"):
+        with backend.tracing_for("gpu"):
+            assert backend.kind() == "gpu"
+        assert backend.kind() == "tpu"
+    assert backend.kind() == jax.default_backend()
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_are_the_librarys_on_a_gpu_and_have_the_same_values(name):
+    function, weights, how = CONVOLUTIONS[name]
+
+    def value_and_gradients(x, k):
+        y, pull = jax.vjp(partial(function, **how), x, k)
+        return y, pull(jnp.cos(y))
+
+    expected = value_and_gradients(X, weights)
+    with backend.tracing_for("gpu"):
+        found = value_and_gradients(X, weights)
+        assert is_library(partial(function, **how), X, weights)
+        with convolution.as_products():
+            assert not is_library(partial(function, **how), X, weights)
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_one_image_without_a_batch_axis_is_convolved_as_well():
+    weights = kernel(3, 20, 6)
+    with backend.tracing_for("gpu"):
+        alone = convolution.conv2d(X[0], weights, padding=1)
+        together = convolution.conv2d(X[None], weights, padding=1)
+    np.testing.assert_allclose(alone, together[0, 0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["wasserstein_gp", "nonsaturating", "relativistic"])
+def test_a_step_in_the_form_for_a_gpu_computes_the_same(loss):
+    gan = recipes.make_gan(recipes.recipe(loss, width=8))
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    real = jax.random.uniform(jax.random.key(1), (1, 8, 28, 28, 1), minval=-1)
+
+    def run():  # another function each time: JAX would know it and not trace it again
+        return partial(training.train_step, gan)
+
+    _, expected = jax.jit(run())(state, real)
+    with backend.tracing_for("gpu"):
+        assert is_library(run(), state, real)
+        _, found = jax.jit(run())(state, real)
+    assert {*found} == {*expected}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, 1e-3, 1e-4, err_msg=name)
