@@ -7,9 +7,12 @@ XLA compiles the training loop for a card that is described and not there, and o
 of the loop is read from the program: a fusion, a matrix product, a convolution or a
 copy is one launch. Nothing is run and nothing timed. XLA's search for the fastest
 kernels needs a card, so it is off: which kernel a matrix product gets is a guess, that
-it is one launch is not. Where the packages are missing, that is all that is said.
+it is one launch is not. Bytes are what a kernel is given and gives; where it takes a
+few rows of the images, those of all images (47 MB) are counted. Where the packages are
+missing, that is all that is said.
 """
 
+import contextlib
 import itertools
 import json
 import pathlib
@@ -24,6 +27,7 @@ from experiments.common import cli, described_devices, launches, tables
 from experiments.measure.peers import setting
 from gan_jax import backend, recipes, training
 from gan_jax.losses import LOSSES
+from gan_jax.networks import convolution
 from gan_jax.networks.pairs import NETWORKS
 from gan_jax.recipes.recipe import PRECISIONS
 from gan_jax.run import configuration
@@ -74,7 +78,10 @@ def _count(
     device: jax.Device, loss: str, shape: tuple[int, int, int], gans: int
 ) -> dict[str, Any]:
     """Counts a step of one or more GANs, and prints what it launches."""
-    with backend.tracing_for("gpu"):
+    with contextlib.ExitStack() as traced:
+        traced.enter_context(backend.tracing_for("gpu"))
+        if gans > 1:  # as `gan_jax.devices.many` has them
+            traced.enter_context(convolution.as_products())
         program = described_devices.compile_for(device, *_step(loss, shape, gans))
     found = launches.of_loop(program.as_text())
     total, kinds = launches.count(found), launches.kinds(found)

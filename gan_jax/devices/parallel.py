@@ -110,12 +110,32 @@ def compile_train_steps(
     Raises:
       UserError: the devices cannot share the batch evenly.
     """
-    compiled = _map_train_steps(gan, devices, batch_size, capacity, None)
+    lowered = lower_train_steps(
+        gan, state, examples, devices, batch_size=batch_size, capacity=capacity
+    )
     shards = _shards(devices)
-    order = replicate(jnp.arange(len(examples.images)), devices)
     with progress.clock("compiling"):
-        compiled = compiled.lower(state, examples, order, 1, shards).compile()
+        compiled = lowered.compile()
     return lambda *args: compiled(*args, shards)
+
+
+def lower_train_steps(
+    gan: training.GAN,
+    state: Any,
+    examples: Any,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+) -> jax.stages.Lowered:
+    """What `compile_train_steps` compiles; shapes are enough, and described devices.
+
+    Args and raises as there.
+    """
+    mapped = _map_train_steps(gan, devices, batch_size, capacity, None)
+    order = jax.eval_shape(lambda: jnp.arange(len(examples.images)))
+    shards = jax.ShapeDtypeStruct((len(devices),), jnp.int32)
+    return mapped.lower(state, examples, order, 1, shards)
 
 
 def compile_block_steps(
