@@ -91,3 +91,20 @@ def test_a_step_in_the_form_for_a_gpu_computes_the_same(loss):
     assert {*found} == {*expected}
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, 1e-3, 1e-4, err_msg=name)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="no GPU")
+@pytest.mark.parametrize("loss", ["wasserstein_gp", "nonsaturating", "relativistic"])
+def test_a_step_on_a_gpu_computes_what_a_processor_does(loss):
+    gan = recipes.make_gan(recipes.recipe(loss))
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    real = jax.random.uniform(jax.random.key(1), (1, 64, 28, 28, 1), minval=-1)
+    found = {}
+    for kind in ("gpu", "cpu"):
+        device = jax.devices(kind)[0]
+        with backend.tracing_for(kind), jax.default_matmul_precision("highest"):
+            inputs = jax.device_put((state, real), device)
+            found[kind] = jax.jit(partial(training.train_step, gan))(*inputs)[1]
+    for name, value in found["cpu"].items():
+        np.testing.assert_allclose(found["gpu"][name], value, 1e-3, 1e-3, err_msg=name)

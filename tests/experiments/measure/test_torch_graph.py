@@ -58,6 +58,7 @@ def test_recording_leaves_no_trace_and_buffers_are_read_anew(loss, conditional):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+@pytest.mark.gpu
 @on_gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("loss", "conditional"), CASES)
