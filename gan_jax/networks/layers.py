@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax import backend
 from gan_jax.networks import resampling
 from gan_jax.networks.convolution import conv2d, grouped_conv2d, shuffled_conv2d
 
@@ -77,9 +78,9 @@ class LayerNorm(nn.Module):
 
     Means are taken over the pixels first, and then over the channels: on a CPU, XLA
     sums whole rows of numbers there, and with a gradient penalty that is a third of the
-    time. Input, factor and output are computed once, and not again in each loop that
-    reads them: a tenth of DCGAN's step with a gradient penalty. Scale and bias are of
-    each channel.
+    time. There, input, factor and output are computed once, and not again in each loop
+    that reads them: a tenth of DCGAN's step with a gradient penalty. Scale and bias are
+    of each channel.
 
     Attributes:
       epsilon: added to the variance.
@@ -101,7 +102,8 @@ class LayerNorm(nn.Module):
             wide = jnp.mean(values, axis=(-3, -2), keepdims=True)
             return jnp.mean(wide, axis=-1, keepdims=True)
 
-        once = jax.lax.optimization_barrier
+        on_cpu = backend.kind() == "cpu"
+        once = jax.lax.optimization_barrier if on_cpu else lambda values: values
         wide = once(x).astype(jnp.promote_types(x.dtype, jnp.float32))
         centred = wide - mean(wide)
         factor = once(jax.lax.rsqrt(mean(centred * centred) + self.epsilon))
