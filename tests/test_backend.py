@@ -10,6 +10,7 @@ import pytest
 
 from gan_jax import backend, recipes, training
 from gan_jax.networks import convolution
+from gan_jax.theory import fitting
 
 
 def is_library(function, *args):
@@ -17,6 +18,7 @@ def is_library(function, *args):
     return "conv_general_dilated" in str(jax.make_jaxpr(function)(*args))
 
 
+IMAGES = np.random.default_rng(2).uniform(-1, 1, (8, 28, 28, 1)).astype(np.float32)
 X = np.random.default_rng(0).normal(size=(3, 8, 8, 20)).astype(np.float32)
 
 
@@ -91,6 +93,22 @@ def test_a_step_in_the_form_for_a_gpu_computes_the_same(loss):
     assert {*found} == {*expected}
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, 1e-3, 1e-4, err_msg=name)
+
+
+def test_a_network_without_parameters_is_trained_against_in_that_form_as_well():
+    with backend.tracing_for("gpu"):
+        found = fitting_step()
+    for name, value in fitting_step().items():
+        np.testing.assert_allclose(found[name], value, 1e-4, 1e-5, err_msg=name)
+
+
+def fitting_step():
+    """The metrics of a step against generated examples that stay as they are."""
+    gan = recipes.make_gan(
+        recipes.recipe("hinge", width=8), generator=fitting.Fixed(lambda z: -IMAGES)
+    )
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    return jax.jit(partial(training.train_step, gan))(state, IMAGES[None])[1]
 
 
 @pytest.mark.gpu

@@ -6,7 +6,7 @@ A convolution written as shifted slices and one matrix product is fast in both, 
 in every derivative, because its derivatives are slices and matrix products again.
 
 On a GPU a convolution of one network is cuDNN's, by ``lax.conv``: it launches fewer
-kernels, and writes no patches. `conv2d` and `grouped_conv2d` are where that is decided.
+kernels, and writes no patches. That is decided here and nowhere else.
 """
 
 import contextlib

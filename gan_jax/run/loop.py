@@ -23,7 +23,7 @@ from gan_jax.data import Dataset, stream
 from gan_jax.data.dataset import fingerprint
 from gan_jax.devices import available, parallel, placement, processes
 from gan_jax.run import configuration, recorder, restoring
-from gan_jax.run.schedule import LONGEST_LINE, Pace, Schedule, most_steps
+from gan_jax.run.schedule import Pace, Schedule, most_steps
 
 IMAGES_ON = ("device", "host")
 
@@ -95,16 +95,18 @@ def train(
     state = placement.replicate(start, devices)
     started = time.perf_counter()
     feed = resident if images_on == "device" else streamed
-    longest = schedule.longest
-    if images_on == "host":  # a block of them, and the two that are read ahead
-        longest = min(longest, LONGEST_LINE)
+    capacity = schedule.longest_chunk
+    if images_on == "host" or config.recipe.on_nan == "skip":
+        capacity = schedule.longest_line  # blocks of images are no longer than needed
+    # Each line has the number of updates that were skipped before it.
+    most = 0 if config.recipe.on_nan == "skip" else capacity
     with feed(
         gan,
         state,
         dataset,
         devices,
         batch_size=config.recipe.batch_size,
-        capacity=min(longest, per_epoch),
+        capacity=min(capacity, per_epoch),
         steps=(step, config.steps),
     ) as advance:
         say(f"compiled in {time.perf_counter() - started:.1f} s")
@@ -113,9 +115,7 @@ def train(
             record = recorder.Recorder(
                 workdir, gan, config, dataset, schedule, evaluate, about, step
             )
-        chunks = Chunks(schedule, per_epoch, longest, devices)
-        if config.recipe.on_nan == "skip":
-            chunks.longest = 0  # each line has the number of skipped updates
+        chunks = Chunks(schedule, per_epoch, most, devices)
         with record:
             state, step = chunks.take(
                 advance, record, state, step, config.steps, should_stop
@@ -125,21 +125,24 @@ def train(
 
 
 class Chunks:
-    """Many steps, as chunks that are as long as they may be.
-
-    Attributes:
-      longest: the most steps of a chunk, but for one that is a single line of metrics.
-    """
+    """Many steps, as chunks that are as long as they may be."""
 
     def __init__(
         self,
         schedule: Schedule,
         per_epoch: int,
-        longest: int,
+        most: int,
         devices: Sequence[jax.Device],
     ) -> None:
-        """Takes when a run writes, and the devices of all processes."""
-        self.longest = longest
+        """Prepares to take steps.
+
+        Args:
+          schedule: when the run writes.
+          per_epoch: steps of an epoch.
+          most: steps of a chunk, but for one that is a single line of metrics.
+          devices: of all processes.
+        """
+        self._most = most
         self._schedule, self._per_epoch = schedule, per_epoch
         self._agreement = processes.Agreement(devices)
         self._pace = Pace()
@@ -162,7 +165,7 @@ class Chunks:
             stopping, seconds = self._agreement.ask(should_stop(), self._pace.seconds)
             if stopping:
                 break
-            most = min(most_steps(seconds), self.longest)
+            most = min(most_steps(seconds), self._most)
             end = min((step // self._per_epoch + 1) * self._per_epoch, last)
             stop = self._schedule.next_stop(step, end, most)
             state, metrics = advance(state, step, stop)

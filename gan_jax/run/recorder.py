@@ -149,6 +149,7 @@ class Recorder:
         every = self._schedule.evaluate_every
         if self._evaluate and (last or (every and step % every == 0)):
             jax.block_until_ready(state)
+            self.drain()  # else the thread would take this pause for training time
             started = time.perf_counter()
             extra = self._evaluate(self._gan, state)
             paused = time.perf_counter() - started
@@ -189,10 +190,14 @@ class Recorder:
 
     def _check(self) -> None:
         """Raises what failed in the background."""
-        if self._failed is not None:
-            failed, self._failed = self._failed, None
-            raise failed
-        self._checkpoints.check()
+        try:
+            if self._failed is not None:
+                failed, self._failed = self._failed, None
+                raise failed
+            self._checkpoints.check()
+        except BaseException:
+            self._broken = True
+            raise
 
     def _in_thread(self, *work: Callable[[], None]) -> None:
         """Has something done after all that came before; nothing after a failure."""

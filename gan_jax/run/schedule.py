@@ -41,9 +41,14 @@ class Schedule:
         return always if self.evaluate_every is None else (*always, self.evaluate_every)
 
     @property
-    def longest(self) -> int:
+    def longest_chunk(self) -> int:
         """The most steps of a chunk."""
         return min(*self._states, _MOST)
+
+    @property
+    def longest_line(self) -> int:
+        """The most steps that a line averages."""
+        return min(self.log_every, LONGEST_LINE, *self._states)
 
     def next_line(self, step: int, end: int) -> int:
         """The next step with a line of metrics.jsonl, at most ``end``."""
@@ -61,7 +66,7 @@ class Schedule:
         It has a line, and the state is needed at no step before.
 
         Args:
-          step: the chunk's first.
+          step: how many steps have been taken.
           end: of the epoch, or of the run.
           most: steps to take, if that is no less than to the next line.
         """
@@ -80,7 +85,8 @@ class Pace:
     """Keeps the host at most one chunk ahead of the devices, and measures a step.
 
     Attributes:
-      seconds: of a step of the last chunk that is done; 0 before there is one.
+      seconds: of a step of the last chunk that is done, whatever it waited for; 0
+        before there is one.
     """
 
     def __init__(self) -> None:

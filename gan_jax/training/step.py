@@ -72,8 +72,8 @@ def _mean_over_devices(gan: GAN, tree: Any) -> Any:
 
 def _norm(tree: Any) -> Array:
     """Euclidean norm of all the numbers in a pytree; no square is stored."""
-    if backend.kind() == "gpu":  # two launches; else two of each leaf
-        leaves = [leaf.ravel() for leaf in jax.tree.leaves(tree)]
+    leaves = [leaf.ravel() for leaf in jax.tree.leaves(tree)]
+    if leaves and backend.kind() == "gpu":  # two launches; else two of each leaf
         return jnp.linalg.norm(jnp.concatenate(leaves))
     # Else XLA would store those that it shares with Adam's.
     tree = jax.lax.optimization_barrier(tree)

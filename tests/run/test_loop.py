@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import time
 
 import chex
 import jax
@@ -191,6 +192,39 @@ def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(
     logged = {line["step"]: line["fcd"] for line in lines if "fcd" in line}
     assert logged == {5: 20.0, 10: 10.0, 13: pytest.approx(100 / 13)}
     chex.assert_trees_all_equal(state.generator, whole[1].generator)
+
+
+def test_the_clock_leaves_measuring_out_however_slowly_files_are_written(
+    tmp_path, dataset, monkeypatch
+):
+    made = config(6)
+    run_folder.prepare(tmp_path / "run", made, overwrite=False)
+    configuration.write_config(tmp_path / "run", made)
+    save = recorder.plots.save_grid
+
+    def save_slowly(*arguments):
+        time.sleep(0.3)
+        save(*arguments)
+
+    def evaluate(gan, state):
+        time.sleep(1.5)
+        return {"fcd": 1.0}
+
+    monkeypatch.setattr(recorder.plots, "save_grid", save_slowly)
+    loop.train(
+        made,
+        dataset,
+        tmp_path / "run",
+        schedule=loop.Schedule(1, 1, 6, evaluate_every=2),
+        evaluate=evaluate,
+        devices=jax.devices()[:1],
+        say=lambda line: None,
+    )
+    lines = read_metrics(tmp_path / "run")
+    seconds = [0.0, *(line["seconds"] for line in lines)]
+    assert len(lines) == 6
+    assert all(a < b for a, b in itertools.pairwise(seconds))
+    assert all(line["images_per_second"] > 0 for line in lines)
 
 
 def test_the_grid_of_a_conditional_gan_has_a_latent_a_row_and_a_class_a_column():

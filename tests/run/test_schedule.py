@@ -14,7 +14,7 @@ SCHEDULE = Schedule(log_every=2, sample_every=3, checkpoint_every=4)
 def stops(made, step, end, most):
     while step < end:
         before, step = step, made.next_stop(step, end, most)
-        assert 0 < step - before <= made.longest
+        assert 0 < step - before <= made.longest_chunk
         yield step
 
 
@@ -49,8 +49,10 @@ def test_a_chunk_takes_all_the_steps_that_it_may():
     made = Schedule(log_every=10, sample_every=1000, checkpoint_every=1000)
     assert list(stops(made, 0, 200, 75)) == [70, 140, 200]
     assert list(stops(made, 0, 200, 500)) == [200]
-    assert made.longest == 1000
-    assert Schedule(sample_every=10**6, checkpoint_every=10**6).longest == 1000
+    assert made.longest_chunk == 1000
+    assert Schedule(sample_every=10**6, checkpoint_every=10**6).longest_chunk == 1000
+    assert (made.longest_line, SCHEDULE.longest_line) == (10, 2)
+    assert Schedule(1000, 1000, 1000).longest_line == 50
 
 
 def test_the_pace_keeps_one_chunk_ahead_and_measures_the_one_before(monkeypatch):

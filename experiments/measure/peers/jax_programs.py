@@ -133,7 +133,7 @@ def recorded(
     dataset = Dataset("noise", images, labels, names, "made up")
     schedule = Schedule()
     per_epoch = training.steps_per_epoch(gan, size, recipe.batch_size)
-    longest = min(schedule.longest, per_epoch)
+    longest = min(schedule.longest_chunk, per_epoch)
     folder = tempfile.TemporaryDirectory()
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
@@ -162,16 +162,18 @@ def recorded(
             0,
         )
         kept.enter_context(record)
-        chunks = run_loop.Chunks(schedule, per_epoch, longest, devices)
         step = 0
 
         def run_steps(num_steps: int) -> float:
             nonlocal state, step
+            # Another each time: what passed since the last does not count as steps.
+            chunks = run_loop.Chunks(schedule, per_epoch, longest, devices)
             state, step = chunks.take(
                 advance, record, state, step, step + num_steps, lambda: False
             )
             record.drain()
-            return record.last["d_loss"] or math.nan
+            found = record.last["d_loss"]
+            return math.nan if found is None else found
 
         return run_steps
 
