@@ -1,10 +1,15 @@
-"""What a turn of a compiled loop launches on a GPU, read from the program's text."""
+"""What a GPU launches, read from the text of a compiled loop, or from a trace."""
 
 import dataclasses
 import math
+import pathlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+
+import jax
+
+from gan_jax.errors import UserError
 
 # Nothing is launched for these.
 _FREE = {
@@ -62,6 +67,30 @@ def kinds(launches: list[Launch]) -> Counter[str]:
     for launch in launches:
         total[launch.kind] += launch.times
     return total
+
+
+def of_trace(
+    folder: pathlib.Path, plane: str, line: str
+) -> dict[str, tuple[int, float]]:
+    """How often each event of a trace happened, and how many milliseconds it took.
+
+    Args:
+      folder: that `jax.profiler.trace` wrote to.
+      plane: what the names of the planes begin with, "/device:GPU".
+      line: what the names of their lines begin with, "Stream".
+
+    Raises:
+      UserError: there is no such event.
+    """
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for path in folder.rglob("*.xplane.pb"):
+        for part in jax.profiler.ProfileData.from_file(str(path)).planes:
+            for row in part.lines if part.name.startswith(plane) else ():
+                for event in row.events if row.name.startswith(line) else ():
+                    found[event.name].append(event.duration_ns / 1e6)
+    if not found:
+        raise UserError(f"the trace has nothing on {plane} {line}: run it on a GPU")
+    return {name: (len(times), sum(times)) for name, times in found.items()}
 
 
 def _computations(text: str) -> Iterator[tuple[str, list[str]]]:

@@ -5,16 +5,18 @@
 #   experiments/measure/on_gpu.sh [FOLDER]       results; docs/results/gpu by default
 # It installs nothing: JAX with CUDA must be there, PyTorch for its peers (PEERS= leaves
 # them out). The data set is looked for as experiments.train does ($GAN_JAX_DATA_DIR).
-# QUICK=1 takes a step or two of each, on any machine: a test of this script.
+# QUICK=1 takes a step or two of each, on any machine, and no trace: it tests this script.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=${1:-docs/results/gpu}
 python=${PYTHON:-python}
 peers=${PEERS-eager,tuned,graphed}
 mkdir -p "$folder"
-steps=100 rounds=3 epoch=()
+steps=100 rounds=3 examples=60000 slower=1 batches=64,512,4096 epoch=()
+traced=(wasserstein_gp nonsaturating relativistic)
 if [[ "${QUICK:-}" == 1 ]]; then
-  steps=1 rounds=1 epoch=(--steps=2 --dataset=garments --num_examples=2000 --batch_size=8)
+  steps=1 rounds=1 examples=200 slower=5 batches=8,16 traced=()
+  epoch=(--steps=2 --dataset=garments --num_examples=2000 --batch_size=8)
 fi
 failed=0
 
@@ -23,7 +25,7 @@ part() {
   local limit=$1 name=$2 started=$SECONDS
   shift 2
   echo "== $name: $*"
-  if timeout --kill-after=10 "$limit" "$@" > "$folder/$name.txt" 2>&1; then
+  if timeout --kill-after=10 $((limit * slower)) "$@" > "$folder/$name.txt" 2>&1; then
     echo "   done in $((SECONDS - started)) s"
   else
     echo "   FAILED with $? after $((SECONDS - started)) s:"
@@ -36,12 +38,12 @@ benchmark() {
   local limit=$1 name=$2
   shift 2
   part "$limit" "$name" "$python" -m experiments.measure.benchmark --steps="$steps" \
-    --rounds="$rounds" --num_examples="${EXAMPLES:-60000}" "$@" \
+    --rounds="$rounds" --num_examples="$examples" "$@" \
     --output="$folder/$name.json"
 }
 
 nvidia-smi > "$folder/machine.txt" 2>&1 || echo "no nvidia-smi" > "$folder/machine.txt"
-part 90 tests "$python" -m pytest -q -m gpu
+part 60 tests "$python" -m pytest -q -m gpu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for start in first second; do
@@ -50,12 +52,12 @@ for start in first second; do
 done
 benchmark 120 peers --loss=wasserstein_gp --peers="$peers"
 benchmark 60 many --loss=wasserstein_gp --peers= --gans=1,8,32
-benchmark 100 sweep --loss=wasserstein_gp --peers= --batch_size=64,512,4096 \
+benchmark 100 sweep --loss=wasserstein_gp --peers= --batch_size=$batches \
   --precision=float32,bfloat16
 benchmark 40 host --network=mlp --width=8 --loss=nonsaturating --batch_size=32 --peers= \
   --recorder
-for loss in wasserstein_gp nonsaturating relativistic; do
-  part 30 "trace_$loss" "$python" -m experiments.measure.trace_kernels --loss="$loss" \
+for loss in ${traced[@]+"${traced[@]}"}; do
+  part 20 "trace_$loss" "$python" -m experiments.measure.trace_kernels --loss="$loss" \
     --output="$folder/trace_$loss.json"
 done
 read=$(printf '%s,' "$folder"/{peers,many,sweep}.json)

@@ -7,7 +7,6 @@ the GPU is counted and added up, a step. `experiments.measure.count_kernels` say
 without a GPU how many to expect.
 """
 
-import collections
 import json
 import pathlib
 import tempfile
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments.common import cli, tables
+from experiments.common import cli, launches, tables
 from experiments.measure.peers import jax_programs, worker
 from experiments.measure.peers.setting import Setting
 from gan_jax import training
@@ -30,7 +29,6 @@ _STEPS = flags.DEFINE_integer("steps", 50, "How many steps are traced.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for every number.")
 
 _SHOWN = 20  # kernels of the printed table
-Totals = dict[str, tuple[int, float]]
 
 
 def main() -> None:
@@ -46,13 +44,11 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as folder:
         trace(pathlib.Path(folder), devices)
-        found = totals(pathlib.Path(folder), "/device:GPU", "Stream")
+        found = launches.of_trace(pathlib.Path(folder), "/device:GPU", "Stream")
     steps = _STEPS.value
-    launches = sum(count for count, _ in found.values()) / steps
+    kernels = sum(count for count, _ in found.values()) / steps
     milliseconds = sum(ms for _, ms in found.values()) / steps
-    print(
-        f"{_LOSS.value}: {launches:.1f} kernels a step, {milliseconds:.3f} ms in them"
-    )
+    print(f"{_LOSS.value}: {kernels:.1f} kernels a step, {milliseconds:.3f} ms in them")
     order = sorted(found.items(), key=lambda item: -item[1][1])
     rows = [
         [f"{ms / steps:.4f}", f"{count / steps:.2f}", name[:80]]
@@ -64,7 +60,7 @@ def main() -> None:
             "loss": _LOSS.value,
             "batch_size": _BATCH_SIZE.value,
             "device": devices[0].device_kind,
-            "kernels_a_step": launches,
+            "kernels_a_step": kernels,
             "ms_a_step": milliseconds,
             "kernels": {
                 n: {"count": c / steps, "ms": t / steps} for n, (c, t) in order
@@ -86,28 +82,6 @@ def trace(folder: pathlib.Path, devices: list[jax.Device]) -> None:
     run_steps(_STEPS.value)
     with jax.profiler.trace(str(folder)):
         run_steps(_STEPS.value)
-
-
-def totals(folder: pathlib.Path, plane: str, line: str) -> Totals:
-    """How often each event of a trace happened, and how many milliseconds it took.
-
-    Args:
-      folder: that `jax.profiler.trace` wrote to.
-      plane: what the names of the planes begin with, "/device:GPU".
-      line: what the names of their lines begin with, "Stream".
-
-    Raises:
-      UserError: there is no such event.
-    """
-    found: dict[str, list[float]] = collections.defaultdict(list)
-    for path in folder.rglob("*.xplane.pb"):
-        for part in jax.profiler.ProfileData.from_file(str(path)).planes:
-            for row in part.lines if part.name.startswith(plane) else ():
-                for event in row.events if row.name.startswith(line) else ():
-                    found[event.name].append(event.duration_ns / 1e6)
-    if not found:
-        raise UserError(f"the trace has nothing on {plane} {line}: run it on a GPU")
-    return {name: (len(times), sum(times)) for name, times in found.items()}
 
 
 if __name__ == "__main__":

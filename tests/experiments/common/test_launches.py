@@ -1,9 +1,11 @@
-"""Reading what a compiled loop launches from the text of its program."""
+"""Reading what is launched, from the text of a program and from a trace."""
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 from experiments.common import launches
+from gan_jax.errors import UserError
 
 TEXT = """HloModule made_up, is_scheduled=true
 
@@ -66,3 +68,19 @@ def test_a_program_of_this_machine_is_read_as_well():
     found = launches.of_loop(text)
     assert launches.count(found) >= 1
     assert max(launch.bytes for launch in found) >= 2 * 100 * 100 * 4
+
+
+def test_events_of_a_trace_are_counted_and_added_up(tmp_path):
+    square = jax.jit(lambda x: x @ x)
+    x = jnp.ones((300, 300))
+    jax.block_until_ready(square(x))
+    with jax.profiler.trace(str(tmp_path)):
+        for _ in range(3):
+            with jax.profiler.TraceAnnotation("marked"):
+                jax.block_until_ready(square(x))
+    found = launches.of_trace(tmp_path, "/host:CPU", "")
+    count, milliseconds = found["marked"]
+    assert count == 3
+    assert 0 < milliseconds < 60_000
+    with pytest.raises(UserError, match="run it on a GPU"):
+        launches.of_trace(tmp_path, "/device:GPU", "Stream")

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from experiments.common import described_devices
-from experiments.measure import count_kernels
 from gan_jax.errors import UserError
 
 HERE = described_devices.missing("cuda") is None
@@ -23,7 +22,8 @@ def test_no_device_is_described_without_the_packages():
 def test_a_step_launches_no_more_kernels_than_the_documented(tmp_path):
     output = tmp_path / "counts.json"
     # In a process of its own: it must be asked for before JAX has looked for devices.
-    command = [sys.executable, "-m", count_kernels.__name__, f"--output={output}"]
+    program = "experiments.measure.count_kernels"
+    command = [sys.executable, "-m", program, f"--output={output}"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     if not HERE:
         assert result.stdout.startswith("skipped: ")
