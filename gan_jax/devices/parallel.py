@@ -110,10 +110,18 @@ def compile_train_steps(
     Raises:
       UserError: the devices cannot share the batch evenly.
     """
-    lowered = lower_train_steps(
-        gan, state, examples, devices, batch_size=batch_size, capacity=capacity
-    )
     shards = _shards(devices)
+    order = replicate(jnp.arange(len(examples.images)), devices)
+    lowered = lower_train_steps(
+        gan,
+        state,
+        examples,
+        order,
+        shards,
+        devices,
+        batch_size=batch_size,
+        capacity=capacity,
+    )
     with progress.clock("compiling"):
         compiled = lowered.compile()
     return lambda *args: compiled(*args, shards)
@@ -123,18 +131,22 @@ def lower_train_steps(
     gan: training.GAN,
     state: Any,
     examples: Any,
+    order: Any,
+    shards: Any,
     devices: Sequence[jax.Device],
     *,
     batch_size: int,
     capacity: int,
 ) -> jax.stages.Lowered:
-    """What `compile_train_steps` compiles; shapes are enough, and described devices.
+    """What `compile_train_steps` compiles, and what else is as there.
 
-    Args and raises as there.
+    In one process, shapes of all arguments are enough, and devices that are described.
+
+    Args:
+      order: as `training.train_steps` takes it.
+      shards: int32 ``[devices]``, the number of each.
     """
     mapped = _map_train_steps(gan, devices, batch_size, capacity, None)
-    order = jax.eval_shape(lambda: jnp.arange(len(examples.images)))
-    shards = jax.ShapeDtypeStruct((len(devices),), jnp.int32)
     return mapped.lower(state, examples, order, 1, shards)
 
 

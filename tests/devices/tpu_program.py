@@ -30,9 +30,11 @@ def main() -> None:
     alone = recipes.make_gan(recipe)
     state = jax.eval_shape(lambda: training.init_state(alone, jax.random.key(0), SHAPE))
     examples = training.Examples(jax.ShapeDtypeStruct((SIZE, *SHAPE), jnp.uint8))
+    order = jax.ShapeDtypeStruct((SIZE,), jnp.int32)
+    shards = jax.ShapeDtypeStruct((len(devices),), jnp.int32)
     with backend.tracing_for("tpu"):
         lowered = parallel.lower_train_steps(
-            gan, state, examples, devices, batch_size=64, capacity=50
+            gan, state, examples, order, shards, devices, batch_size=64, capacity=50
         )
     program = lowered.compile()
     reductions = [
