@@ -50,7 +50,9 @@ options() {
 
 # A misspelt flag is told here, and not by a rented machine after its set-up.
 check_flag() {
-  grep -qrF --include='*.py' --exclude-dir=peers -e "\"$1\"" -e "\"${1#no}\"" "$root/experiments" ||
+  local defined="(DEFINE_[a-z_]+\(|^    )\"(${1}|${1#no})\","
+  [[ "$1" =~ ^[a-z0-9_]+$ ]] &&
+    grep -qrE --include='*.py' --exclude-dir=peers -e "$defined" "$root/experiments" ||
     fail "--$1 is no flag of experiments and no option of $command: ./launch.sh --help\
  names the options, and what stands after -- is passed on unseen"
 }
