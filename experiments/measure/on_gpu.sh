@@ -7,7 +7,7 @@
 # them out). The data set is looked for as experiments.train does ($GAN_JAX_DATA_DIR).
 # QUICK=1 takes a step or two of each, on any machine, and no trace: it tests this script.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 folder=${1:-docs/results/gpu}
 python=${PYTHON:-python}
 peers=${PEERS-eager,tuned,graphed}
