@@ -23,8 +23,7 @@ _FEW_CHANNELS = 12
 # Up to here, in pixels, products of zero use cost more than copying whole patches.
 _NARROW = 4
 
-
-_as_products: contextvars.ContextVar[bool] = contextvars.ContextVar("_", default=False)
+_as_products = contextvars.ContextVar("as_products", default=False)
 
 
 @contextlib.contextmanager
@@ -101,7 +100,7 @@ def conv2d(
         kernel = space_to_depth(kernel.transpose(2, 3, 0, 1)[..., None], stride)
         kernel = kernel.transpose(2, 3, 4, 0, 1)
         kernel = kernel.reshape(taps, taps, stride * stride * channels, features)
-    if x.shape[-1] > features and not many:
+    if features < channels and not many:
         return _multiply_then_shift(x, kernel, out_h, out_w)
     return _shift_then_multiply(x, kernel, out_h, out_w)
 

@@ -91,8 +91,7 @@ class Recorder:
         )
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "recorder")
         self._jobs: collections.deque[concurrent.futures.Future] = collections.deque()
-        self._failed: BaseException | None = None
-        self._broken = False
+        self._failed: BaseException | None = None  # the first error of the background
 
     def __enter__(self) -> Self:
         """Nothing is left to open."""
@@ -190,14 +189,13 @@ class Recorder:
 
     def _check(self) -> None:
         """Raises what failed in the background."""
-        try:
-            if self._failed is not None:
-                failed, self._failed = self._failed, None
-                raise failed
-            self._checkpoints.check()
-        except BaseException:
-            self._broken = True
-            raise
+        if self._failed is None:
+            try:
+                self._checkpoints.check()
+            except UserError as error:
+                self._failed = error
+        if self._failed is not None:
+            raise self._failed
 
     def _in_thread(self, *work: Callable[[], None]) -> None:
         """Has something done after all that came before; nothing after a failure."""
@@ -205,11 +203,11 @@ class Recorder:
         def job() -> None:
             try:
                 for part in work:
-                    if self._broken:
+                    if self._failed is not None:
                         return
                     part()
             except BaseException as error:  # `_check` raises it where it can be heard
-                self._failed, self._broken = error, True
+                self._failed = error
 
         self._jobs.append(self._thread.submit(job))
         while len(self._jobs) > _WAITING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-LONGEST_LINE = 50  # steps that a line of metrics.jsonl averages at most
+_LONGEST_LINE = 50  # steps that a line of metrics.jsonl averages at most
 _MOST = 1000  # steps of a chunk
 _SECONDS = 0.25  # of a chunk: with one that waits, a signal is heard within twice that
 
@@ -48,11 +48,11 @@ class Schedule:
     @property
     def longest_line(self) -> int:
         """The most steps that a line averages."""
-        return min(self.log_every, LONGEST_LINE, *self._states)
+        return min(self.log_every, _LONGEST_LINE, *self._states)
 
     def next_line(self, step: int, end: int) -> int:
         """The next step with a line of metrics.jsonl, at most ``end``."""
-        return _next(step, end, self.log_every, LONGEST_LINE, *self._states)
+        return _next(step, end, self.log_every, _LONGEST_LINE, *self._states)
 
     def lines(self, step: int, stop: int) -> Iterator[int]:
         """The steps with a line after ``step``, up to ``stop``, which has one."""

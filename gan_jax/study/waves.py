@@ -22,7 +22,7 @@ from gan_jax import recipes, training
 from gan_jax.data import Dataset
 from gan_jax.devices import many, placement
 from gan_jax.run import checkpoints, configuration, restoring
-from gan_jax.run.schedule import LONGEST_LINE, Schedule
+from gan_jax.run.schedule import Schedule
 from gan_jax.study.sweep import Program, Run
 from gan_jax.system import progress
 from gan_jax.system.files import write_text, writing
@@ -228,7 +228,7 @@ class _Trainer:
                 self._examples,
                 self._plan.devices,
                 batch_size=self._batch_size,
-                capacity=min(LONGEST_LINE, self._per_epoch),
+                capacity=min(self._schedule.longest_line, self._per_epoch),
             )
         self._say(f"compiled in {time.perf_counter() - started:.1f} s")
         return compiled

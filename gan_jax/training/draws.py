@@ -24,14 +24,13 @@ class StepKeys(NamedTuple):
     Attributes:
       step: of the step as a whole.
       critic: of each discriminator update, ``[critic_steps]``.
-      generator: of the generator's update.
-      latents: of each batch of latents, the generator's last, ``[critic_steps + 1]``.
+      latents: of each batch of latents, ``[critic_steps + 1]``; the last is that of the
+        generator's update as a whole.
       penalties: of each update's penalty, ``[critic_steps]``.
     """
 
     step: Array
     critic: Array
-    generator: Array
     latents: Array
     penalties: Array
 
@@ -57,7 +56,7 @@ def step_keys(gan: "GAN", key: Array, step: Array) -> StepKeys:
     critic = jax.random.split(critic, gan.critic_steps)
     children = jax.vmap(jax.random.split)(critic)
     latents = jnp.concatenate([children[:, 0], generator[None]])
-    return StepKeys(key, critic, generator, latents, children[:, 1])
+    return StepKeys(key, critic, latents, children[:, 1])
 
 
 def local_keys(gan: "GAN", key: Array, local_batch: int) -> Array:
@@ -90,7 +89,7 @@ def draw_step(
     first = gan.critic_steps + 1
     z = jax.vmap(lambda keys: latents(gan, keys, dtype))(of_examples[:first])
     penalty = None if gan.penalty is None else of_examples[first:]
-    return Draws(keys.critic, z[:-1], penalty), Draws(keys.generator, z[-1])
+    return Draws(keys.critic, z[:-1], penalty), Draws(keys.latents[-1], z[-1])
 
 
 def draw_discriminator(

@@ -72,12 +72,12 @@ def _mean_over_devices(gan: GAN, tree: Any) -> Any:
 
 def _norm(tree: Any) -> Array:
     """Euclidean norm of all the numbers in a pytree; no square is stored."""
-    leaves = [leaf.ravel() for leaf in jax.tree.leaves(tree)]
+    leaves = jax.tree.leaves(tree)
     if leaves and backend.kind() == "gpu":  # two launches; else two of each leaf
-        return jnp.linalg.norm(jnp.concatenate(leaves))
+        return jnp.linalg.norm(jnp.concatenate([leaf.ravel() for leaf in leaves]))
     # Else XLA would store those that it shares with Adam's.
-    tree = jax.lax.optimization_barrier(tree)
-    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
+    leaves = jax.lax.optimization_barrier(leaves)
+    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in leaves))
 
 
 def discriminator_gradients(

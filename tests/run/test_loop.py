@@ -42,13 +42,18 @@ def config(steps, **changes):
     return dataclasses.replace(made, **changes)
 
 
-def train(workdir, dataset, config, schedule=SCHEDULE):
+def train(workdir, dataset, config, schedule=SCHEDULE, evaluate=None):
     said = []
     run_folder.prepare(workdir, config, overwrite=False)
     configuration.write_config(workdir, config)
-    devices = jax.devices()[:1]
     state = loop.train(
-        config, dataset, workdir, schedule=schedule, devices=devices, say=said.append
+        config,
+        dataset,
+        workdir,
+        schedule=schedule,
+        evaluate=evaluate,
+        devices=jax.devices()[:1],
+        say=said.append,
     )
     return state, said
 
@@ -175,18 +180,8 @@ def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(
         seen.append(int(state.step))
         return {"fcd": 100.0 / seen[-1]}
 
-    made = config(13)
-    run_folder.prepare(tmp_path / "run", made, overwrite=False)
-    configuration.write_config(tmp_path / "run", made)
-    state = loop.train(
-        made,
-        dataset,
-        tmp_path / "run",
-        schedule=dataclasses.replace(SCHEDULE, evaluate_every=5),
-        evaluate=evaluate,
-        devices=jax.devices()[:1],
-        say=lambda line: None,
-    )
+    schedule = dataclasses.replace(SCHEDULE, evaluate_every=5)
+    state, _ = train(tmp_path / "run", dataset, config(13), schedule, evaluate)
     assert seen == [5, 10, 13]
     lines = read_metrics(tmp_path / "run")
     logged = {line["step"]: line["fcd"] for line in lines if "fcd" in line}
@@ -197,9 +192,6 @@ def test_a_run_measures_its_samples_as_often_as_it_is_told_and_at_its_end(
 def test_the_clock_leaves_measuring_out_however_slowly_files_are_written(
     tmp_path, dataset, monkeypatch
 ):
-    made = config(6)
-    run_folder.prepare(tmp_path / "run", made, overwrite=False)
-    configuration.write_config(tmp_path / "run", made)
     save = recorder.plots.save_grid
 
     def save_slowly(*arguments):
@@ -211,15 +203,8 @@ def test_the_clock_leaves_measuring_out_however_slowly_files_are_written(
         return {"fcd": 1.0}
 
     monkeypatch.setattr(recorder.plots, "save_grid", save_slowly)
-    loop.train(
-        made,
-        dataset,
-        tmp_path / "run",
-        schedule=loop.Schedule(1, 1, 6, evaluate_every=2),
-        evaluate=evaluate,
-        devices=jax.devices()[:1],
-        say=lambda line: None,
-    )
+    schedule = loop.Schedule(1, 1, 6, evaluate_every=2)
+    train(tmp_path / "run", dataset, config(6), schedule, evaluate)
     lines = read_metrics(tmp_path / "run")
     seconds = [0.0, *(line["seconds"] for line in lines)]
     assert len(lines) == 6

@@ -125,16 +125,15 @@ def recorded(
     recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The loop with all that a run writes by default: lines, grids, checkpoints."""
-    size, shape = len(examples.images), examples.images.shape[1:]
+    size = len(examples.images)
     gan = _make_gan(recipe, examples, axis_name=placement.AXIS)
-    state = parallel.initialise(gan, jax.random.key(0), shape, devices)
+    state, _ = _initialise(gan, examples, devices)
     names = tuple(str(label) for label in range(NUM_CLASSES))
     images, labels = jax.tree.map(np.asarray, (examples.images, examples.labels))
     dataset = Dataset("noise", images, labels, names, "made up")
     schedule = Schedule()
     per_epoch = training.steps_per_epoch(gan, size, recipe.batch_size)
     longest = min(schedule.longest_chunk, per_epoch)
-    folder = tempfile.TemporaryDirectory()
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
 
@@ -152,7 +151,7 @@ def recorded(
         )
         config = configuration.Config(recipe, "noise", 0, _FOREVER)
         record = recorder.Recorder(
-            pathlib.Path(kept.enter_context(folder)),
+            pathlib.Path(kept.enter_context(tempfile.TemporaryDirectory())),
             gan,
             config,
             dataset,
