@@ -4,6 +4,7 @@ from functools import partial
 
 import chex
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -111,6 +112,42 @@ def fitting_step():
     return jax.jit(partial(training.train_step, gan))(state, IMAGES[None])[1]
 
 
+def products(jaxpr):
+    """The matrix products and convolutions of a program, and of those inside of it."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            yield equation
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from products(inner)
+
+
+@pytest.mark.parametrize("kind", ["gpu", "tpu", "cpu"])
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("float32", "HIGHEST"), ("tf32", "HIGH"), ("bfloat16", "DEFAULT")],
+)
+def test_every_product_of_a_step_and_of_samples_has_the_recipes_precision(
+    precision, expected, kind
+):
+    gan = recipes.make_gan(
+        recipes.recipe("wasserstein_gp", width=8, precision=precision)
+    )
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    real = jnp.asarray(IMAGES)[None]
+    z = jnp.zeros((4, gan.latent_size))
+    with backend.tracing_for(kind):
+        step = jax.make_jaxpr(partial(training.train_step, gan))(state, real)
+        samples = jax.make_jaxpr(partial(training.generate, gan))(state, z)
+    wanted = jax.lax.Precision[expected]
+    for program, fewest in ((step, 25), (samples, 4)):
+        found = [equation.params["precision"] for equation in products(program.jaxpr)]
+        assert len(found) >= fewest
+        if kind == "cpu":  # where products are of the type of their operands
+            assert set(found) == {None}
+        else:
+            assert set(found) == {(wanted, wanted)}
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="no GPU")
 @pytest.mark.parametrize("loss", ["wasserstein_gp", "nonsaturating", "relativistic"])
@@ -121,7 +158,7 @@ def test_a_step_on_a_gpu_computes_what_a_processor_does(loss):
     found = {}
     for kind in ("gpu", "cpu"):
         device = jax.devices(kind)[0]
-        with backend.tracing_for(kind), jax.default_matmul_precision("highest"):
+        with backend.tracing_for(kind):
             inputs = jax.device_put((state, real), device)
             found[kind] = jax.jit(partial(training.train_step, gan))(*inputs)[1]
     for name, value in found["cpu"].items():

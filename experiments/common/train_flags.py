@@ -142,7 +142,10 @@ EMA_DECAY = flags.DEFINE_float(
     " Default: the recipe's.",
 )
 PRECISION = flags.DEFINE_string(
-    "precision", None, "float32 or bfloat16. Default: float32."
+    "precision",
+    None,
+    "float32, tf32 (products of 19 bits on an NVIDIA GPU, float32 on a CPU) or"
+    " bfloat16. Default: float32.",
 )
 ON_NAN = flags.DEFINE_string(
     "on_nan",

@@ -49,7 +49,8 @@ _BATCH_SIZE = flags.DEFINE_list(
 _PRECISION = flags.DEFINE_list(
     "precision",
     ["float32"],
-    "float32, bfloat16 (in PyTorch by autocast), or both.",
+    "float32, tf32 (of products on a GPU), bfloat16 (in PyTorch by autocast); one or"
+    " more.",
 )
 _CONDITIONAL = flags.DEFINE_boolean(
     "conditional", False, "Measure the conditional GANs instead."

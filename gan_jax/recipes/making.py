@@ -72,7 +72,7 @@ def make_gan(
             spectral_norm=recipe.spectral_norm,
             penalised=penalty is not None,
             axis_name=axis_name,
-            dtype=PRECISIONS[recipe.precision],
+            dtype=PRECISIONS[recipe.precision].dtype,
         )
         pair = networks.make_pair(recipe.network, wanted, recipe.latent_size)
         generator, discriminator = generator or pair[0], discriminator or pair[1]
@@ -106,6 +106,7 @@ def make_gan(
         axis_name=axis_name,
         mirror=recipe.mirror,
         augment=None if recipe.augment == "none" else AUGMENTS[recipe.augment],
+        products=PRECISIONS[recipe.precision].products,
     )
 
 

@@ -1,6 +1,7 @@
 """What a GAN is trained with, as one value."""
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -10,7 +11,25 @@ from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
 from gan_jax.training import AUGMENTS
 
-PRECISIONS = {"float32": None, "bfloat16": jnp.bfloat16}
+
+class Precision(NamedTuple):
+    """In what the layers of both networks compute; parameters are float32 in all.
+
+    Attributes:
+      dtype: of what layers take and give; None for that of their parameters.
+      products: of matrix products and convolutions, as `gan_jax.backend.products` has
+        them; on a CPU it changes nothing.
+    """
+
+    dtype: Any
+    products: str
+
+
+PRECISIONS = {
+    "float32": Precision(None, "highest"),
+    "tf32": Precision(None, "high"),
+    "bfloat16": Precision(jnp.bfloat16, "default"),
+}
 _MOST = {"batch_size": 2**20, "critic_steps": 10_000, "latent_size": 2**16}
 
 
@@ -33,7 +52,7 @@ class Recipe:
       beta2: decay of the second moment, likewise.
       latent_size: dimension of z.
       ema_decay: decay of the generator's moving average for sampling, or None.
-      precision: type of the computation, "float32" or "bfloat16".
+      precision: of the computation, name in `PRECISIONS`.
       on_nan: what becomes of an update whose gradient holds NaN or infinity: "stop",
         it ends the run; or "skip", it is left out (`optax.apply_if_finite`), up to
         ten in a row.

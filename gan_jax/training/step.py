@@ -6,7 +6,8 @@ per example, so that neither the number of devices nor an interruption changes w
 computed.
 """
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import jax
@@ -80,6 +81,17 @@ def _norm(tree: Any) -> Array:
     return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in leaves))
 
 
+def _in_its_precision(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Has all that a function of a GAN computes traced in the GAN's precision."""
+
+    @wraps(function)
+    def traced(gan: GAN, *args: Any) -> Any:
+        with backend.products(gan.products):
+            return function(gan, *args)
+
+    return traced
+
+
 def discriminator_gradients(
     gan: GAN, state: GANState, real: Array, key: Array, labels: Array | None = None
 ) -> tuple[Any, Metrics, GANState]:
@@ -101,6 +113,7 @@ def discriminator_gradients(
     return _discriminator_gradients(gan, state, real, draws, labels)
 
 
+@_in_its_precision
 def _discriminator_gradients(
     gan: GAN, state: GANState, real: Array, draws: Draws, labels: Array | None
 ) -> tuple[Any, Metrics, GANState]:
@@ -155,6 +168,7 @@ def generator_gradients(
     return _generator_gradients(gan, state, real, draws, labels)
 
 
+@_in_its_precision
 def _generator_gradients(
     gan: GAN, state: GANState, real: Array, draws: Draws, labels: Array | None
 ) -> tuple[Any, Metrics, GANState]:

@@ -52,7 +52,7 @@ TRAIN = {
     "data set": (["--dataset=fashion-mnist"], "did you mean 'fashion_mnist'"),
     "data set, far off": (["--dataset=zzz"], "garments"),
     "penalty": (["--penalty=gradient"], "did you mean 'gradient_penalty'"),
-    "precision": (["--precision=float16"], "float32, bfloat16"),
+    "precision": (["--precision=float16"], "float32, tf32, bfloat16"),
     # networks, losses, optimisers
     "network": (["--network=dcgna"], "did you mean 'dcgan'"),
     "width": (["--network=r3gan", "--width=12"], "a multiple of 8, from 8 to 16384"),

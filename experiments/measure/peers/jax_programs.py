@@ -21,6 +21,7 @@ from gan_jax import recipes, training
 from gan_jax.data import Dataset
 from gan_jax.devices import available, many, parallel, placement
 from gan_jax.recipes import Recipe
+from gan_jax.recipes.recipe import PRECISIONS
 from gan_jax.run import configuration, recorder
 from gan_jax.run import loop as run_loop
 from gan_jax.run.schedule import Schedule
@@ -64,13 +65,12 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
         return max(s["peak_bytes_in_use"] for s in stats) if all(stats) else None
 
     cache = "miss" if missed else "hit"
-    precision = jax.config.jax_default_matmul_precision
     return run_steps, {
         "compilation_cache": cache if spec["compilation_cache"] else "off",
         "platform": devices[0].platform,
         "device": devices[0].device_kind,
         "threads": cli.cores(),
-        "matmul_precision": str(precision or "default"),
+        "matmul_precision": PRECISIONS[spec["recipe"]["precision"]].products,
         "device_memory": device_memory,
     }
 

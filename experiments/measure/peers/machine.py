@@ -145,7 +145,7 @@ def start(
             "flops": step_flops(recipe, spec["shape"]),
             "bytes": step_bytes(recipe, spec["shape"]),
         },
-        "product_error": _product_error(_noise(512, recipe.precision)),
+        "product_error": _product_error(recipe.precision),
         "platform": jax.devices()[0].platform,
         "device_memory": lambda: None,
     }
@@ -155,14 +155,14 @@ def rate_meter(precision: str) -> Callable[[], dict[str, float]]:
     """What measures ``flops`` and ``bytes`` a second on the first device.
 
     Args:
-      precision: type of the matrices.
+      precision: name in `gan_jax.recipes.recipe.PRECISIONS`.
     """
     import jax
     import jax.numpy as jnp
 
     side, numbers = _SIZES.get(jax.devices()[0].platform, _SIZES["gpu"])
     square = _noise(side, precision)
-    product = jax.jit(jnp.matmul)
+    product = jax.jit(partial(_product, precision))
     add = jax.jit(lambda x: x + 1, donate_argnums=0)
 
     def rates() -> dict[str, float]:
@@ -179,8 +179,21 @@ def _noise(side: int, precision: str) -> Any:
     """A square matrix, not of zeros, which are faster on a GPU."""
     import jax
 
+    from gan_jax.recipes.recipe import PRECISIONS
+
     square = jax.random.normal(jax.random.key(0), (side, side)) / side**0.5
-    return square.astype(precision)
+    return square.astype(PRECISIONS[precision].dtype or square.dtype)
+
+
+def _product(precision: str, x: Any, y: Any) -> Any:
+    """The matrix product of two arrays, in the precision that the networks have."""
+    import jax.numpy as jnp
+
+    from gan_jax import backend
+    from gan_jax.recipes.recipe import PRECISIONS
+
+    with backend.products(PRECISIONS[precision].products):
+        return jnp.matmul(x, y)
 
 
 def _seconds(call: Callable[[Any], Any], x: Any) -> float:
@@ -196,9 +209,9 @@ def _seconds(call: Callable[[Any], Any], x: Any) -> float:
     return best
 
 
-def _product_error(x: Any) -> float:
-    """Relative error of ``x @ x`` in its type, against float64 on the host."""
+def _product_error(precision: str) -> float:
+    """Relative error of a matrix product, against float64 on the host."""
+    x = _noise(512, precision)
+    found = np.asarray(_product(precision, x, x), np.float64)
     exact = np.asarray(x, np.float64) @ np.asarray(x, np.float64)
-    return float(
-        np.linalg.norm(np.asarray(x @ x, np.float64) - exact) / np.linalg.norm(exact)
-    )
+    return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))

@@ -196,12 +196,9 @@ def notes(document: Document) -> list[str]:
             "gan_jax / it: time a step and GAN of the first gan_jax divided by the"
             " program's, of the same round; / gan_jax: the other way round."
         )
-    peers = [program for name, program in programs if name not in worker.IN_JAX]
-    for peer in [p for p in peers if "compilation_cache" not in p][:1]:
-        found.append(
-            f"PyTorch uses {peer['threads']} threads; its float32 matmul precision is"
-            f" {peer['matmul_precision']!r}."
-        )
+    for result in results[:1]:
+        peers = [p for p in result["programs"].values() if "compilation_cache" not in p]
+        found += [f"PyTorch uses {peer['threads']} threads." for peer in peers[:1]]
     for result in results:
         for name, reason in result["unavailable"].items():
             what = worker.PEERS.get(name, name.replace("_", " "))

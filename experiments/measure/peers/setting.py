@@ -25,7 +25,7 @@ class Setting:
     Attributes:
       loss: name in `gan_jax.losses.LOSSES`.
       batch_size: real examples of a discriminator update, over all devices.
-      precision: "float32" or "bfloat16".
+      precision: name in `gan_jax.recipes.recipe.PRECISIONS`.
       conditional: whether the networks see labels.
       network: name in `gan_jax.networks.NETWORKS`.
       width: of its layers, or None.

@@ -18,7 +18,9 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
     program = spec["program"]
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as JAX does
+    fast = spec["recipe"]["precision"] == "tf32"
+    torch.set_float32_matmul_precision("high" if fast else "highest")
+    torch.backends.cudnn.allow_tf32 = fast
     torch.backends.cudnn.benchmark = program != "eager"  # choose kernels by trying
     torch.manual_seed(0)
     phases.end("import")
