@@ -38,6 +38,7 @@ CARDS = {
     "h100": Card("NVIDIA H100 80GB HBM3", 80 * 10**9, 3352 * 10**9),
     "h200": Card("NVIDIA H200", 141 * 10**9, 4800 * 10**9),
 }
+TPUS = {"v5e": "v5e:2x2", "v6e": "v6e:2x2"}  # the smallest slices
 _DESCRIPTION = """
 platform_name: "CUDA"
 device_description_str: "{name}"
@@ -74,7 +75,7 @@ def missing(kind: str) -> str | None:
         return None if found else "pip install libtpu"
     names = ("jax_cuda13_plugin", "jax_cuda12_plugin")
     found = any(importlib.util.find_spec(name) for name in names)
-    return None if found else "pip install 'jax[cuda13]', on Python 3.12 or later"
+    return None if found else "pip install 'jax[cuda13]'"
 
 
 def prepare(kind: str) -> None:
@@ -97,8 +98,12 @@ def prepare(kind: str) -> None:
     os.environ.setdefault("TPU_WORKER_ID", "0")
 
 
-def cuda(card: str) -> jax.Device:
-    """A card of `CARDS`, after `prepare`."""
+def device(card: str) -> jax.Device:
+    """A card of `CARDS`, or one device of a slice of `TPUS`, after `prepare`."""
+    return tpus(TPUS[card])[0] if card in TPUS else _cuda(card)
+
+
+def _cuda(card: str) -> jax.Device:
     from jax._src import xla_bridge
     from jax.experimental import topologies
 

@@ -15,16 +15,19 @@ from gan_jax.errors import UserError
 _FREE = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast"),
     *("after-all", "opt-barrier", "partition-id", "replica-id"),
+    *("copy-done", "slice-done", "async-done"),  # their starts are counted
 }
 _FUSIONS = {
     "Loop": "elementwise",
     "Input": "reduction or transposition",
-    "Custom": "matrix product",
+    "Output": "product or convolution",
 }
 _BYTES = {"pred": 1, "bf16": 2, "token": 0}
 _COMPUTATION = re.compile(r"(?:ENTRY )?%?([\w.\-]+) .*\{$")
 _LINE = re.compile(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\((.*)$")
-_SHAPE = re.compile(r"\b(pred|bf16|[a-z]+(\d+)\w*)\[([\d,]*)\]")
+_SHAPE = re.compile(
+    r"\b(pred|bf16|[a-z]+(\d+)\w*)\[([\d,]*)\](?:\{([\d,]*)(?::T\(([\d,]+)\))?)?"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +38,15 @@ class Launch:
       kind: "elementwise", "matrix product"... or XLA's own word.
       name: where it comes from in the source, as JAX says it; may be empty.
       bytes: of what it is given and of what it gives; of a slice, of the whole array.
+        On a TPU, padding of its tiles is among them.
+      padding: bytes of it.
       times: how often in one turn; more than once inside of an inner loop.
     """
 
     kind: str
     name: str
     bytes: int
+    padding: int = 0
     times: int = 1
 
 
@@ -111,7 +117,7 @@ def _attribute(lines: list[str], name: str) -> list[str]:
 def _launches(
     computations: dict[str, list[str]], inside: str, times: int = 1
 ) -> Iterator[Launch]:
-    sizes: dict[str, int] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     for line in computations[inside]:
         match = _LINE.match(line)
         if not match:
@@ -129,14 +135,17 @@ def _launches(
                 )
             continue
         operands = re.findall(r"%([\w.\-]+)", rest.partition(")")[0])
-        moved = sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
+        arrays = [sizes[name], *(sizes.get(operand, (0, 0)) for operand in operands)]
+        moved, padding = map(sum, zip(*arrays, strict=True))
         source = re.search(r'op_name="([^"]*)"', line)
         path = re.sub(r"^.*?/body/(closed_call/)?", "", source[1]) if source else ""
-        yield Launch(_kind(kind, line), path, moved, times)
+        yield Launch(_kind(kind, line), path, moved, padding, times)
 
 
 def _kind(kind: str, line: str) -> str:
     if kind == "fusion" and (of := re.search(r"kind=k(\w+)", line)):
+        if of[1] == "Custom" and "gemm" in line:
+            return "matrix product"
         return _FUSIONS.get(of[1], of[1])
     if kind == "custom-call" and (
         to := re.search(r'custom_call_target="([^"]+)"', line)
@@ -145,10 +154,21 @@ def _kind(kind: str, line: str) -> str:
     return kind
 
 
-def _size(shape: str) -> int:
-    """Bytes of a shape, or of all in a tuple of them."""
-    return sum(
-        _BYTES.get(kind, int(bits or 0) // 8)
-        * math.prod(int(n) for n in dims.split(",") if n)
-        for kind, bits, dims in _SHAPE.findall(shape)
-    )
+def _size(shape: str) -> tuple[int, int]:
+    """Bytes of a shape, or of all in a tuple of them; and how many are of padding."""
+    total = padding = 0
+    for kind, bits, dims, layout, tile in _SHAPE.findall(shape):
+        width = _BYTES.get(kind, int(bits or 0) // 8)
+        sides = _numbers(dims)
+        needed = width * math.prod(sides)
+        for side, axis in zip(
+            reversed(_numbers(tile)), _numbers(layout), strict=False
+        ):  # the fastest axis first
+            sides[axis] = -(-sides[axis] // side) * side
+        taken = width * math.prod(sides)
+        total, padding = total + taken, padding + taken - needed
+    return total, padding
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",") if number]

@@ -1,7 +1,8 @@
-"""How many kernels a training step launches on a GPU, counted without one.
+"""How many kernels a training step launches on a GPU or TPU, counted without one.
 
-    pip install 'jax[cuda13]'                       # 3 GB, Python 3.12 or later
+    pip install 'jax[cuda13]'                       # 3 GB; for a TPU, libtpu
     python -m experiments.measure.count_kernels --loss=wasserstein_gp,nonsaturating
+    python -m experiments.measure.count_kernels --card=v5e --worst=10
 
 XLA compiles the training loop for a card that is described and not there, and one turn
 of the loop is read from the program: a fusion, a matrix product, a convolution or a
@@ -9,7 +10,7 @@ copy is one launch. Nothing is run and nothing timed. XLA's search for the faste
 kernels needs a card, so it is off: which kernel a matrix product gets is a guess, that
 it is one launch is not. Bytes are what a kernel is given and gives; where it takes a
 few rows of the images, those of all images (47 MB) are counted. Where the packages are
-missing, that is all that is said.
+missing, that is all that is said. On a TPU, bytes are of whole tiles of 8 x 128.
 """
 
 import contextlib
@@ -43,7 +44,10 @@ _GANS = flags.DEFINE_integer("gans", 1, "How many GANs are trained at once, by v
 _NETWORK = flags.DEFINE_enum("network", "reference", NETWORKS, "Of the step.")
 _IMAGES = flags.DEFINE_list("images", ["28x28x1"], "Height, width and channels.")
 _CARD = flags.DEFINE_enum(
-    "card", "h200", described_devices.CARDS, "What to compile for."
+    "card",
+    "h200",
+    [*described_devices.CARDS, *described_devices.TPUS],
+    "What to compile for: a GPU, or one device of a TPU (pip install libtpu).",
 )
 _PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of layers.")
 _LIST = flags.DEFINE_bool("list", False, "Also list every launch, in order.")
@@ -58,11 +62,12 @@ def main() -> None:
         cli.require_positive(flag)
     images = setting.shapes(_IMAGES)
     cli.require_writable(_OUTPUT)
-    if install := described_devices.missing("cuda"):
-        print(f"skipped: XLA cannot compile for a GPU here; {install}")
+    platform = "cuda" if _CARD.value in described_devices.CARDS else "tpu"
+    if install := described_devices.missing(platform):
+        print(f"skipped: XLA cannot compile for a {_CARD.value} here; {install}")
         return
-    described_devices.prepare("cuda")
-    device = described_devices.cuda(_CARD.value)
+    described_devices.prepare(platform)
+    device = described_devices.device(_CARD.value)
     results = [
         _count(device, loss, shape, _GANS.value)
         for shape, loss in itertools.product(images, _LOSS.value)
@@ -79,25 +84,34 @@ def _count(
 ) -> dict[str, Any]:
     """Counts a step of one or more GANs, and prints what it launches."""
     with contextlib.ExitStack() as traced:
-        traced.enter_context(backend.tracing_for("gpu"))
+        on_gpu = _CARD.value in described_devices.CARDS
+        traced.enter_context(backend.tracing_for("gpu" if on_gpu else "tpu"))
         if gans > 1:  # as `gan_jax.devices.many` has them
             traced.enter_context(convolution.as_products())
         program = described_devices.compile_for(device, *_step(loss, shape, gans))
     found = launches.of_loop(program.as_text())
     total, kinds = launches.count(found), launches.kinds(found)
     moved = sum(launch.bytes * launch.times for launch in found)
+    padding = sum(launch.padding * launch.times for launch in found)
     many = f", {gans} GANs" if gans > 1 else ""
-    print(f"{loss}{many}: {total} launches, {moved / 1e6:.1f} MB")
+    of_it = "" if on_gpu else f", {padding / 1e6:.1f} of it padding"
+    print(f"{loss}{many}: {total} launches, {moved / 1e6:.1f} MB{of_it}")
     for kind, number in kinds.most_common():
         print(f"{number:7d}  {kind}")
     order = sorted(found, key=lambda launch: -launch.bytes * launch.times)
     shown = found if _LIST.value else order[: _WORST.value]
     rows = [
-        [f"{launch.bytes / 1e6:.2f}", f"{launch.times}", launch.kind, launch.name]
+        [
+            f"{launch.bytes / 1e6:.2f}",
+            f"{launch.padding / 1e6:.2f}",
+            f"{launch.times}",
+            launch.kind,
+            launch.name,
+        ]
         for launch in shown
     ]
     if rows:
-        print(tables.as_text(("MB", "times", "kind", "from"), rows))
+        print(tables.as_text(("MB", "padding", "times", "kind", "from"), rows))
     return {
         "loss": loss,
         "images": list(shape),
@@ -105,6 +119,7 @@ def _count(
         "launches": total,
         "kinds": dict(kinds.most_common()),
         "bytes": moved,
+        "padding": padding,
         "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
     }
 

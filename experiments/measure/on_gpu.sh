@@ -43,17 +43,17 @@ benchmark() {
 }
 
 nvidia-smi > "$folder/machine.txt" 2>&1 || echo "no nvidia-smi" > "$folder/machine.txt"
-part 60 tests "$python" -m pytest -q -m gpu
+part 50 tests "$python" -m pytest -q -m gpu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for start in first second; do
-  part 60 "main_job_$start" "$python" -m experiments.train --loss=wasserstein_gp \
+  part 45 "main_job_$start" "$python" -m experiments.train --loss=wasserstein_gp \
     --workdir="$work/$start" ${epoch[@]+"${epoch[@]}"}
 done
-benchmark 120 peers --loss=wasserstein_gp --peers="$peers"
-benchmark 60 many --loss=wasserstein_gp --peers= --gans=1,8,32
-benchmark 100 sweep --loss=wasserstein_gp --peers= --batch_size=$batches \
-  --precision=float32,bfloat16
+benchmark 120 peers --loss=wasserstein_gp --peers="$peers" --precision=tf32
+benchmark 60 many --loss=wasserstein_gp --peers= --gans=1,8,32 --precision=tf32
+benchmark 160 sweep --loss=wasserstein_gp --peers= --batch_size=$batches \
+  --precision=float32,tf32,bfloat16
 benchmark 40 host --network=mlp --width=8 --loss=nonsaturating --batch_size=32 --peers= \
   --recorder
 for loss in ${traced[@]+"${traced[@]}"}; do

@@ -3,7 +3,7 @@
     python -m tests.devices.tpu_program v5e:2x2 4 bfloat16
 
 Prints JSON: kind of device, the all-reduces of the program with their names and groups,
-bytes of its arguments and temporaries.
+bytes of its arguments and temporaries, and those that a step moves, of which padding.
 """
 
 import json
@@ -13,7 +13,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from experiments.common import described_devices
+from experiments.common import described_devices, launches
 from gan_jax import backend, recipes, training
 from gan_jax.devices import parallel, placement
 
@@ -46,11 +46,14 @@ def main() -> None:
         if re.search(r" all-reduce(-start)?\(", line)
     ]
     memory = program.memory_analysis()
+    moved = launches.of_loop(program.as_text())
     found = {
         "kind": devices[0].device_kind,
         "reductions": reductions,
         "argument_bytes": memory.argument_size_in_bytes,
         "temporary_bytes": memory.temp_size_in_bytes,
+        "bytes": sum(launch.bytes * launch.times for launch in moved),
+        "padding": sum(launch.padding * launch.times for launch in moved),
     }
     print(json.dumps(found))
 

@@ -60,6 +60,17 @@ def test_bytes_are_of_what_goes_in_and_comes_out():
     assert product.bytes == 3 * array
 
 
+def test_the_padding_of_a_tpus_tiles_is_counted():
+    images = "bf16[64,28,28,1]{0,2,1,3:T(8,128)(2,1)}"  # tiles of columns and images
+    vector = "f32[130]{0:T(1024)}"
+    text = TEXT.replace("(bf16[4,4], u8[64])", f"({images}, {vector})")
+    *_, convolution, product = launches.of_loop(text)
+    given = 8 * 16 * 4 + 16 * 4
+    assert convolution.bytes == 2 * 28 * 32 * 128 + 4 * 1024 + given
+    assert convolution.padding == convolution.bytes - given - 2 * 28 * 28 * 64 - 4 * 130
+    assert product.padding == 0
+
+
 def test_a_program_of_this_machine_is_read_as_well():
     def loop(x):
         return jax.lax.fori_loop(0, x[0, 0].astype(int), lambda i, y: jnp.sin(y @ y), x)
