@@ -95,6 +95,7 @@ def train_steps(
     per_order = order.shape[0] // consumed
     dtype = jax.tree.leaves(state.generator.params)[0].dtype
 
+    @partial(jax.jit, inline=True)  # traced once, for its shapes and in the loop
     def step(state: GANState, keys: StepKeys) -> tuple[GANState, Metrics]:
         start = (state.step - first) % per_order * consumed
         index = jax.lax.dynamic_slice_in_dim(order, start, consumed)

@@ -229,6 +229,20 @@ def test_how_a_run_is_cut_into_chunks_changes_no_bit_of_it(loss):
     assert whole[1]["d_loss"].shape == (12,)
 
 
+def test_a_loop_traces_its_step_once():
+    """Tracing is most of what a second start waits for."""
+    gan, traced = small_gan(), []
+
+    def discriminator(real, fake):
+        traced.append(real.shape)
+        return gan.loss.discriminator(real, fake)
+
+    loss = gan.loss._replace(discriminator=discriminator)
+    counting = dataclasses.replace(gan, loss=loss)
+    run_points(counting, training.init_state(gan, jax.random.key(0), (2,)), [3])
+    assert len(traced) == 1
+
+
 def test_an_epoch_sees_every_example_once():
     key = jax.random.key(3)
     first, second = (training.epoch_permutation(key, e, 50) for e in (0, 1))
