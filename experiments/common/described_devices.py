@@ -7,11 +7,13 @@ those of `libtpu`. Both are to be asked for before JAX is used for anything else
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 
+from gan_jax import backend, recipes, training
+from gan_jax.devices import many, parallel, placement
 from gan_jax.errors import UserError
 
 
@@ -131,11 +133,46 @@ def tpus(topology: str) -> list[jax.Device]:
     return list(found.devices)
 
 
-def compile_for(device: jax.Device, function: Callable[..., Any], *args: Any) -> Any:
-    """``jit(function)``, compiled for a device from the shapes of its arguments."""
-    sharding = jax.sharding.SingleDeviceSharding(device)
+def compile_loop(
+    recipe: recipes.Recipe,
+    shape: tuple[int, int, int],
+    devices: Sequence[jax.Device],
+    *,
+    gans: int = 1,
+) -> jax.stages.Compiled:
+    """The loop that trains a recipe, of 60,000 images, compiled for devices.
 
-    def shape(leaf: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+    Args:
+      recipe: what to train.
+      shape: of an image, ``(height, width, channels)``.
+      devices: that share each batch; of several GANs, the one device.
+      gans: that are trained at once, by ``vmap``.
+    """
+    size, capacity = 60_000, 50
+    examples = training.Examples(jax.ShapeDtypeStruct((size, *shape), jnp.uint8))
+    alone = recipes.make_gan(recipe, shape=shape)
 
-    return jax.jit(function).lower(*jax.tree.map(shape, args)).compile()
+    def start(key: jax.Array) -> training.GANState:
+        return training.init_state(alone, key, shape)
+
+    sizes = {"batch_size": recipe.batch_size, "capacity": capacity}
+    with backend.tracing_for("tpu" if devices[0].platform == "tpu" else "gpu"):
+        if gans == 1:
+            gan = recipes.make_gan(recipe, shape=shape, axis_name=placement.AXIS)
+            state = jax.eval_shape(lambda: start(jax.random.key(0)))
+            order = jax.ShapeDtypeStruct((size,), jnp.int32)
+            shards = jax.ShapeDtypeStruct((len(devices),), jnp.int32)
+            lowered = parallel.lower_train_steps(
+                gan, state, examples, order, shards, devices, **sizes
+            )
+        else:
+            each = jax.vmap(jax.vmap(start))
+            keys = jax.eval_shape(
+                lambda: jax.random.split(jax.random.key(0), (1, gans))
+            )
+            orders = jax.ShapeDtypeStruct((1, gans, size), jnp.int32)
+            states = jax.eval_shape(each, keys)
+            lowered = many.lower_train_steps(
+                lambda _: alone, {}, states, examples, orders, devices, **sizes
+            )
+    return lowered.compile()

@@ -13,22 +13,18 @@ few rows of the images, those of all images (47 MB) are counted. Where the packa
 missing, that is all that is said. On a TPU, bytes are of whole tiles of 8 x 128.
 """
 
-import contextlib
 import itertools
 import json
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from absl import flags
 
 from experiments.common import cli, described_devices, launches, tables
 from experiments.measure.peers import setting
-from gan_jax import backend, recipes, training
+from gan_jax import recipes
 from gan_jax.losses import LOSSES
-from gan_jax.networks import convolution
 from gan_jax.networks.pairs import NETWORKS
 from gan_jax.recipes.recipe import PRECISIONS
 from gan_jax.run import configuration
@@ -83,18 +79,20 @@ def _count(
     device: jax.Device, loss: str, shape: tuple[int, int, int], gans: int
 ) -> dict[str, Any]:
     """Counts a step of one or more GANs, and prints what it launches."""
-    with contextlib.ExitStack() as traced:
-        on_gpu = _CARD.value in described_devices.CARDS
-        traced.enter_context(backend.tracing_for("gpu" if on_gpu else "tpu"))
-        if gans > 1:  # as `gan_jax.devices.many` has them
-            traced.enter_context(convolution.as_products())
-        program = described_devices.compile_for(device, *_step(loss, shape, gans))
+    recipe = recipes.recipe(
+        loss,
+        _RECIPE.value,
+        network=_NETWORK.value,
+        precision=_PRECISION.value,
+        batch_size=_BATCH_SIZE.value,
+    )
+    program = described_devices.compile_loop(recipe, shape, [device], gans=gans)
     found = launches.of_loop(program.as_text())
     total, kinds = launches.count(found), launches.kinds(found)
     moved = sum(launch.bytes * launch.times for launch in found)
     padding = sum(launch.padding * launch.times for launch in found)
     many = f", {gans} GANs" if gans > 1 else ""
-    of_it = "" if on_gpu else f", {padding / 1e6:.1f} of it padding"
+    of_it = f", {padding / 1e6:.1f} of it padding" if padding else ""
     print(f"{loss}{many}: {total} launches, {moved / 1e6:.1f} MB{of_it}")
     for kind, number in kinds.most_common():
         print(f"{number:7d}  {kind}")
@@ -122,45 +120,6 @@ def _count(
         "padding": padding,
         "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
     }
-
-
-def _step(
-    loss: str, shape: tuple[int, int, int], gans: int
-) -> tuple[Callable[..., Any], ...]:
-    """The training loop, and the shapes of its arguments."""
-    precision, batch = _PRECISION.value, _BATCH_SIZE.value
-    recipe = recipes.recipe(
-        loss, _RECIPE.value, network=_NETWORK.value, precision=precision
-    )
-    gan = recipes.make_gan(recipe, shape=shape)
-    size = 60_000
-    images = jax.ShapeDtypeStruct((size, *shape), jnp.uint8)
-
-    def many_steps(
-        state: training.GANState, images: jax.Array, order: jax.Array, steps: jax.Array
-    ) -> Any:
-        return training.train_steps(
-            gan,
-            state,
-            training.Examples(images),
-            order,
-            steps,
-            jnp.int32(0),
-            batch_size=batch,
-            capacity=50,
-        )
-
-    def start(key: jax.Array) -> training.GANState:
-        return training.init_state(gan, key, shape)
-
-    lead = () if gans == 1 else (gans,)
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), lead))
-    order = jax.ShapeDtypeStruct((*lead, size), jnp.int32)
-    steps = jax.ShapeDtypeStruct((), jnp.int32)
-    if gans > 1:
-        start = jax.vmap(start)
-        many_steps = jax.vmap(many_steps, (0, None, 0, None))
-    return many_steps, jax.eval_shape(start, keys), images, order, steps
 
 
 if __name__ == "__main__":

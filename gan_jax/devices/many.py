@@ -124,6 +124,32 @@ def compile_train_steps(
       as ``[devices, at_once, capacity]``; the buffers of the given states are donated
       and must not be used again.
     """
+    gans, size = states.step.size, len(examples.images)
+    order = spread(jnp.tile(jnp.arange(size), (gans, 1)), devices)
+    sizes = {"batch_size": batch_size, "capacity": capacity}
+    return lower_train_steps(
+        make, settings, states, examples, order, devices, **sizes
+    ).compile()
+
+
+def lower_train_steps(
+    make: Make,
+    settings: Settings,
+    states: Any,
+    examples: Any,
+    orders: Any,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+) -> jax.stages.Lowered:
+    """What `compile_train_steps` compiles, and what else is as there.
+
+    Shapes of all arguments are enough, and devices that are described.
+
+    Args:
+      orders: as `orders` gives them.
+    """
 
     def one(
         state: GANState, setting: Settings, examples: Examples, order: Array, n: Array
@@ -150,9 +176,7 @@ def compile_train_steps(
     program = parallel.over_devices(
         together, devices, in_axes=in_axes, donate_argnums=0
     )
-    gans, size = states.step.size, len(examples.images)
-    order = spread(jnp.tile(jnp.arange(size), (gans, 1)), devices)
-    return program.lower(states, settings, examples, order, 1).compile()
+    return program.lower(states, settings, examples, orders, 1)
 
 
 def _without_axis(

@@ -6,9 +6,9 @@ A convolution written as shifted slices and one matrix product is fast in both, 
 in every derivative, because its derivatives are slices and matrix products again.
 
 On a GPU a convolution of one network is cuDNN's, by ``lax.conv``: it launches fewer
-kernels, and writes no patches. On a TPU every one is the processor's own, which moves a
-fifth of the bytes: patches are padded to its tiles. That is decided here and nowhere
-else.
+kernels, and writes no patches. On a TPU every one is ``lax.conv``, which moves a
+quarter of the bytes: patches would be padded to its tiles. That is decided here and
+nowhere else.
 """
 
 import contextlib

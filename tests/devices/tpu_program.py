@@ -10,14 +10,8 @@ import json
 import re
 import sys
 
-import jax
-import jax.numpy as jnp
-
 from experiments.common import described_devices, launches
-from gan_jax import backend, recipes, training
-from gan_jax.devices import parallel, placement
-
-SIZE, SHAPE = 60_000, (28, 28, 1)
+from gan_jax import recipes
 
 
 def main() -> None:
@@ -26,17 +20,7 @@ def main() -> None:
     described_devices.prepare("tpu")
     devices = described_devices.tpus(topology)[: int(number)]
     recipe = recipes.recipe("wasserstein_gp", "published", precision=precision)
-    gan = recipes.make_gan(recipe, axis_name=placement.AXIS)
-    alone = recipes.make_gan(recipe)
-    state = jax.eval_shape(lambda: training.init_state(alone, jax.random.key(0), SHAPE))
-    examples = training.Examples(jax.ShapeDtypeStruct((SIZE, *SHAPE), jnp.uint8))
-    order = jax.ShapeDtypeStruct((SIZE,), jnp.int32)
-    shards = jax.ShapeDtypeStruct((len(devices),), jnp.int32)
-    with backend.tracing_for("tpu"):
-        lowered = parallel.lower_train_steps(
-            gan, state, examples, order, shards, devices, batch_size=64, capacity=50
-        )
-    program = lowered.compile()
+    program = described_devices.compile_loop(recipe, (28, 28, 1), devices)
     reductions = [
         {
             "name": re.search(r'op_name="([^"]*)"', line)[1],
