@@ -11,11 +11,11 @@ import jax
 
 from gan_jax.errors import UserError
 
-# Nothing is launched for these.
+# Nothing is launched for these. A TPU fetches what kernels will need while others run.
 _FREE = {
+    *("copy-start", "copy-done", "slice-start", "slice-done"),
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast"),
     *("after-all", "opt-barrier", "partition-id", "replica-id"),
-    *("copy-done", "slice-done", "async-done"),  # their starts are counted
 }
 _FUSIONS = {
     "Loop": "elementwise",
@@ -124,7 +124,7 @@ def _launches(
             continue
         name, shape, kind, rest = match.groups()
         sizes[name] = _size(shape)
-        if kind in _FREE:
+        if kind in _FREE or "ConcatBitcast" in line:
             continue
         if kind in ("call", "while"):
             turns = re.search(r'"known_trip_count":\{"n":"(\d+)"', line)
@@ -138,7 +138,11 @@ def _launches(
         arrays = [sizes[name], *(sizes.get(operand, (0, 0)) for operand in operands)]
         moved, padding = map(sum, zip(*arrays, strict=True))
         source = re.search(r'op_name="([^"]*)"', line)
-        path = re.sub(r"^.*?/body/(closed_call/)?", "", source[1]) if source else ""
+        path = (
+            re.sub(r"^.*?/body/(closed_call/)?(jit\(step\)/)?", "", source[1])
+            if source
+            else ""
+        )
         yield Launch(_kind(kind, line), path, moved, padding, times)
 
 
