@@ -7,7 +7,7 @@ in every derivative, because its derivatives are slices and matrix products agai
 
 On a GPU a convolution of one network is cuDNN's, by ``lax.conv``: it launches fewer
 kernels, and writes no patches. On a TPU every one is ``lax.conv``, which moves a
-quarter of the bytes: patches would be padded to its tiles. That is decided here and
+third of the bytes: patches would be padded to its tiles. That is decided here and
 nowhere else.
 """
 

@@ -31,7 +31,7 @@ def test_it_compiles_and_averages_over_all_devices(topology, kind, number, preci
     # Images, labels' place, order and state: no more than a tenth for their layout.
     images, state = 60_000 * 28 * 28, 12 * (1_654_121 + 1_640_033)
     assert found["argument_bytes"] < 1.1 * (images + 60_000 * 4 + state)
-    # Patches of one channel would be mostly padding, and four times as many bytes.
+    # Patches of one channel would be mostly padding, and three times as many bytes.
     if number == 1:
         assert 100e6 < found["bytes"] < 800e6
         assert found["padding"] < found["bytes"] / 4
