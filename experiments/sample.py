@@ -3,6 +3,8 @@
     python -m experiments.sample --workdir=runs/wasserstein_gp --num_samples=1000 \\
         --output=samples.npz
     python -m experiments.sample --workdir=runs/wasserstein_gp --output=samples/
+    python -m experiments.sample --workdir=runs/wasserstein_gp --num_samples=10 \\
+        --to_seed=1 --truncation=1.5 --along=2,-1 --output=walk.png
 
 An .npz holds `images`, uint8 [N, height, width, channels], and of a conditional GAN
 `labels`, int32 [N]; both again as `arr_0` and `arr_1`. A folder gets a PNG file for
@@ -17,8 +19,10 @@ import sys
 from absl import flags
 
 from experiments.common import cli
-from gan_jax import plots
+from gan_jax import plots, training
 from gan_jax.errors import UserError
+from gan_jax.explore import latents
+from gan_jax.explore.directions import principal_directions
 from gan_jax.run import configuration, sample_files, sampling
 from gan_jax.system.files import whole_file
 
@@ -36,6 +40,23 @@ _LABEL = flags.DEFINE_integer(
     "label",
     None,
     "Class to draw, from 0, of a conditional GAN. Default: all, one after another.",
+)
+_TO_SEED = flags.DEFINE_integer(
+    "to_seed",
+    None,
+    "Walk from the first latent of --seed to the first of this one, along the great"
+    " circle.",
+)
+_TRUNCATION = flags.DEFINE_float(
+    "truncation",
+    None,
+    "Bound of the latents' numbers, in deviations: less variety, better samples.",
+)
+_ALONG = flags.DEFINE_list(
+    "along",
+    [],
+    "How far to move the latents along the principal directions of the generator's"
+    " first layer, in deviations, with commas between.",
 )
 
 _MOST = 1_000_000
@@ -61,10 +82,9 @@ def main() -> None:
             f"--num_samples={_NUM_SAMPLES.value} of {each} bytes each do not fit:"
             f" at most {_MOST_BYTES // each}"
         )
+    view = _view()
     gan, state = sampling.restore(workdir)
-    samples = sampling.draw(
-        gan, state, _NUM_SAMPLES.value, seed=_SEED.value, label=_LABEL.value
-    )
+    samples = _draw(gan, state, view)
     if _is_folder():
         sample_files.write_folder(output, samples)
     elif output.suffix == ".npz":
@@ -75,6 +95,43 @@ def main() -> None:
     print(f"{len(samples.images)} images in {output}")
     if warning := configuration.read_warning(workdir):
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _view() -> latents.View:
+    """What the flags ask for.
+
+    Raises:
+      UserError: a number is out of range.
+    """
+    try:
+        along = tuple(float(number) for number in _ALONG.value)
+    except ValueError as error:
+        raise UserError(
+            f"--along={','.join(_ALONG.value)} must be numbers, with commas between"
+        ) from error
+    view = latents.View(
+        seed=_SEED.value,
+        count=_NUM_SAMPLES.value,
+        truncation=_TRUNCATION.value,
+        along=along,
+        to_seed=_TO_SEED.value,
+        label=_LABEL.value,
+    )
+    latents.check(view)
+    return view
+
+
+def _draw(
+    gan: training.GAN, state: training.GANState, view: latents.View
+) -> sampling.Samples:
+    if view.is_plain:  # in larger batches, and without the latents in memory
+        return sampling.draw(gan, state, view.count, seed=view.seed, label=view.label)
+    directions = None
+    if any(view.along):
+        count = len(view.along)
+        directions = principal_directions(gan, state, count=count)
+    drawn = latents.draw(gan, state, view, directions)
+    return sampling.Samples(drawn.images, drawn.labels)
 
 
 def _is_folder() -> bool:

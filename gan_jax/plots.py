@@ -12,6 +12,7 @@ from gan_jax.errors import UserError
 # matplotlib takes half a second to import: where it is used, not here.
 
 _BORDER = 2  # pixels between the images of a grid
+_EMPTY = 64  # what is between them
 _SCALE = 2  # screen pixels per image pixel
 
 
@@ -29,7 +30,7 @@ def image_grid(images: np.ndarray, columns: int = 10) -> np.ndarray:
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     cell_h, cell_w = height + _BORDER, width + _BORDER
-    grid = np.full((rows * cell_h, columns * cell_w, channels), 64, np.uint8)
+    grid = np.full((rows * cell_h, columns * cell_w, channels), _EMPTY, np.uint8)
     for i, image in enumerate(images):
         top, left = i // columns * cell_h, i % columns * cell_w
         grid[top : top + height, left : left + width] = image
@@ -51,6 +52,34 @@ def save_grid(
     # Runs of equal pixels alone: a quarter of the time of a search, and no more bytes.
     how = {"compress_level": 1, "compress_type": zlib.Z_RLE}
     Image.fromarray(grid).save(path, format="PNG", **how)
+
+
+def split_grid(grid: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, int]:
+    """The images of a picture that `save_grid` wrote, exactly as they were.
+
+    Args:
+      grid: uint8, ``[rows, columns]`` of pixels, of images in colour with a last axis.
+      shape: of an image, ``(height, width, channels)``.
+
+    Returns:
+      uint8, ``[N, height, width, channels]``; and how many are in a row.
+
+    Raises:
+      ValueError: it is no grid of such images.
+    """
+    height, width, channels = shape
+    pixels = np.atleast_3d(grid)[::_SCALE, ::_SCALE]
+    rows, more_rows = divmod(pixels.shape[0] + _BORDER, height + _BORDER)
+    columns, more_columns = divmod(pixels.shape[1] + _BORDER, width + _BORDER)
+    if more_rows or more_columns or pixels.shape[2] != channels:
+        raise ValueError(f"{list(grid.shape)} pixels, and images of {list(shape)}")
+    pixels = np.pad(pixels, ((0, _BORDER), (0, _BORDER), (0, 0)))
+    cells = pixels.reshape(rows, height + _BORDER, columns, width + _BORDER, channels)
+    images = cells.swapaxes(1, 2)[:, :, :height, :width].reshape(-1, *shape)
+    count = len(images)
+    while count and (images[count - 1] == _EMPTY).all():  # of a shorter last row
+        count -= 1
+    return images[:count], columns
 
 
 def save_film(

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = (
     *("errors", "backend", "own_code", "losses", "penalties", "optimisers", "plots"),
     *("networks", "system", "training", "data", "recipes", "devices", "theory", "run"),
-    *("evaluation", "study"),
+    *("evaluation", "study", "explore"),
 )
 MOST_LINES = 300
 

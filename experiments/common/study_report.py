@@ -59,7 +59,7 @@ def publish(
     for loss, row in best.items():
         if row is not None:
             distance = f"{title} {row[distance_in(row)]:.1f}"
-            print(f"best {loss}: {distance}; alone: {_command(row, shared)}")
+            print(f"best {loss}: {distance}; alone: {command(row, shared)}")
     document = {
         "command": shlex.join(["python", "-m", "experiments.study", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
@@ -129,7 +129,7 @@ def _cells(group: tuple[Any, ...], summary: dict[str, Any]) -> list[str]:
     ]
 
 
-def _command(row: ledger.Row, shared: Mapping[str, Any]) -> str:
+def command(row: ledger.Row, shared: Mapping[str, Any]) -> str:
     """What trains the same GAN alone."""
     swept = {**row["swept"], "seed": row["seed"], "steps": row["steps"]}
     place = {"workdir": f"runs/{file_name(row)}"}

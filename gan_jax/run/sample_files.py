@@ -15,10 +15,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _NAMES = {"images": ("images", "arr_0"), "labels": ("labels", "arr_1")}
 
 
-def write_npz(path: pathlib.Path, samples: Samples) -> None:
+def write_npz(path: pathlib.Path, samples: Samples, **others: np.ndarray) -> None:
     """Writes ``images`` and, where there are any, ``labels``; whole or not at all.
 
-    And the same as ``arr_0`` and ``arr_1``: the names that guided-diffusion reads.
+    And the same as ``arr_0`` and ``arr_1``: the names that guided-diffusion reads; and
+    others under names of their own.
     """
     arrays = {
         name: array
@@ -27,7 +28,7 @@ def write_npz(path: pathlib.Path, samples: Samples) -> None:
         for name in _NAMES[what]
     }
     with files.whole_file(path) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays, **others)
 
 
 def write_folder(path: pathlib.Path, samples: Samples) -> None:

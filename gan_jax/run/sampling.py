@@ -1,8 +1,9 @@
 """Images from a trained GAN."""
 
+import itertools
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -60,10 +61,62 @@ def restore(
     return gan, jax.device_put(state, device)
 
 
+def latents(latent_size: int, seed: int) -> Iterator[jax.Array]:
+    """The latents that a seed stands for, without an end.
+
+    Args:
+      latent_size: dimension of z.
+      seed: of all of them.
+
+    Yields:
+      500 at a time, ``[500, latent]``: the same, however many are taken.
+    """
+    # A branch of its own: a run of the same seed has used the key's first children.
+    key = jax.random.fold_in(jax.random.key(seed), 2**32 - 2)
+    for i in itertools.count():
+        yield jax.random.normal(jax.random.fold_in(key, i), (_BATCH, latent_size))
+
+
+def first_latents(latent_size: int, seed: int, count: int) -> np.ndarray:
+    """The first of `latents`, float32 ``[count, latent]``."""
+    found: list[np.ndarray] = []
+    for part in latents(latent_size, seed):
+        found.append(np.asarray(part))
+        if _BATCH * len(found) >= count:
+            break
+    return np.concatenate(found)[:count]
+
+
+def check_label(gan: training.GAN, label: int | None) -> None:
+    """Refuses a class that a GAN cannot be asked for; None passes.
+
+    Raises:
+      UserError: the GAN is unconditional, or does not know the class.
+    """
+    if label is not None and gan.num_classes is None:
+        raise UserError(
+            f"--label={label} asks an unconditional GAN for a class: leave it out, or"
+            " train with --conditional"
+        )
+    if label is not None and not 0 <= label < gan.num_classes:
+        raise UserError(f"--label={label} must be in 0 ... {gan.num_classes - 1}")
+
+
 @jax.jit(static_argnums=0)
-def _batch(
+def images_of(
     gan: training.GAN, state: training.GANState, z: jax.Array, labels: jax.Array | None
 ) -> jax.Array:
+    """Images of latents: `training.generate`, as uint8; compiled for each shape of z.
+
+    Args:
+      gan: what is trained.
+      state: at any step.
+      z: ``[batch, latent]``.
+      labels: int32 ``[batch]`` of a conditional GAN, None of another.
+
+    Returns:
+      uint8, ``[batch, height, width, channels]``.
+    """
     return training.to_uint8(training.generate(gan, state, z, labels))
 
 
@@ -93,26 +146,20 @@ def draw(
     Raises:
       UserError: a label for an unconditional GAN, or one that it does not know.
     """
-    if label is not None and gan.num_classes is None:
-        raise UserError(
-            f"--label={label} asks an unconditional GAN for a class: leave it out, or"
-            " train with --conditional"
-        )
-    if label is not None and not 0 <= label < gan.num_classes:
-        raise UserError(f"--label={label} must be in 0 ... {gan.num_classes - 1}")
+    check_label(gan, label)
     labels = None
     padded = -(-num_samples // _BATCH) * _BATCH
     if gan.num_classes is not None:
         turns = jnp.arange(padded, dtype=jnp.int32) % gan.num_classes
         labels = turns if label is None else jnp.full_like(turns, label)
-    # A branch of its own: a run of the same seed has used the key's first children.
-    key = jax.random.fold_in(jax.random.key(seed), 2**32 - 2)
     batches = []
     with progress.bar("drawing samples", padded, unit="image") as bar:
-        for i in range(padded // _BATCH):
-            z = jax.random.normal(jax.random.fold_in(key, i), (_BATCH, gan.latent_size))
+        parts = zip(
+            range(padded // _BATCH), latents(gan.latent_size, seed), strict=False
+        )
+        for i, z in parts:
             part = None if labels is None else labels[i * _BATCH : (i + 1) * _BATCH]
-            batches.append(np.asarray(_batch(gan, state, z, part)))
+            batches.append(np.asarray(images_of(gan, state, z, part)))
             bar.update(_BATCH)
     images = np.concatenate(batches)[:num_samples]
     return Samples(images, None if labels is None else np.asarray(labels)[:num_samples])
@@ -174,5 +221,5 @@ def interpolate(
     labels = None
     if gan.num_classes is not None:
         labels = jnp.repeat(jnp.arange(rows) % gan.num_classes, steps)
-    images = _batch(gan, state, z.reshape(-1, gan.latent_size), labels)
+    images = images_of(gan, state, z.reshape(-1, gan.latent_size), labels)
     return np.asarray(images).reshape(rows, steps, *images.shape[1:])

@@ -80,6 +80,25 @@ def whole_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
             _parts.discard(part)
 
 
+@contextlib.contextmanager
+def scratch_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder of this process alone, whose end it does not outlive.
+
+    Raises:
+      UserError: it cannot be made.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    _parts.add(part)
+    try:
+        with writing(path):
+            part.mkdir()
+        yield part
+    finally:
+        with contextlib.suppress(OSError):
+            remove(part)
+        _parts.discard(part)
+
+
 def discard_parts() -> None:
     """Removes what this process has half written: it is about to end."""
     for part in tuple(_parts):
