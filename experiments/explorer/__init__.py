@@ -1,0 +1,1 @@
+"""The pages of `experiments.explore`, a file each; they import Gradio."""

@@ -1,0 +1,178 @@
+"""The page of studies: the GANs of one in a table, its figures, samples of a GAN."""
+
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from experiments.common import study_report
+from experiments.explorer.page import Shared, begin, image, told
+from experiments.explorer.page import command as command_line
+from gan_jax.errors import UserError
+from gan_jax.evaluation.features import DISTANCES, distance_in
+from gan_jax.explore import folders, pictures
+from gan_jax.run import configuration
+from gan_jax.study import ledger
+
+_TEXT = (
+    "Many GANs that differ in loss, seed and numbers: a table to sort and to filter,"
+    " and the figures of `experiments.study`. One good GAN proves little: what counts"
+    " is the distribution over seeds, and the best that a number of tries may expect"
+    " ([Lucic et al. 2018](https://arxiv.org/abs/1711.10337))."
+)
+_EVERY = "every loss"
+_MEASURES = ("classes", "variety", "collapsed", "steps", "seconds")
+
+
+def build(page: gr.Blocks, shared: Shared) -> None:
+    """Makes the page."""
+    message = begin("Study", _TEXT)
+    with gr.Row():
+        study = gr.Dropdown(label="Study", elem_id="study")
+        loss = gr.Dropdown([_EVERY], value=_EVERY, label="Loss", elem_id="loss")
+        alive = gr.Checkbox(label="Only those that did not collapse", elem_id="alive")
+    about = gr.Markdown(elem_id="about")
+    table = gr.Dataframe(
+        interactive=False,
+        show_search="filter",
+        elem_id="study-table",
+        label="Choose a row to see its samples",
+        max_height=360,
+    )
+    _, figure = image("distances of all GANs, and the best of k", elem_id="figure")
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            number = gr.Number(
+                0,
+                label="GAN, by its number in the table",
+                precision=0,
+                minimum=0,
+                elem_id="number",
+            )
+            command = command_line("Trains this GAN alone")
+        with gr.Column(scale=3, min_width=300):
+            caption, samples = image("samples of the GAN", elem_id="samples")
+
+    def choose(name: str | None) -> tuple[Any, ...]:
+        """Losses, text, table, figure, and the first GAN: of a study."""
+        rows = _rows(shared, name)
+        losses = list(dict.fromkeys(row["loss"] for row in rows))
+        lost = sum(bool(row["collapsed"]) for row in rows)
+        said = f"{len(rows)} GANs are done, {lost} of them collapsed."
+        try:
+            drawn = pictures.read(shared.root, _folder(shared, name) / "study.png")
+        except UserError:
+            drawn = None
+            said += " There is no figure yet: a study draws it when all are done."
+        return (
+            gr.update(choices=[_EVERY, *losses], value=_EVERY),
+            said,
+            _table(rows, _EVERY, False),
+            drawn,
+            *one(name, 0),
+        )
+
+    def one(name: str | None, i: float) -> tuple[Any, ...]:
+        """Number, caption, samples and command of a GAN."""
+        rows = _rows(shared, name)
+        row = rows[min(max(int(i or 0), 0), len(rows) - 1)]
+        folder = _folder(shared, name)
+        path = folder / "samples" / f"{study_report.file_name(row)}.png"
+        try:
+            grid = pictures.read(shared.root, path)
+        except UserError:
+            grid = None  # one whose numbers are not finite has none
+        words = study_report.command(row, _shared_flags(folder))
+        return rows.index(row), _label(row), grid, words
+
+    @told(9, clear=(3, 4, 7))
+    def first() -> tuple[Any, ...]:
+        names = folders.listing(shared.root).studies
+        if not names:
+            raise UserError(
+                f"there is no study in {shared.root} yet: python -m experiments.study"
+                f" --workdir={shared.root}/study trains sixteen GANs"
+            )
+        return gr.update(choices=names, value=names[0]), *choose(names[0])
+
+    @told(8, clear=(2, 3, 6))
+    def chosen(name: str) -> tuple[Any, ...]:
+        return choose(name)
+
+    @told(1)
+    def filtered(name: str, loss: str, alive: bool) -> tuple[Any, ...]:
+        return (_table(_rows(shared, name), loss, alive),)
+
+    @told(4, clear=(2,))
+    def picked(name: str, event: gr.SelectData) -> tuple[Any, ...]:
+        return one(name, event.row_value[0])
+
+    @told(4, clear=(2,))
+    def numbered(name: str, i: float) -> tuple[Any, ...]:
+        return one(name, i)
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    of_one = [number, caption, samples, command]
+    of_study = [loss, about, table, figure, *of_one]
+    page.load(first, outputs=[study, *of_study, message], **quiet)
+    study.input(chosen, inputs=study, outputs=[*of_study, message], **quiet)
+    gr.on(
+        [loss.input, alive.input],
+        filtered,
+        inputs=[study, loss, alive],
+        outputs=[table, message],
+        **quiet,
+    )
+    table.select(picked, inputs=study, outputs=[*of_one, message], **quiet)
+    number.input(numbered, inputs=[study, number], outputs=[*of_one, message], **quiet)
+
+
+def _folder(shared: Shared, name: str | None) -> Any:
+    if not name:
+        raise UserError("choose a study")
+    return folders.find(shared.root, name)
+
+
+def _rows(shared: Shared, name: str | None) -> list[ledger.Row]:
+    """The GANs of a study that are done.
+
+    Raises:
+      UserError: a line is damaged, or there is none yet.
+    """
+    folder = _folder(shared, name)
+    folders.require_inside(shared.root, folder / ledger.LINES)
+    rows = list(ledger.read(folder).values())
+    if not rows:
+        raise UserError(f"no GAN of {name} is done yet")
+    return rows
+
+
+def _table(rows: list[ledger.Row], loss: str, alive: bool) -> pd.DataFrame:
+    """The rows that are asked for, the best first; their number is the first column."""
+    key = distance_in(rows[0])
+    swept = dict.fromkeys(name for row in rows for name in row["swept"])
+    lines = [
+        {"GAN": i, "loss": row["loss"]}
+        | {name: row["swept"].get(name) for name in swept}
+        | {"seed": row["seed"], DISTANCES[key]: row.get(key)}
+        | {name: row[name] for name in _MEASURES}
+        for i, row in enumerate(rows)
+        if loss in (_EVERY, row["loss"]) and not (alive and row["collapsed"])
+    ]
+    if not lines:
+        return pd.DataFrame({"GAN": []})
+    return pd.DataFrame(lines).sort_values(DISTANCES[key]).round(6)
+
+
+def _label(row: ledger.Row) -> str:
+    return study_report.line(row)
+
+
+def _shared_flags(folder: Any) -> dict[str, Any]:
+    """Flags of `experiments.train` that all GANs of a study have in common."""
+    try:
+        study = configuration.read_json(folder / "config.json")["study"]
+        flags = {"recipe": str(study["recipe"]), "dataset": str(study["dataset"])}
+        return flags | ({"conditional": True} if study["conditional"] is True else {})
+    except (ValueError, KeyError, TypeError):
+        return {}
