@@ -59,6 +59,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
                 color="images",
                 height=300,
                 elem_id="plot",
+                elem_classes="plot",
                 label="Every image",
             )
             place = gr.Slider(

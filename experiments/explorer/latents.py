@@ -91,15 +91,13 @@ def build(page: gr.Blocks, shared: Shared) -> None:
                 straight = gr.Button(
                     "All directions to 0", size="sm", elem_id="straight"
                 )
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=320, elem_classes="look"):
             _, picture = image("samples of the generator", elem_id="picture")
             about = gr.Markdown(elem_id="about")
-            command = command_line("Makes them again")
-            with gr.Row():
-                png = gr.DownloadButton("PNG", size="sm", elem_id="png")
-                npz = gr.DownloadButton(
-                    "NPZ: images, latents", size="sm", elem_id="npz"
-                )
+    command = command_line("Makes them again")
+    with gr.Row():
+        png = gr.DownloadButton("PNG", size="sm", elem_id="png")
+        npz = gr.DownloadButton("NPZ: images, latents", size="sm", elem_id="npz")
     settings = [run, kind, seed, to, label, count, bound, *along]
     shown = [picture, about, command, png, npz]
 

@@ -86,13 +86,13 @@ def build(page: gr.Blocks, shared: Shared) -> None:
                 1, 100, 25, step=1, label="Steps between pictures", elem_id="speed"
             )
             seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
-        with gr.Column(scale=3, min_width=300):
+        with gr.Column(scale=3, min_width=300, elem_classes="look"):
             with gr.Row():
                 play = gr.Button(
                     "Train", variant="primary", elem_id="play", min_width=90
                 )
-                one = gr.Button("One step", elem_id="one", min_width=90)
-                reset = gr.Button("Reset", elem_id="reset", min_width=90)
+                one = gr.Button("One step", elem_id="one", min_width=80, size="md")
+                reset = gr.Button("Reset", elem_id="reset", min_width=80, size="md")
             _, picture = image(
                 "black: real points; orange: samples; arrows: the loss's pull at them",
                 format="jpeg",

@@ -59,6 +59,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         color="curve",
         height=360,
         elem_id="plot",
+        elem_classes="plot",
         label="Drag over the plot to zoom",
         x_title="generator steps",
     )
