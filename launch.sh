@@ -2,7 +2,8 @@
 # Trains here, on rented machines or on a cluster, and sets up what that needs.
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
-#   ./launch.sh setup [gpu|tpu]    .venv alone, with JAX for them
+#   ./launch.sh explore [flags of experiments.explore]    runs in a browser
+#   ./launch.sh setup [gpu|tpu|app|browser]    .venv alone, with JAX for them, or Gradio
 #   ./launch.sh sky   [--gpus=L4:1] [--nodes=1] [--spot] [--infra=CLOUD] [flags]
 #   ./launch.sh slurm [--gpus=1] [--nodes=1] [--time=1:00:00] [flags]
 #   ./launch.sh tpu   --zone=ZONE [--type=v6e-1] [--spot] [--project=ID]
@@ -15,7 +16,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$root/.venv/bin/python
 
 usage() {
-  sed -n '2,12s/^# \{0,1\}//p' "$root/launch.sh"
+  sed -n '2,13s/^# \{0,1\}//p' "$root/launch.sh"
 }
 
 dry_run=false
@@ -64,8 +65,8 @@ find_python() {
   fail 'needs Python 3.11 or newer: install it, or name it with PYTHON=/path/to/python'
 }
 
-# .venv counts as set up when its stamp holds these very files. With gpu or tpu, JAX
-# for them comes along, and that has a stamp of its own. uv is several times as fast as
+# .venv counts as set up when its stamp holds these very files. With an extra, such as
+# gpu or app, that comes along, and it has a stamp of its own. uv is several times as fast as
 # pip, and is taken where it is there (UV= stands for: not). What they say goes to stderr.
 setup() {
   local extra=${1:-} found stamp wanted wants
@@ -99,6 +100,11 @@ case "$command" in
     export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
     run "$python" -m experiments.train "$@" # here: paths in flags are the caller's
     ;;
+  explore)
+    setup app
+    export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+    run "$python" -m experiments.explore --open "$@"
+    ;;
   test)
     setup
     cd "$root"
@@ -109,8 +115,8 @@ case "$command" in
     ;;
   setup)
     case "$*" in
-      '' | gpu | tpu) setup "$@" ;;
-      *) fail "unknown '$*': ./launch.sh setup, setup gpu or setup tpu" ;;
+      '' | gpu | tpu | app | browser) setup "$@" ;;
+      *) fail "unknown '$*': ./launch.sh setup, or setup gpu, tpu, app or browser" ;;
     esac
     ;;
   sky)
@@ -132,6 +138,6 @@ case "$command" in
     usage
     ;;
   *)
-    fail "unknown command '${command}': ./launch.sh local, test, setup, sky, slurm, tpu or --help"
+    fail "unknown command '${command}': ./launch.sh local, explore, test, setup, sky, slurm, tpu or --help"
     ;;
 esac

@@ -35,6 +35,7 @@ _SHARE = flags.DEFINE_boolean(
     "Also make a public address through Gradio's servers, for a week at most: whoever"
     " knows it sees these runs.",
 )
+_OPEN = flags.DEFINE_boolean("open", False, "Open it in this machine's browser.")
 _OWN_CODE = flags.DEFINE_boolean(
     "own_code",
     False,
@@ -62,6 +63,7 @@ def main() -> None:
         host=_HOST.value,
         port=_PORT.value,
         share=_SHARE.value,
+        inbrowser=_OPEN.value,
         own_code=_OWN_CODE.value,
     )
 

@@ -1,14 +1,17 @@
 """The app: its pages, its looks, and its server."""
 
+import contextlib
 import os
 import pathlib
 import time
+import urllib.request
 
 import gradio as gr
 
 from experiments.explorer import critic, latents, plane, runs, study, training
 from experiments.explorer.page import Shared
 from gan_jax.errors import UserError
+from gan_jax.explore.runs import describe_all
 from gan_jax.system import files
 
 TITLE = "gan_jax explorer"
@@ -55,6 +58,7 @@ def start(
     host: str = "127.0.0.1",
     port: int = 0,
     share: bool = False,
+    inbrowser: bool = False,
     own_code: bool = False,
 ) -> tuple[gr.Blocks, str]:
     """Starts the server, and returns the app and its address.
@@ -65,6 +69,7 @@ def start(
       host: address to listen on.
       port: to listen on, 0 for any that is free.
       share: whether to make a public address as well.
+      inbrowser: whether to open it in this machine's browser.
       own_code: as in `build`.
 
     Raises:
@@ -77,6 +82,7 @@ def start(
             server_name=host,
             server_port=port or None,
             share=share,
+            inbrowser=inbrowser,
             prevent_thread_lock=True,
             quiet=True,
             ssr_mode=False,
@@ -90,7 +96,17 @@ def start(
             f"cannot listen on --host={host} --port={port} ({error}): it is in use, or"
             " not of this machine: choose another"
         ) from error
+    _warm(root, local)
     return app, public or local
+
+
+def _warm(root: pathlib.Path, address: str) -> None:
+    """Makes what the first page needs, before anybody is told that it is up."""
+    describe_all(root)
+    # Not by way of a proxy, and whatever the answer is.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with contextlib.suppress(OSError):
+        opener.open(address, timeout=10).read()
 
 
 def serve(root: pathlib.Path, **how: object) -> None:

@@ -230,6 +230,18 @@ SAMPLE = {
         ["--workdir={0}/trained", "--output={0}/a.png", "--label=3"],
         "unconditional GAN for a class",
     ),
+    "truncation": (
+        ["--workdir={0}/trained", "--output={0}/a.png", "--truncation=0"],
+        "--truncation=0.0 must be above 0",
+    ),
+    "directions": (
+        ["--workdir={0}/trained", "--output={0}/a.png", "--along=1,x"],
+        "--along=1,x must be numbers",
+    ),
+    "end of a walk": (
+        ["--workdir={0}/trained", "--output={0}/a.png", "--to_seed=-1"],
+        "--to_seed=-1 must be in",
+    ),
 }
 
 EVALUATE = {
@@ -272,6 +284,14 @@ INTERPOLATE = {
     "rows": (["--workdir={0}/trained", "--rows=101"], "more than 100"),
     "no time": (["--workdir={0}/trained", "--milliseconds=0"], "--milliseconds=0"),
     "no end": (["--workdir={0}/trained", "--milliseconds=99999"], "10 ... 60000"),
+}
+
+EXPLORE = {
+    "no folder": (["--runs={0}/nowhere"], "nowhere is no folder: name one that holds"),
+    "a file": (["--runs={0}/file"], "file is no folder"),
+    "empty": (["--runs="], "--runs is empty"),
+    "port": (["--runs={0}", "--port=65536"], "--port=65536 must be in 0 ... 65535"),
+    "host": (["--runs={0}", "--host="], "--host is empty"),
 }
 
 QUALITY = {
@@ -339,6 +359,7 @@ PROGRAMS = {
     "sample": SAMPLE,
     "evaluate": EVALUATE,
     "interpolate": INTERPOLATE,
+    "explore": EXPLORE,
     "measure.quality": QUALITY,
     "measure.calibration": CALIBRATION,
 }
@@ -421,6 +442,7 @@ STARTS = {
     "sample": ["--workdir={0}/trained", "--output={0}/a.png"],
     "evaluate": ["--workdir={0}/trained", "--quick"],
     "interpolate": ["--workdir={0}/trained"],
+    "explore": ["--runs={0}"],
     "measure.quality": [*_QUICK, "--programs=tuned"],
     "measure.calibration": _QUICK,
     "measure.torture": _QUICK,

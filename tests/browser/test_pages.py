@@ -1,0 +1,191 @@
+"""Every page loads; what is wrong with a run is said and breaks nothing."""
+
+import json
+import os
+import shutil
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.browser.acting import FIRST, PAGES, changes, press, says, visit
+from tests.explore import making
+
+SCREENS = {"wide": (1280, 900, "light"), "narrow": (400, 800, "dark")}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_shows_something_and_complains_of_nothing(page, address, path, screen):
+    width, height, scheme = SCREENS[screen]
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)
+    visit(page, address, path)
+    assert page.inner_text("h1") == PAGES[path]
+    assert page.locator(".head a[href^='https://arxiv.org/abs/']").count() >= 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    bright = sum(map(int, background.strip("rgba()").split(",")[:3])) > 384
+    assert bright == (scheme == "light")
+    assert not page.locator("#message").is_visible()
+
+
+def test_the_pages_name_one_another(page, address):
+    visit(page, address, "")
+    for path, title in list(PAGES.items())[1:]:
+        page.get_by_role("link", name=path.replace("_", " "), exact=True).first.click()
+        page.wait_for_selector(FIRST[path])
+        assert page.inner_text("h1") == title
+
+
+def card(page, name):
+    return page.locator(".card").filter(
+        has=page.get_by_role("heading", name=name, exact=True)
+    )
+
+
+def test_every_run_has_a_card_that_says_how_it_is(page, address):
+    visit(page, address, "")
+    said = {
+        "plain": ("done", "nonsaturating", "on garments", "step 20 of 20"),
+        "labelled": ("done", "conditional"),
+        "cut": ("damaged", "config.json is damaged"),
+        "half": ("half-written", "before its first checkpoint"),
+        "other": ("another version", "of gan_jax 9.9"),
+        "link": ("not read", "leads outside"),
+    }
+    for name, words in said.items():
+        text = card(page, name).inner_text()
+        assert all(word in text for word in words), text
+    assert card(page, "plain").locator("img").count() == 1
+    card(page, "penalised").get_by_text("critic").click()
+    page.wait_for_selector(FIRST["critic"])
+    assert page.locator("#run input").input_value() == "penalised"
+
+
+def test_the_table_of_runs_is_searched(page, address):
+    visit(page, address, "")
+    page.get_by_text("As a table").click()
+    rows = page.locator("#runs-table tbody tr:visible")
+    page.wait_for_selector("#runs-table tbody tr:visible")
+    before = rows.count()
+    page.locator("#runs-table input[placeholder*='ilter']").fill("wasserstein_gp")
+    page.wait_for_function(
+        "n => document.querySelectorAll('#runs-table tbody tr').length < n", arg=before
+    )
+    assert "penalised" in page.inner_text("#runs-table")
+
+
+def test_a_run_that_is_trained_is_seen_to_go_on(page, address, root):
+    folder = root / "growing"
+    making.make_run(folder, step=10, checkpoint=False)
+    making.hold(folder)
+    try:
+        visit(page, address, "")
+        says(page, "#cards", "growing\\s+running[^@]*step 10 of 20")
+        page.goto(f"{address}training?run=growing")
+        page.wait_for_selector("#samples img")
+        says(page, "#about", "running: step 10 of 20")
+
+        def train():
+            making.log(folder, [5, 10, 15])
+            shutil.copy(
+                root / "plain" / "samples" / "step_000020.png",
+                folder / "samples" / "step_000015.png",
+            )
+
+        changes(page, "#samples img", train)
+        says(page, "#about", "running: step 15 of 20")
+        assert "Samples at step 15" in page.inner_text(".gradio-container")
+        page.goto(address)
+        says(page, "#cards", "growing\\s+running[^@]*step 15 of 20")
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_run_that_is_deleted_is_said_to_be_and_the_app_goes_on(page, address, root):
+    making.make_run(root / "gone", making.config_of(seed=3))
+    os.utime(root / "gone" / "samples", (2e9, 2e9))
+    visit(page, address, "latents", "gone")
+    shutil.rmtree(root / "gone")
+    press(page, "bound", "ArrowLeft")
+    says(page, "#message", "there is no run 'gone'")
+    visit(page, address, "latents", "plain")
+    changes(page, "#picture img", lambda: press(page, "bound", "ArrowLeft"))
+    assert not page.locator("#message").is_visible()
+
+
+def test_a_damaged_checkpoint_is_said_to_be(page, address):
+    page.goto(f"{address}latents?run=torn")
+    says(page, "#message", "cannot be read")
+    page.goto(f"{address}critic?run=torn")
+    says(page, "#message", "cannot be read")
+    visit(page, address, "training", "torn")  # its pictures are whole
+    visit(page, address, "latents", "plain")
+
+
+def test_a_run_whose_settings_are_damaged_has_its_pictures_still(page, address):
+    visit(page, address, "training", "cut")
+    says(page, "#about", r"damaged: .*config\.json is damaged")
+
+
+def test_an_address_that_names_another_folder_shows_the_first_run(page, address):
+    visit(page, address, "latents", "..%2Foutside")
+    assert page.locator("#run input").input_value() != "../outside"
+
+
+def ask(url, body=None):
+    """Status and text of a request."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+
+
+@pytest.mark.parametrize("name", ["outside/secret.txt", "runs/plain/config.json"])
+def test_no_file_is_served(address, root, name):
+    path = root.parent / name
+    for route in (
+        f"gradio_api/file={path}",
+        f"file={path}",
+        f"gradio_api/stream/{path}",
+    ):
+        status, text = ask(f"{address}{route}")
+        assert status >= 400
+        assert path.read_text()[:12] not in text
+
+
+def test_a_request_that_names_another_folder_is_answered_by_a_message(address, root):
+    """As nobody does with the page, who may do so with the server's own interface."""
+    config = json.loads(ask(f"{address}config")[1])
+    shape = {part["id"]: part for part in config["components"]}
+    asked = 0
+    for number, event in enumerate(config["dependencies"]):
+        labels = [shape[i]["props"].get("elem_id") for i in event["inputs"]]
+        if "run" not in labels:
+            continue
+        values = [shape[i]["props"].get("value") for i in event["inputs"]]
+        values[labels.index("run")] = "../outside"
+        session = f"test{number}"
+        body = {"data": values, "fn_index": number, "session_hash": session}
+        ask(f"{address}gradio_api/queue/join", body)
+        text = ask_events(f"{address}gradio_api/queue/data?session_hash={session}")
+        assert "nobody reads this" not in text
+        assert str(root.parent / "outside" / "checkpoints") not in text
+        asked += 1
+    assert asked >= 3
+
+
+def ask_events(url):
+    """What a stream of events says until it is done, for ten seconds at most."""
+    found, end = "", time.monotonic() + 10
+    with urllib.request.urlopen(url, timeout=10) as stream:
+        for line in stream:
+            found += line.decode()
+            if "process_completed" in found or time.monotonic() > end:
+                return found
+    return found
