@@ -34,6 +34,10 @@ _CURVES = {
     "modes": ("modes", "class_kl"),
     "images a second": ("images_per_second",),
 }
+_COLOURS = (
+    *("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f"),
+    *("#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8c8c8c"),
+)
 _SECONDS = 4.0  # between looks at a run that is being trained
 _WHOLE = [None, None]
 
@@ -91,6 +95,14 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         table = _table(shared, [name, *(n for n in more if n != name)], which)
         return gr.update(value=table, x_lim=_WHOLE)
 
+    @told(1)
+    def coloured(name: str, more: list[str], which: str) -> tuple[Any, ...]:
+        """Colours of the curves that are there: Gradio takes new names up with them."""
+        table = _table(shared, [name, *(n for n in more if n != name)], which)
+        names = dict.fromkeys(table["curve"])
+        colours = {n: _COLOURS[i % len(_COLOURS)] for i, n in enumerate(names)}
+        return (gr.update(color_map=colours),)
+
     @told(6, clear=(3, 4, 5))
     def chosen(name: str, more: list[str], which: str) -> tuple[Any, ...]:
         return choose(name, more, which)
@@ -124,8 +136,11 @@ def build(page: gr.Blocks, shared: Shared) -> None:
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     shown = [step, about, caption, samples, real, plot]
+    curves = [run, others, curve]
     page.load(first, outputs=[run, others, *shown, message], **quiet)
-    run.input(chosen, inputs=[run, others, curve], outputs=[*shown, message], **quiet)
+    run.input(chosen, inputs=curves, outputs=[*shown, message], **quiet).success(
+        coloured, inputs=curves, outputs=[plot, message], **quiet
+    )
     step.input(
         moved,
         inputs=[run, step],
@@ -136,10 +151,10 @@ def build(page: gr.Blocks, shared: Shared) -> None:
     gr.on(
         [others.input, curve.input],
         drawn,
-        inputs=[run, others, curve],
+        inputs=curves,
         outputs=[plot, message],
         **quiet,
-    )
+    ).success(coloured, inputs=curves, outputs=[plot, message], **quiet)
     timer.tick(
         watched,
         inputs=[run, step, others, curve],

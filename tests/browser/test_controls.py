@@ -72,7 +72,7 @@ LATENTS = {
     "direction": lambda page: press(page, "d1"),
     "last direction": lambda page: press(page, "d6", "ArrowLeft"),
     "next seed": lambda page: page.click("#next"),
-    "class": lambda page: choose(page, "label", "3 dress"),
+    "class": lambda page: choose(page, "label", "3 Dress"),
     "walk": lambda page: choose(page, "kind", "A walk to another seed"),
     "run": lambda page: pick(page, "run", "penalised"),
 }
@@ -110,7 +110,7 @@ def test_what_is_downloaded_is_what_is_seen_and_says_how_to_make_it_again(
     visit(page, address, "latents", "labelled")
     changes(page, "#picture img", lambda: press(page, "d1"))
     changes(page, "#picture img", lambda: press(page, "bound", "ArrowLeft"))
-    changes(page, "#picture img", lambda: choose(page, "label", "2 pullover"))
+    changes(page, "#picture img", lambda: choose(page, "label", "2 Pullover"))
     found = {}
     for kind in ("npz", "png"):
         with page.expect_download() as download:
@@ -250,7 +250,9 @@ def test_a_study_is_filtered_sorted_and_looked_into(page, address):
     changes(
         page,
         "#samples img",
-        lambda: page.locator("#study-table td", has_text="kl").first.click(),
+        lambda: page.locator(
+            "#study-table [role=gridcell]", has_text="kl"
+        ).first.click(),
     )
     says(page, "#command", "--loss=kl")
     changes(page, "#samples img", lambda: page.locator("#number input").fill("1"))
@@ -263,14 +265,14 @@ def test_how_long_one_waits(page, address, served, capsys):
     page.goto("about:blank")
     first = changes(page, "#cards img", lambda: page.goto(address, wait_until="commit"))
     visit(page, address, "latents", "plain")
-    press(page, "d1")
-    page.wait_for_timeout(1000)
+    changes(page, "#picture img", lambda: press(page, "d1"))
     waited = {
         "latents": [
             changes(page, "#picture img", lambda: press(page, "d1")) for _ in range(9)
         ]
     }
     visit(page, address, "training", "plain")
+    page.wait_for_timeout(1000)
     keys = ["ArrowLeft", "ArrowRight"] * 4
     waited["training"] = [
         changes(page, "#samples img", lambda key=key: press(page, "step", key))
@@ -278,7 +280,7 @@ def test_how_long_one_waits(page, address, served, capsys):
     ]
     visit(page, address, "critic", "plain")
     waited["critic"] = [
-        changes(page, "#slope img", lambda: press(page, "place")) for _ in range(9)
+        changes(page, "#one img", lambda: press(page, "place")) for _ in range(9)
     ]
     with capsys.disabled():
         print(
