@@ -26,6 +26,7 @@ _CARDS = 24
 _SIDE = 5  # samples of a card, in rows and columns
 _HEADERS = ["run", "status", "loss", "data", "step", "of", "distance", "of what", "why"]
 _TYPES = ["str", "str", "str", "str", "number", "number", "number", "str", "str"]
+_WIDTHS = ["160px", "110px", "150px", "150px", "80px", "80px", "90px", "90px", "420px"]
 _SECONDS = 3.0  # between looks at the folder
 
 
@@ -40,7 +41,8 @@ def build(app: gr.Blocks, shared: Shared) -> None:
             interactive=False,
             show_search="filter",
             elem_id="runs-table",
-            wrap=True,
+            column_widths=_WIDTHS,
+            max_chars=80,
             show_label=False,
         )
     seen = gr.State(None)
@@ -62,16 +64,17 @@ def build(app: gr.Blocks, shared: Shared) -> None:
 
 
 def _row(run: runs.Run) -> list[Any]:
+    """A row of the table; what is unknown is empty: None breaks the search."""
     config, distance = run.config, run.distance
     return [
         run.name,
         run.status,
-        config.recipe.loss if config else None,
-        config.dataset if config else None,
+        config.recipe.loss if config else "",
+        config.dataset if config else "",
         run.step,
-        config.steps if config else None,
-        round(distance[1], 2) if distance else None,
-        distance[0] if distance else None,
+        config.steps if config else "",
+        round(distance[1], 2) if distance else "",
+        distance[0] if distance else "",
         run.reason,
     ]
 
@@ -107,9 +110,9 @@ def _card(shared: Shared, run: runs.Run) -> str:
         when = datetime.datetime.fromtimestamp(run.changed)
         lines.append(when.strftime("%Y-%m-%d %H:%M"))
     if run.status not in (runs.DONE, runs.RUNNING):
-        lines.append(run.reason)
+        lines.append(run.reason.replace(f"{shared.root}/", ""))
     links = ""
-    if run.config is not None:
+    if run.status != runs.REFUSED:
         pages = ["training", *(["latents", "critic"] if run.has_samples else [])]
         anchors = (
             f'<a href="{html.escape(link(page, run.name))}">{page}</a>'

@@ -161,7 +161,8 @@ def _table(rows: list[ledger.Row], loss: str, alive: bool) -> pd.DataFrame:
     ]
     if not lines:
         return pd.DataFrame({"GAN": []})
-    return pd.DataFrame(lines).sort_values(DISTANCES[key]).round(6)
+    table = pd.DataFrame(lines).sort_values(DISTANCES[key]).round(6)
+    return table.astype(object).where(table.notna(), "")  # None breaks the search
 
 
 def _label(row: ledger.Row) -> str:
