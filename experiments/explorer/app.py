@@ -33,7 +33,9 @@ def build(root: pathlib.Path, *, own_code: bool = False) -> gr.Blocks:
       own_code: as in `gan_jax.explore.restored.restore`.
     """
     shared = Shared(root, own_code)
-    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False) as app:
+    # Every hour, pictures and files that were shown a day ago are deleted.
+    how = {"analytics_enabled": False, "delete_cache": (3600, 86400)}
+    with gr.Blocks(title=TITLE, fill_width=True, **how) as app:
         runs.build(app, shared)
     for name, make in PAGES.items():
         with app.route(name, f"/{name.replace(' ', '_')}") as page:

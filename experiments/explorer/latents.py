@@ -1,6 +1,8 @@
 """The page of latents: seeds, walks, principal directions, truncation, classes."""
 
+import collections
 import functools
+import os
 import pathlib
 import shlex
 import tempfile
@@ -26,7 +28,7 @@ from gan_jax.errors import UserError
 from gan_jax.explore import latents, restored
 from gan_jax.explore.directions import Directions, principal_directions
 from gan_jax.run import sample_files, sampling
-from gan_jax.system.files import whole_file
+from gan_jax.system import files
 
 _TEXT = (
     "What the generator makes of latents: those of a seed, a walk from one seed to"
@@ -40,6 +42,8 @@ _TEXT = (
 _DIRECTIONS = 6
 _NO_BOUND = 4.0  # truncation: less than a latent in 15,000 lies beyond
 _MOST_CLASSES = 100  # with a button each
+_KEPT = 16  # files of so many pictures, should several browsers ask at once
+_written: collections.deque[pathlib.Path] = collections.deque()
 _SEED, _WALK = "Latents of the seed", "A walk to another seed"
 _ALL = "all in turn"
 
@@ -128,8 +132,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         again = _command(shared.root / name, words)
         said = f"Step {found.step}, {len(drawn.images)} images. "
         said += " ".join(found.warnings)
-        files = _write(drawn, columns, name)
-        return enlarged(small, 560), said, again, *files
+        return enlarged(small, 560), said, again, *_write(drawn, columns, name)
 
     @told(5, clear=(0, 3, 4))
     def changed(*values: Any) -> tuple[Any, ...]:
@@ -239,10 +242,13 @@ def _command(folder: pathlib.Path, words: list[str]) -> str:
 
 
 def _write(drawn: latents.Drawn, columns: int, name: str) -> tuple[str, str]:
-    """Both files of what is seen, to be downloaded."""
-    folder = pathlib.Path(tempfile.mkdtemp())
+    """Both files of what is seen, to be downloaded; Gradio copies them for itself."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ["GRADIO_TEMP_DIR"]))
+    _written.append(folder)
+    while len(_written) > _KEPT:
+        files.remove(_written.popleft())
     stem = name.replace("/", "_") if name != "." else "samples"
-    with whole_file(folder / f"{stem}.png") as file:
+    with files.whole_file(folder / f"{stem}.png") as file:
         plots.save_grid(file, drawn.images, columns)
     samples = sampling.Samples(drawn.images, drawn.labels)
     sample_files.write_npz(folder / f"{stem}.npz", samples, z=drawn.z)
