@@ -9,12 +9,12 @@ import pandas as pd
 
 from experiments.explorer.page import (
     Shared,
-    asked_run,
     begin,
     enlarged,
     grid,
     image,
-    names_with_networks,
+    restorable,
+    restore,
     told,
 )
 from gan_jax.errors import UserError
@@ -72,7 +72,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
 
     def show(name: str, which: str, order: str) -> tuple[Any, ...]:
         """Texts, sorted images, plot, slider, and the first image."""
-        found = _restored(shared, name)
+        found = restore(shared, name)
         sets = _scored(shared.root, name, found)
         ranked = _ranked(sets[which], order)
         words = f"{which.capitalize()}, lowest {order} first"
@@ -89,7 +89,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
 
     def look(name: str, which: str, order: str, place: float) -> tuple[Any, ...]:
         """One image, its gradient, and what the critic says of it."""
-        found = _restored(shared, name)
+        found = restore(shared, name)
         images, scores = _scored(shared.root, name, found)[which]
         ranked = _ranked(_Scored(images, scores), order)
         i = ranked[min(max(int(place), 1), len(ranked)) - 1]
@@ -100,10 +100,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
 
     @told(9, clear=(3, 6, 7))
     def first(request: gr.Request, which: str, order: str) -> tuple[Any, ...]:
-        names = names_with_networks(shared)
-        name = asked_run(request, names)
-        if name is None:
-            raise UserError(f"no run in {shared.root} has a checkpoint yet")
+        name, names = restorable(shared, request)
         picker = gr.update(choices=names, value=name)
         return picker, *show(name, which, order)
 
@@ -135,17 +132,10 @@ def build(page: gr.Blocks, shared: Shared) -> None:
     )
 
 
-def _restored(shared: Shared, name: str) -> restored.Restored:
-    if not name:
-        raise UserError("choose a run")
-    return restored.restore(shared.root, name, own_code=shared.own_code)
-
-
 @functools.lru_cache(maxsize=4)
 def _scored(root: Any, name: str, found: restored.Restored) -> dict[str, _Scored]:
     """Real images, as many samples, and points between them, scored."""
-    folder = root if name == "." else root / name
-    real, columns = pictures.real_images(root, folder, tuple(found.config.shape))
+    real, columns = pictures.real_images(root, root / name, tuple(found.config.shape))
     real = real[:_MOST]
     fake = sampling.draw(found.gan, found.state, len(real))
     labels = fake.labels

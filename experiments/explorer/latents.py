@@ -13,18 +13,17 @@ import numpy as np
 
 from experiments.explorer.page import (
     Shared,
-    asked_run,
     begin,
     enlarged,
     grid,
     image,
-    names_with_networks,
+    restorable,
+    restore,
     told,
 )
 from experiments.explorer.page import command as command_line
 from gan_jax import plots
 from gan_jax.data.mnist_family import CLASS_NAMES
-from gan_jax.errors import UserError
 from gan_jax.explore import latents, restored
 from gan_jax.explore.directions import Directions, principal_directions
 from gan_jax.run import sample_files, sampling
@@ -115,7 +114,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         bound: float,
         *along: float,
     ) -> tuple[Any, ...]:
-        found = _restored(shared, name)
+        found = restore(shared, name)
         view = latents.View(
             seed=int(seed or 0),
             count=int(count),
@@ -140,19 +139,13 @@ def build(page: gr.Blocks, shared: Shared) -> None:
 
     @told(2 + _DIRECTIONS + 5, clear=(2 + _DIRECTIONS,))
     def first(request: gr.Request) -> tuple[Any, ...]:
-        names = names_with_networks(shared)
-        name = asked_run(request, names)
-        if name is None:
-            raise UserError(
-                f"no run in {shared.root} has a checkpoint yet: train one with"
-                f" python -m experiments.train --workdir={shared.root}/first"
-            )
+        name, names = restorable(shared, request)
         picker = gr.update(choices=names, value=name)
         return picker, *chosen_run(name)
 
     def chosen_run(name: str) -> tuple[Any, ...]:
         """Classes, names of the directions, and what is shown at the beginning."""
-        found = _restored(shared, name)
+        found = restore(shared, name)
         classes = _classes(found)
         buttons = gr.update(choices=[_ALL, *classes], value=_ALL, visible=bool(classes))
         shares = _directions(found).shares
@@ -200,12 +193,6 @@ def build(page: gr.Blocks, shared: Shared) -> None:
     straight.click(lambda: [0] * _DIRECTIONS, outputs=along, **quiet).then(
         changed, inputs=settings, outputs=[*shown, message], **quiet
     )
-
-
-def _restored(shared: Shared, name: str) -> restored.Restored:
-    if not name:
-        raise UserError("choose a run")
-    return restored.restore(shared.root, name, own_code=shared.own_code)
 
 
 @functools.lru_cache(maxsize=8)  # a restored run is equal to itself alone

@@ -5,13 +5,14 @@ import html
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import gradio as gr
 import numpy as np
 
 from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.explore import folders, runs
+from gan_jax.explore import folders, restored, runs
 
 
 class Shared(NamedTuple):
@@ -108,9 +109,32 @@ def asked_run(request: gr.Request, names: Sequence[str]) -> str | None:
     return asked if asked in names else next(iter(names), None)
 
 
-def names_with_networks(shared: Shared) -> list[str]:
-    """Runs that can be restored, that which changed last first."""
-    return [run.name for run in runs.describe_all(shared.root) if run.has_samples]
+def restorable(shared: Shared, request: gr.Request) -> tuple[str, list[str]]:
+    """The run that a page of networks begins with, and all that can be restored.
+
+    Raises:
+      UserError: there is none yet.
+    """
+    found = runs.describe_all(shared.root)
+    names = [run.name for run in found if run.has_samples]
+    name = asked_run(request, names)
+    if name is None:
+        raise UserError(
+            f"no run in {shared.root} has a checkpoint yet: train one with"
+            f" python -m experiments.train --workdir={shared.root}/first"
+        )
+    return name, names
+
+
+def restore(shared: Shared, name: str | None) -> restored.Restored:
+    """The run that was chosen.
+
+    Raises:
+      UserError: none was; or as `restored.restore`.
+    """
+    if not name:
+        raise UserError("choose a run")
+    return restored.restore(shared.root, name, own_code=shared.own_code)
 
 
 def folder_of(shared: Shared, name: str | None) -> pathlib.Path:
@@ -145,6 +169,4 @@ def enlarged(picture: np.ndarray, least: int = 280) -> np.ndarray:
 
 def link(page: str, run: str) -> str:
     """Where a page shows a run, for an address."""
-    from urllib.parse import quote
-
     return f"{page}?run={quote(run, safe='')}"

@@ -128,7 +128,7 @@ def _card(shared: Shared, run: runs.Run) -> str:
 
 
 def _thumbnail_of(shared: Shared, run: runs.Run) -> str | None:
-    """The last samples of a run, or its real images before there are some."""
+    """The last samples of a run; None where there are none that can be read."""
     if run.config is None:
         return None
     folder = shared.root / run.name

@@ -118,10 +118,10 @@ def build(page: gr.Blocks, shared: Shared) -> None:
     @told(5)
     def watched(name: str, at: float, more: list[str], which: str) -> tuple[Any, ...]:
         """Goes on with a run that is trained, at its end if it was looked at there."""
-        folder_of(shared, name)
+        folder = folder_of(shared, name)
         if runs.describe(shared.root, name).status != runs.RUNNING:
             return (gr.skip(),) * 5
-        steps = pictures.steps(folder_of(shared, name))
+        steps = pictures.steps(folder)
         if not steps:
             return gr.skip(), _about(shared, name), *[gr.skip()] * 3
         was_last = sum(step > at for step in steps) <= 2  # there, or a little behind

@@ -98,7 +98,7 @@ def _accuracy(
     noise = jax.random.normal(key, (2, _CLASSES, 10_000, _FEATURES))
 
     def of_class(label: jax.Array, real: jax.Array, fake: jax.Array) -> jax.Array:
-        score = partial(fitting.critic, gan, state, labels=jnp.full(10_000, label))
+        score = partial(training.score, gan, state, labels=jnp.full(10_000, label))
         hits = (score(mu[label] + real) > 0).mean() + (
             score(nu[label] + fake) < 0
         ).mean()

@@ -98,7 +98,7 @@ def _train(
     if clip is not None:
         state = _within(state, clip)
     state, _ = fitting.train(gan, state, data.sample, num_steps=steps, batch_size=256)
-    logit = partial(fitting.critic, gan, state)
+    logit = partial(training.score, gan, state)
     gap = fitting.gap(logit, keys[1], data, model, 20_000)
     return state.discriminator.params, gap, logit(_SQUARE).reshape(_SIDE, _SIDE)
 

@@ -20,10 +20,7 @@ class Labelled(Protocol):
 def _logits(
     gan: training.GAN, state: training.GANState, images: jax.Array, *label: jax.Array
 ) -> jax.Array:
-    player = state.discriminator
-    variables = {"params": player.params, "batch_stats": player.batch_stats}
-    x = training.scale_images(images)
-    return gan.discriminator.apply(variables, x, *label, train=False)
+    return training.score(gan, state, training.scale_images(images), *label)
 
 
 def logits(

@@ -30,12 +30,9 @@ class Scores(NamedTuple):
 def _scores(
     gan: training.GAN, state: training.GANState, x: Array, labels: Array | None
 ) -> tuple[Array, Array]:
-    player = state.discriminator
-    variables = {"params": player.params, "batch_stats": player.batch_stats}
-
     def critic(image: Array, *label: Array) -> Array:
         batch = (image[None], *(a[None] for a in label))
-        return gan.discriminator.apply(variables, *batch, train=False)[0]
+        return training.score(gan, state, *batch)[0]
 
     context = () if labels is None else (labels,)
     return jax.vmap(jax.value_and_grad(critic))(x, *context)

@@ -5,10 +5,12 @@ import pathlib
 from typing import NamedTuple
 
 from gan_jax.errors import UserError
+from gan_jax.run import checkpoints
+from gan_jax.run.run_folder import LOCK
 from gan_jax.study import ledger, waves
 
 DEPTH = 5  # folders below each other, at most
-_OF_A_RUN = {"config.json", "metrics.jsonl", "checkpoints", ".lock"}
+_OF_A_RUN = {"config.json", "metrics.jsonl", checkpoints.FOLDER, LOCK}
 _OF_A_STUDY = {ledger.LINES, ledger.TABLE, waves.WAVE}
 
 
@@ -72,7 +74,7 @@ def find(root: pathlib.Path, name: str) -> pathlib.Path:
     if name not in there.runs and name not in there.studies:
         shown = "".join(c if c.isprintable() else "?" for c in str(name)[:100])
         raise UserError(f"there is no run {shown!r} in {root}: choose one of the list")
-    return root if name == "." else root / name
+    return root / name
 
 
 def is_inside(root: pathlib.Path, path: pathlib.Path) -> bool:

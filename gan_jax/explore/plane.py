@@ -170,6 +170,7 @@ def _advance(
 ) -> tuple[training.GANState, training.Metrics]:
     gan = _make(program, numbers)
 
+    @partial(jax.jit, inline=True)  # traced once, for its shapes and in the loop
     def one(state: training.GANState) -> tuple[training.GANState, training.Metrics]:
         return fitting.train(gan, state, data.sample, num_steps=1, batch_size=BATCH)
 
@@ -227,7 +228,7 @@ def _look(
     z = jax.random.normal(keys[0], (_JUDGED, gan.latent_size))
     real = data.sample(keys[1], SHOWN)
     samples = training.generate(gan, state, z)
-    logit = partial(fitting.critic, gan, state)
+    logit = partial(training.score, gan, state)
 
     def loss_of(points: Array) -> Array:
         return SHOWN * gan.loss.generator(logit(real), logit(points))

@@ -5,8 +5,6 @@ import functools
 import pathlib
 import threading
 
-import jax
-
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.explore import folders
@@ -104,10 +102,3 @@ def _same(config: configuration.Config, gan: training.GAN) -> training.GAN:
     while len(_gans) > 64:
         del _gans[next(iter(_gans))]
     return found
-
-
-def in_turn(count: int, num_classes: int | None) -> jax.Array | None:
-    """Classes one after another, int32 ``[count]``; None of an unconditional GAN."""
-    if num_classes is None:
-        return None
-    return jax.numpy.arange(count, dtype=jax.numpy.int32) % num_classes

@@ -14,12 +14,14 @@ from gan_jax.evaluation.features import DISTANCES
 from gan_jax.explore import folders
 from gan_jax.run import checkpoints, configuration
 from gan_jax.run.metrics_log import read_metrics
+from gan_jax.run.run_folder import LOCK
+from gan_jax.system.files import is_alive
 
 DONE, RUNNING, STOPPED = "done", "running", "stopped"
 HALF, DAMAGED, OTHER = "half-written", "damaged", "another version"
 REFUSED = "not read"
 _SILENT = 600  # seconds without a new file after which a run is not running
-_FILES = ("config.json", "metrics.jsonl", "evaluation.json", ".lock")
+_FILES = ("config.json", "metrics.jsonl", "evaluation.json", LOCK)
 _SIGNED = (*_FILES, "samples", checkpoints.FOLDER)
 _MOST_BYTES = 2**20  # of a JSON file
 
@@ -70,7 +72,7 @@ def describe(root: pathlib.Path, name: str) -> Run:
       root: of all runs.
       name: as `folders.listing` has it.
     """
-    folder = root if name == "." else root / name
+    folder = root / name
     try:
         for path in (folder, *(folder / file for file in _SIGNED)):
             folders.require_inside(root, path)
@@ -184,23 +186,13 @@ def _trainer(folder: pathlib.Path, changed: float) -> str | None:
     if time.time() - changed > _SILENT:
         return None
     try:
-        holder = json.loads((folder / ".lock").read_bytes()[:_MOST_BYTES])
+        holder = json.loads((folder / LOCK).read_bytes()[:_MOST_BYTES])
         process, host = int(holder["process"]), str(holder["host"])[:100]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    if host == socket.gethostname() and not _is_alive(process):
+    if host == socket.gethostname() and not (process > 0 and is_alive(process)):
         return None
     return f"process {process} on {host}"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return process > 0
 
 
 def evaluation(folder: pathlib.Path) -> dict[str, float]:

@@ -32,7 +32,7 @@ from gan_jax.run.configuration import (
 )
 from gan_jax.system.files import PART, remove, remove_abandoned
 
-_LOCK = ".lock"
+LOCK = ".lock"
 _OURS = (
     "metrics.jsonl",
     "real.png",
@@ -63,7 +63,7 @@ def lock(folder: pathlib.Path) -> Iterator[None]:
     import filelock  # slow to import
 
     _make(folder)
-    path = folder / _LOCK
+    path = folder / LOCK
     # Not by a file that merely exists, where the system has no locks: one would stay.
     lock = filelock.FileLock(path, fallback_to_soft=False)
     try:
@@ -130,7 +130,7 @@ def check_folder(folder: pathlib.Path) -> None:
     check_place(folder)
     entries = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     # What a process that died before its first file was whole has left is nothing.
-    entries = [name for name in entries if name != _LOCK and not name.endswith(PART)]
+    entries = [name for name in entries if name != LOCK and not name.endswith(PART)]
     if entries and "config.json" not in entries:
         raise UserError(
             f"--workdir={folder} holds files and no run ({entries[0]}...): name an"

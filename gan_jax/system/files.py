@@ -118,11 +118,12 @@ def remove_abandoned(folder: pathlib.Path) -> None:
     """Removes what `whole_file` and `whole_folder` left half written when killed."""
     for part in folder.glob(f"*.*[0-9]{PART}"):
         process = part.name.removesuffix(PART).rpartition(".")[2]
-        if process.isdecimal() and not _is_alive(int(process)):
+        if process.isdecimal() and not is_alive(int(process)):
             remove(part)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number here, of whomever."""
     try:
         os.kill(process, 0)
     except PermissionError:

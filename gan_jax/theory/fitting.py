@@ -163,14 +163,7 @@ def tell_apart(
     state, metrics = train(
         gan, state, data.sample, num_steps=num_steps, batch_size=batch_size
     )
-    return partial(critic, gan, state), metrics
-
-
-def critic(gan: GAN, state: GANState, x: Array, labels: Array | None = None) -> Array:
-    """Logits of the trained discriminator, ``[batch]`` for ``x`` ``[batch, ...]``."""
-    context = () if labels is None else (labels,)
-    variables = {"params": state.discriminator.params}
-    return gan.discriminator.apply(variables, x, *context, train=False)
+    return partial(training.score, gan, state), metrics
 
 
 def gap(

@@ -16,6 +16,7 @@ from gan_jax.training.state import (
     check_batch,
     generate,
     init_state,
+    score,
 )
 from gan_jax.training.step import (
     discriminator_gradients,
@@ -37,6 +38,7 @@ __all__ = [
     "generator_gradients",
     "init_state",
     "scale_images",
+    "score",
     "steps_per_epoch",
     "to_uint8",
     "train_step",

@@ -172,6 +172,24 @@ def generate(gan: GAN, state: GANState, z: Array, labels: Array | None = None) -
         return gan.generator.apply(variables, z, *context(labels), train=False)
 
 
+def score(gan: GAN, state: GANState, x: Array, labels: Array | None = None) -> Array:
+    """The discriminator's logits after training, with batch norm's running averages.
+
+    Args:
+      gan: what is trained.
+      state: at any step.
+      x: examples, ``[batch, ...]``, not augmented.
+      labels: int32 ``[batch]``, where the GAN is conditional.
+
+    Returns:
+      ``[batch]``.
+    """
+    player = state.discriminator
+    variables = {"params": player.params, "batch_stats": player.batch_stats}
+    with backend.products(gan.products):
+        return gan.discriminator.apply(variables, x, *context(labels), train=False)
+
+
 def check_batch(gan: GAN, batch_size: int) -> None:
     """Refuses, before anything is compiled, a batch that the generator cannot take.
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax import training
 from gan_jax.errors import UserError
 from gan_jax.explore import plane, plane_picture
 from gan_jax.losses import LOSSES
@@ -107,7 +108,7 @@ def test_the_surface_is_the_discriminator_on_the_square(started):
     line = np.linspace(-plane.EXTENT, plane.EXTENT, plane.SIDE)
     for row, column in ((0, 0), (0, 63), (40, 7)):
         point = jnp.array([[line[column], line[row]]], jnp.float32)
-        logit = fitting.critic(gan, started, point)[0]
+        logit = training.score(gan, started, point)[0]
         assert look.surface[row, column] == pytest.approx(float(logit), abs=1e-4)
 
 
@@ -116,7 +117,7 @@ def test_the_pull_goes_down_the_loss_of_the_generator(started):
     gan = plane._make(SETTING._program, SETTING._numbers)
 
     def loss(points):  # softplus(-logit) of each point by itself
-        return np.logaddexp(0, -np.asarray(fitting.critic(gan, started, points)))
+        return np.logaddexp(0, -np.asarray(training.score(gan, started, points)))
 
     step = 5e-3
     sizes = np.linalg.norm(look.pull, axis=1)

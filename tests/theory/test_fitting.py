@@ -101,7 +101,7 @@ def test_labels_of_a_sampler_reach_both_networks():
     state = training.init_state(gan, jax.random.key(0), (1,))
     state, _ = fitting.train(gan, state, sample, num_steps=200, batch_size=64)
     x, labels = jnp.array([[4.0], [4.0]]), jnp.array([0, 1])
-    logits = fitting.critic(gan, state, x, labels)
+    logits = training.score(gan, state, x, labels)
     assert logits[0] > 2  # class 0 is at 4 in the data
     assert logits[1] < -2
 

@@ -1,5 +1,6 @@
 """Training in bfloat16: what stays in float32, and that it stays finite."""
 
+import dataclasses
 from functools import partial
 
 import chex
@@ -37,7 +38,7 @@ def test_the_gradients_that_are_penalised_are_float32():
     def penalty(critic, real, fake, keys, labels):
         del fake, keys, labels
         assert critic(real[0]).dtype == jnp.float32
-        squares = jax.vmap(jax.grad(lambda x: critic(x)))(real) ** 2
+        squares = jax.vmap(jax.grad(critic))(real) ** 2
         seen.append(squares.dtype)
         return jnp.mean(jnp.sqrt(jnp.sum(squares, (1, 2, 3))))
 
@@ -47,7 +48,7 @@ def test_the_gradients_that_are_penalised_are_float32():
     norms = {}
     for precision in ("float32", "bfloat16"):
         gan = recipes.make_gan(small(precision))
-        gan = training.GAN(**{**vars(gan), "penalty": penalty})
+        gan = dataclasses.replace(gan, penalty=penalty)
         step = jax.jit(partial(training.train_step, gan))
         _, metrics = step(state, real.astype(jnp.float32))
         norms[precision] = metrics["penalty"]
