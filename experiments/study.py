@@ -2,6 +2,7 @@
 
     python -m experiments.study --loss=nonsaturating,wasserstein_gp --sweep=seed:0..15
     python -m experiments.study --sweep=generator_lr:1e-4..1e-2:log,seed:0..31
+    python -m experiments.study --sweep=... --halving=3 --engine=ray --ray_address=auto
 
 Every combination of the sweep's values is a GAN: the one that experiments.train makes
 of the same numbers and the same seed. One program trains as many at once as fit on the
@@ -14,239 +15,164 @@ sweep, it trains what is new.
 """
 
 import contextlib
+import functools
 import os
-import pathlib
 import sys
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import jax
+import numpy as np
 from absl import flags
 
-from experiments.common import cli, data_flags, study_report
-from gan_jax import data, plots, recipes, training
-from gan_jax.devices import available, many
-from gan_jax.errors import UserError
-from gan_jax.evaluation import report
+from experiments.common import cli, data_flags, study_flags, study_report
+from gan_jax import data, plots, recipes
+from gan_jax.devices import available
 from gan_jax.run import run_folder
-from gan_jax.study import ledger, populations, study_folder, sweep, waves
+from gan_jax.study import (
+    cluster,
+    driver,
+    engines,
+    ledger,
+    search,
+    study_folder,
+    sweep,
+    waves,
+)
+from gan_jax.system import progress
 from gan_jax.system.files import whole_file
 
-_LOSS = flags.DEFINE_list(
-    "loss",
-    ["nonsaturating", "wasserstein_gp"],
-    "Losses, with commas between; your own as mine.py:NAME.",
-)
-_SWEEP = flags.DEFINE_string(
-    "sweep",
-    "seed:0..7",
-    "Which GANs of each loss, in quotes: name:1|10 and seed:0..15 list values,"
-    " generator_lr:1e-4..1e-2:log:5 is a grid of five, all combined;"
-    " generator_lr:1e-4..1e-2:log (or :linear) is drawn for each GAN. Names are the"
-    " numbers and names of a recipe, as in experiments.train, and seed.",
-)
-_RECIPE = flags.DEFINE_string(
-    "recipe", "tuned", "Table of the recipes: published or tuned."
-)
-_CONDITIONAL = flags.DEFINE_boolean(
-    "conditional", False, "Give both networks the labels."
-)
-_EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
-_STEPS = flags.DEFINE_integer(
-    "steps", None, "Generator steps of each GAN, instead of --epochs."
-)
-_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 5000, "Samples for each FCD.")
-_SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of what the sweep draws. (Seeds of GANs are in --sweep.)"
-)
-_NUM_DEVICES = flags.DEFINE_integer(
-    "num_devices",
-    None,
-    "Devices to train on, each its own GANs. Default: all; on a CPU, one a core.",
-)
-_AT_ONCE = flags.DEFINE_integer(
-    "at_once",
-    None,
-    "GANs that each device trains side by side; the others wait. Default: 1 on a CPU,"
-    " where more are no faster, and 32 elsewhere. The last ones are filled up with"
-    " copies, which take time and are thrown away.",
-)
-_CHECKPOINT_EVERY = flags.DEFINE_integer(
-    "checkpoint_every", 500, "Generator steps between checkpoints of those under way."
-)
-_WORKDIR = flags.DEFINE_string("workdir", "runs/study", "Folder of the study.")
-_OVERWRITE = flags.DEFINE_boolean(
-    "overwrite", False, "Delete the study that --workdir holds."
-)
-_QUICK = flags.DEFINE_boolean(
-    "quick", False, "Drawn images, two seeds, twenty steps: seconds, for tests."
-)
-
 flags.adopt_module_key_flags(data_flags)
-
-
-class Asked(NamedTuple):
-    """What the flags ask for, as far as they alone can say."""
-
-    runs: list[sweep.Run]
-    drawn: dict[str, sweep.Range]
-    dataset: str
-    epochs: int
-    steps: int | None
-    workdir: pathlib.Path
+flags.adopt_module_key_flags(study_flags)
 
 
 def main() -> None:
     """Trains, or goes on, until all GANs are measured or a signal asks to end."""
-    asked = _asked()
+    asked = study_flags.read()
     done = _study(asked)
-    if done < len(asked.runs):
-        cli.stopped(f"{done} of {len(asked.runs)} GANs are done", "study")
+    if done is not None:
+        cli.stopped(done, "study")
 
 
-def _asked() -> Asked:
-    """Checks the flags; touches neither a device nor a file.
-
-    Raises:
-      UserError: one of them, or two together, make no sense.
-    """
-    for flag in (_EPOCHS, _STEPS, _AT_ONCE, _NUM_DEVICES, _CHECKPOINT_EVERY):
-        cli.require_positive(flag)
-    cli.require_losses(_LOSS)
-    cli.require_seed(_SEED)
-    if not 2 <= _NUM_SAMPLES.value <= report.MOST:
-        raise UserError(
-            f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {report.MOST}"
-        )
-    if not _WORKDIR.value:
-        raise UserError("--workdir is empty: name a folder")
-    quick = _QUICK.value
-    axes = sweep.parse(cli.unless_quick(_SWEEP, "seed:0..1", quick))
-    dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
-    data_flags.check()
-    members = sweep.expand(
-        tuple(dict.fromkeys(_LOSS.value)),
-        _RECIPE.value,
-        axes,
-        conditional=_CONDITIONAL.value,
-        draw_seed=_SEED.value,
-    )
-    about = data.about(dataset)
-    for program in sweep.programs(members) if about is not None else ():
-        recipe = program.recipe
-        recipes.try_gan(recipe, about.shape, about.num_classes)
-        training.steps_per_epoch(recipe, about.size, recipe.batch_size)
-    return Asked(
-        runs=members,
-        drawn={n: axis for n, axis in axes.items() if isinstance(axis, sweep.Range)},
-        dataset=dataset,
-        epochs=_EPOCHS.value,
-        steps=cli.unless_quick(_STEPS, 20, quick),
-        workdir=pathlib.Path(_WORKDIR.value).expanduser(),
-    )
-
-
-def _study(asked: Asked) -> int:
-    """Trains and measures what is not done; says how many are."""
-    devices, overwrite = _devices(), _OVERWRITE.value
-    at_once = _AT_ONCE.value or (1 if devices[0].platform == "cpu" else 32)
+def _study(asked: study_flags.Asked) -> str | None:
+    """Trains and measures what is not done; says what is, where a signal has come."""
+    overwrite = study_flags.OVERWRITE.value
+    if study_flags.ENGINE.value == "ray":  # devices are for its tasks
+        jax.config.update("jax_platforms", "cpu")
     # Whatever can be refused is refused before what takes time.
     run_folder.check_folder(asked.workdir)
-    if asked.dataset != "auto" and data.about(asked.dataset) is not None:
-        study_folder.check(asked.workdir, _settings(asked, asked.dataset), overwrite)
-    quick = _QUICK.value
-    reference = report.load_reference(asked.dataset, quick=quick, **data_flags.where())
-    dataset = reference.training_split
-    if dataset.warning:
-        print(f"warning: {dataset.warning}", file=sys.stderr)
-    plan = waves.Plan(
-        asked.epochs, asked.steps, devices, at_once, _CHECKPOINT_EVERY.value
-    )
-    for program in sweep.programs(asked.runs):  # refused before the folder is touched
-        plan.steps_of(program.recipe, len(dataset.images))
-        recipes.try_gan(program.recipe, dataset.shape, dataset.num_classes)
-    settings = _settings(asked, dataset.name)
-    study_folder.check(asked.workdir, settings, overwrite)
-    with run_folder.lock(asked.workdir):
-        study_folder.begin(asked.workdir, settings, dataset, devices, overwrite)
-        print(
-            f"{len(asked.runs)} GANs on {dataset.name} ({dataset.source}),"
-            f" {len(devices)} {devices[0].device_kind}"
-        )
-        rows = _train(asked, plan, reference)
-        if len(rows) == len(asked.runs):
-            shared = {
-                "recipe": _RECIPE.value,
-                **data_flags.place(dataset),
-                "conditional": True if _CONDITIONAL.value else None,
-                "num_examples": len(dataset.images) if quick else None,
-                "num_devices": 1,
-            }
-            study_report.publish(
-                asked.workdir, rows, asked.runs, asked.drawn, dataset, shared
+    about = data.about(asked.dataset)
+    if about is not None:
+        _check(asked, data.Description("", *about))
+        if asked.dataset != "auto":
+            settings = asked.settings(asked.dataset)
+            study_folder.check(asked.workdir, settings, overwrite)
+    with _engine(asked) as engine:
+        images = engine.images
+        if images.warning:
+            print(f"warning: {images.warning}", file=sys.stderr)
+        _check(asked, images)  # refused before the folder is touched
+        settings = asked.settings(images.name)
+        study_folder.check(asked.workdir, settings, overwrite)
+        with run_folder.lock(asked.workdir):
+            study_folder.begin(
+                asked.workdir, settings, images, engine.device, overwrite
             )
-    return len(rows)
+            engine.save_in(asked.workdir)
+            return _train(asked, engine)
 
 
-def _devices() -> list[jax.Device]:
-    """Those that are there; on a CPU, simulated ones: one a core, or as named."""
-    with contextlib.suppress(RuntimeError):  # in use already: those that are there
-        if not os.environ.get("JAX_NUM_CPU_DEVICES"):
-            jax.config.update("jax_num_cpu_devices", _NUM_DEVICES.value or cli.cores())
-    return available.choose_devices(_NUM_DEVICES.value)
-
-
-def _settings(asked: Asked, dataset: str) -> dict[str, Any]:
-    """What all GANs of a study share, by the names of the flags."""
-    return {
-        "recipe": _RECIPE.value,
-        "conditional": _CONDITIONAL.value,
-        "dataset": dataset,
-        "epochs": None if asked.steps else asked.epochs,
-        "steps": asked.steps,
-        "num_samples": _NUM_SAMPLES.value,
-        "seed": _SEED.value,
-        "quick": _QUICK.value,
-    }
-
-
-def _train(
-    asked: Asked, plan: waves.Plan, reference: report.Reference
-) -> list[ledger.Row]:
-    """Trains and measures what is missing; the rows of all that is done, in order."""
-    dataset = reference.training_split
-    keys = [ledger.key(plan.config(run, dataset)) for run in asked.runs]
-    found = ledger.read(asked.workdir)
-    if done := sum(key in found for key in keys):
-        print(f"{done} of them are done already", flush=True)
-    judge = None
-    if done < len(keys):
-        judge = populations.Judge(reference, _NUM_SAMPLES.value)
-
-    def is_missing(run: sweep.Run) -> bool:
-        return ledger.key(plan.config(run, dataset)) not in found
-
+def _check(asked: study_flags.Asked, images: data.Description) -> None:
+    """Refuses GANs that the images are too few or too small for."""
+    plan = _plan(asked, images, 1, 1)
     for program in sweep.programs(asked.runs):
-        # Of all, also of those that are done: what is left goes on in the same program.
-        fitted = plan.fit(len(program.runs))
-        rest = program._replace(runs=list(filter(is_missing, program.runs)))
-        trained = waves.train(
-            rest, dataset, fitted, asked.workdir, should_stop=cli.signals.should_stop
-        )
-        for wave in trained:
-            for i, run in enumerate(wave.runs):
-                measures, images = judge(wave.gan, many.pick(wave.states, i))
-                config = plan.config(run, dataset)
-                row = ledger.row(run, config, wave.seconds, measures)
-                found[ledger.key(config)] = row
-                if images is not None:
-                    name = f"{study_report.file_name(row)}.png"
-                    with whole_file(asked.workdir / "samples" / name) as file:
-                        plots.save_grid(file, images[:100])
-                print(study_report.line(row), flush=True)
-            ledger.write(asked.workdir, list(found.values()))
-        if cli.signals.received is not None:
-            break
-    return [found[key] for key in keys if key in found]
+        asked.rungs.steps(plan.steps_of(program.recipe))
+        recipes.try_gan(program.recipe, images.shape, images.num_classes)
+
+
+def _plan(
+    asked: study_flags.Asked, images: data.Description, num_devices: int, at_once: int
+) -> waves.Plan:
+    every = study_flags.CHECKPOINT_EVERY.value
+    return waves.Plan(images, asked.epochs, asked.steps, num_devices, at_once, every)
+
+
+@contextlib.contextmanager
+def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
+    """What trains, with the data set at hand."""
+    where, stop = data_flags.where(), cli.signals.should_stop
+    load = functools.partial(
+        engines.load,
+        asked.dataset,
+        study_flags.NUM_SAMPLES.value,
+        quick=study_flags.QUICK.value,
+        **where,
+    )
+    if study_flags.ENGINE.value == "local":
+        with contextlib.suppress(RuntimeError):  # in use already: those that are there
+            if not os.environ.get("JAX_NUM_CPU_DEVICES"):
+                count = study_flags.NUM_DEVICES.value or cli.cores()
+                jax.config.update("jax_num_cpu_devices", count)
+        available.choose_devices(study_flags.NUM_DEVICES.value)
+        yield engines.Local(load(), stop)
+        return
+    with cluster.connected(study_flags.RAY_ADDRESS.value):
+        yield cluster.Cluster(load, study_flags.NUM_DEVICES.value or 1, stop)
+
+
+def _train(asked: study_flags.Asked, engine: driver.Engine) -> str | None:
+    """Trains what is missing and writes what was found; or says what is done."""
+    ray = study_flags.ENGINE.value == "ray"
+    devices = study_flags.NUM_DEVICES.value or (1 if ray else len(jax.devices()))
+    at_once = study_flags.AT_ONCE.value or (1 if engine.device == "cpu" else 32)
+    plan = _plan(asked, engine.images, devices, at_once)
+    searches = [_search(asked, loss) for loss in asked.searched]
+    with progress.bar("study", None, unit="GAN") as bar:
+
+        def keep(row: ledger.Row, samples: np.ndarray | None) -> None:
+            if samples is not None:
+                name = f"{study_report.file_name(row)}.png"
+                with whole_file(asked.workdir / "samples" / name) as file:
+                    plots.save_grid(file, samples)
+            print(study_report.line(row), flush=True)
+            bar.update()
+
+        varying = [*asked.drawn] if searches else []
+        found = driver.Driver(engine, plan, asked.workdir, keep, asked.rungs, varying)
+        if already := sum(found.key(run) in found.rows for run in asked.runs):
+            print(f"{already} of them are done already", flush=True)
+        is_whole = found.train(asked.runs) if not searches else True
+        is_whole = all(found.search(each) for each in searches) and is_whole
+    runs = asked.runs + [run for each in searches for run in each.runs()]
+    rows = [found.rows[key] for key in map(found.key, runs) if key in found.rows]
+    if not is_whole:
+        return f"{len(rows)} of {len(runs)} GANs are done"
+    others = found.rows.keys() - map(found.key, runs)  # of a larger sweep before
+    ledger.write(asked.workdir, rows + [found.rows[key] for key in sorted(others)])
+    study_folder.end(asked.workdir)
+    shared = {
+        "recipe": study_flags.RECIPE.value,
+        **data_flags.place(engine.images),
+        "conditional": True if study_flags.CONDITIONAL.value else None,
+        "num_examples": engine.images.size if study_flags.QUICK.value else None,
+        "num_devices": 1,
+    }
+    study_report.publish(
+        asked.workdir, rows, runs, asked.drawn, engine.images, engine.device, shared
+    )
+    return None
+
+
+def _search(asked: study_flags.Asked, loss: str) -> search.Search:
+    """What Optuna asks for of a loss."""
+    return search.Search(
+        study_flags.STORAGE.value or str(asked.workdir / study_folder.JOURNAL),
+        loss,
+        asked.axes,
+        functools.partial(study_flags.expand, (loss,)),
+        sampler=study_flags.SAMPLER.value,
+        trials=study_flags.TRIALS.value,
+        seed=study_flags.SEED.value,
+    )
 
 
 if __name__ == "__main__":

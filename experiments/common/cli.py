@@ -8,14 +8,12 @@ import shutil
 import signal
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
 from gan_jax.errors import UserError
-from gan_jax.system.files import cache_folder
 from gan_jax.system.signals import Signals
 
 _ROOT = pathlib.Path(__file__).parents[2]  # from elsewhere, experiments is not found
@@ -69,12 +67,14 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     del argv
     import jax
 
+    from gan_jax.devices import compilation
+
     # Orbax logs as an error what it then raises, and what is raised is said below.
     logging.set_verbosity(logging.FATAL)
     sys.unraisablehook = _silent_about_orbax
     try:
         with signals:
-            configure_jax()
+            compilation.keep_programs()
             try:
                 main()
             finally:
@@ -238,18 +238,3 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def configure_jax() -> None:
-    """Keeps compiled programs for the next run, unless JAX's own settings say where.
-
-    All of them: of a hundred small ones, none takes long and together they do. Where
-    the folder cannot be read or written, they are compiled again, and nothing is said.
-    """
-    import jax
-
-    warnings.filterwarnings("ignore", "Error (read|writ)ing persistent compilation")
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
-    if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -31,7 +31,8 @@ def publish(
     rows: Sequence[ledger.Row],
     members: Sequence[sweep.Run],
     drawn: Mapping[str, sweep.Range],
-    dataset: data.Dataset,
+    images: data.Description,
+    device: str,
     shared: Mapping[str, Any],
 ) -> None:
     """Prints the table, writes results.json and study.png.
@@ -41,7 +42,8 @@ def publish(
       rows: of all its GANs.
       members: what the sweep made of each.
       drawn: numbers that each GAN drew.
-      dataset: that they were trained on.
+      images: that they were trained on.
+      device: kind of the devices.
       shared: other flags of `experiments.train` that all have in common.
     """
     groups: dict[Any, list[ledger.Row]] = {}
@@ -63,8 +65,8 @@ def publish(
     document = {
         "command": shlex.join(["python", "-m", "experiments.study", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
-        "dataset": dataset.name,
-        "device": jax.devices()[0].device_kind,
+        "dataset": images.name,
+        "device": device,
         "versions": configuration.versions(),
         "groups": [
             {"loss": group[0], "settings": dict(group[1:]), **summary}
@@ -72,15 +74,15 @@ def publish(
         ],
         "gans": [{k: v for k, v in row.items() if k != "flags"} for row in rows],
     }
-    if dataset.warning:
-        document["warning"] = dataset.warning
+    if images.warning:
+        document["warning"] = images.warning
     document = jax.tree.map(theory_table.plain, document)
     write_text(folder / "results.json", json.dumps(document, indent=1) + "\n")
     with whole_file(folder / "study.png") as file:
         plots.save(file, _figure(groups, drawn))
     print(f"{folder / ledger.TABLE}  {folder / 'results.json'}  {folder / 'study.png'}")
-    if dataset.warning:
-        print(f"warning: {dataset.warning}")
+    if images.warning:
+        print(f"warning: {images.warning}")
 
 
 def line(row: ledger.Row) -> str:

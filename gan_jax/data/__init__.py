@@ -14,7 +14,14 @@ from gan_jax.data import (
     published,
     stacked,
 )
-from gan_jax.data.dataset import SPLITS, Dataset, Part, Pictures, hold_out
+from gan_jax.data.dataset import (
+    SPLITS,
+    Dataset,
+    Description,
+    Part,
+    Pictures,
+    hold_out,
+)
 
 __all__ = [
     "DATASETS",
@@ -22,6 +29,7 @@ __all__ = [
     "SPLITS",
     "About",
     "Dataset",
+    "Description",
     "Part",
     "Pictures",
     "about",

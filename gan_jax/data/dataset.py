@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,26 @@ SPLITS = ("train", "test")
 HELD_OUT = 10  # of so many images one is held out
 MOST_HELD_OUT = 10_000
 LOOKED_AT = 1000  # images that tell one data set from another
+
+
+class Description(NamedTuple):
+    """A split of a data set without its images.
+
+    Attributes:
+      name: as that of the data set.
+      shape: of an image, ``(height, width, channels)``.
+      num_classes: of its labels; 0 where it has none.
+      size: how many images.
+      source: as that of the data set.
+      warning: as that of the data set.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    num_classes: int
+    size: int
+    source: str = ""
+    warning: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +65,12 @@ class Dataset:
     def num_classes(self) -> int:
         """Of its labels; 0 where it has none."""
         return 0 if self.labels is None else len(self.class_names)
+
+    def describe(self) -> Description:
+        """What there is to say about it without its images."""
+        size, classes = len(self.images), self.num_classes
+        about = (self.name, self.shape, classes, size, self.source, self.warning)
+        return Description(*about)
 
 
 @dataclasses.dataclass(frozen=True)

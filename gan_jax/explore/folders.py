@@ -7,11 +7,11 @@ from typing import NamedTuple
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints
 from gan_jax.run.run_folder import LOCK
-from gan_jax.study import ledger, waves
+from gan_jax.study import ledger, trainer
 
 DEPTH = 5  # folders below each other, at most
 _OF_A_RUN = {"config.json", "metrics.jsonl", checkpoints.FOLDER, LOCK}
-_OF_A_STUDY = {ledger.LINES, ledger.TABLE, waves.WAVE}
+_OF_A_STUDY = {ledger.LINES, ledger.TABLE, trainer.WAVE}
 
 
 class Listing(NamedTuple):

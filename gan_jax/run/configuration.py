@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from gan_jax import __version__, own_code, recipes
-from gan_jax.data import Dataset, about
+from gan_jax.data import Dataset, Description, about
 from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
 from gan_jax.system.files import write_text
@@ -56,7 +56,7 @@ class Config:
     def of(
         cls,
         recipe: Recipe,
-        dataset: Dataset | str,
+        dataset: Dataset | Description | str,
         seed: int,
         steps: int,
         num_examples: int | None = None,

@@ -30,24 +30,39 @@ def row(
     config: configuration.Config,
     seconds: float | None,
     measures: dict[str, Any],
+    steps: int,
 ) -> Row:
-    """A GAN that is done.
+    """A GAN that is done, or was measured at a rung.
 
     Args:
       run: what the sweep made of it.
       config: the same GAN as `experiments.train` trains it alone.
       seconds: its share of the time of training, or None.
       measures: of `populations.Judge`.
+      steps: generator steps that it was trained for.
     """
     return {
         "loss": run.recipe.loss,
         "swept": run.swept,
         "seed": run.seed,
-        "steps": config.steps,
+        "steps": steps,
         "seconds": seconds,
         **measures,
         "flags": config.flags(),
     }
+
+
+def is_stopped(row: Row) -> bool:
+    """Whether a GAN was stopped before the end of its training."""
+    return row["steps"] < row["flags"]["steps"]
+
+
+def append(folder: pathlib.Path, rows: Sequence[Row]) -> None:
+    """Adds rows, or puts them in the place of earlier ones of the same GANs."""
+    found = read(folder)
+    for row in rows:
+        found[json.dumps(row["flags"], sort_keys=True)] = row
+    write(folder, list(found.values()))
 
 
 def key(config: configuration.Config) -> str:

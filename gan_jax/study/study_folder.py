@@ -2,25 +2,28 @@
 
 config.json  results.json  study.png  samples/   of the study
 runs.jsonl   runs.csv                            of its GANs (`gan_jax.study.ledger`)
-wave/                                            of those under way (`waves`)
+wave/  rung/                                     of those under way (`trainer`)
+optuna.journal                                   of its trials (`search`)
 """
 
 import json
 import pathlib
 import shlex
 import sys
-from collections.abc import Sequence
 from typing import Any
 
-import jax
-
-from gan_jax.data import Dataset
+from gan_jax.data import Description
 from gan_jax.errors import UserError
 from gan_jax.run import configuration
-from gan_jax.study import ledger, waves
+from gan_jax.study import ledger, trainer
 from gan_jax.system.files import remove, write_text, writing
 
-_OURS = (ledger.LINES, ledger.TABLE, "results.json", "study.png", "samples", waves.WAVE)
+JOURNAL = "optuna.journal"
+_UNDER_WAY = (trainer.WAVE, trainer.RUNG)
+_OURS = (
+    *(ledger.LINES, ledger.TABLE, "results.json", "study.png", "samples", JOURNAL),
+    *_UNDER_WAY,
+)
 
 
 def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> None:
@@ -58,8 +61,8 @@ def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> N
 def begin(
     workdir: pathlib.Path,
     settings: dict[str, Any],
-    dataset: Dataset,
-    devices: Sequence[jax.Device],
+    images: Description,
+    device: str,
     overwrite: bool,
 ) -> None:
     """Makes the folder, which `check` has accepted, into that of this study.
@@ -74,11 +77,22 @@ def begin(
     contents = {
         "study": settings,
         "command": shlex.join(sys.argv[1:]),
-        "warning": dataset.warning,
-        "source": dataset.source,
+        "warning": images.warning,
+        "source": images.source,
         "versions": configuration.versions(),
-        "devices": {"kind": devices[0].device_kind, "count": len(devices)},
+        "devices": {"kind": device},
     }
     write_text(workdir / "config.json", json.dumps(contents, indent=2) + "\n")
     with writing(workdir / "samples"):
         (workdir / "samples").mkdir(exist_ok=True)
+
+
+def end(workdir: pathlib.Path) -> None:
+    """Removes what was kept of GANs under way: all are done.
+
+    Raises:
+      UserError: it cannot be removed.
+    """
+    for name in _UNDER_WAY:
+        with writing(workdir / name):
+            remove(workdir / name)

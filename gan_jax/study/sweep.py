@@ -14,7 +14,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,11 +79,27 @@ class Run:
     swept: dict[str, Any]
     drawn: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What it is called in a line: its loss, what the sweep chose, the seed."""
+        return name_of(self.recipe.loss, {**self.swept, "seed": self.seed})
+
     def group(self) -> tuple[Any, ...]:
         """What it shares with the GANs that a table puts in its row."""
         named = self.swept.items()
         listed = tuple((name, v) for name, v in named if name not in self.drawn)
         return (self.recipe.loss, *listed)
+
+
+def name_of(loss: str, values: Mapping[str, Any]) -> str:
+    """A GAN in a few words: ``hinge generator_lr=0.001 seed=0``."""
+    words = (f"{name}={short(value)}" for name, value in values.items())
+    return " ".join((loss, *words))
+
+
+def short(value: Any) -> str:
+    """A value in six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 class Program(NamedTuple):
@@ -98,6 +114,11 @@ class Program(NamedTuple):
     recipe: Recipe
     names: tuple[str, ...]
     runs: list[Run]
+
+    def key(self) -> tuple[Recipe, tuple[str, ...]]:
+        """The same for all that the same compiled program trains."""
+        numbers = dict.fromkeys(self.names, 0.0)
+        return dataclasses.replace(self.recipe, **numbers), self.names
 
 
 def parse(text: str) -> dict[str, Axis]:
@@ -249,10 +270,11 @@ def _draws(
     return found
 
 
-def programs(runs: Sequence[Run]) -> list[Program]:
+def programs(runs: Sequence[Run], varying: Sequence[str] = ()) -> list[Program]:
     """Puts together what one program can train: equal but for real numbers and seeds.
 
-    A number that is the same for all stays a constant of the program.
+    A number that is the same for all stays a constant of the program, unless it is
+    among those that others will come to have otherwise.
     """
     groups: dict[Recipe, list[Run]] = {}
     for run in runs:
@@ -263,7 +285,7 @@ def programs(runs: Sequence[Run]) -> list[Program]:
         names = tuple(
             name
             for name in REAL
-            if len({getattr(run.recipe, name) for run in members}) > 1
+            if name in varying or len({getattr(r.recipe, name) for r in members}) > 1
         )
         found.append(Program(members[0].recipe, names, members))
     return found

@@ -19,7 +19,7 @@ from experiments.common import cli
 from experiments.measure.peers.worker import NUM_CLASSES, random_images
 from gan_jax import recipes, training
 from gan_jax.data import Dataset
-from gan_jax.devices import available, many, parallel, placement
+from gan_jax.devices import available, compilation, many, parallel, placement
 from gan_jax.recipes import Recipe
 from gan_jax.recipes.recipe import PRECISIONS
 from gan_jax.run import configuration, recorder
@@ -42,7 +42,7 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
     """
     jax.config.update("jax_num_cpu_devices", spec["num_devices"])
     if spec["compilation_cache"]:
-        cli.configure_jax()
+        compilation.keep_programs()
     else:
         jax.config.update("jax_enable_compilation_cache", False)
     devices = available.choose_devices(spec["num_devices"])

@@ -11,7 +11,7 @@ from gan_jax import data, recipes, training
 from gan_jax.devices import many
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, loop
-from gan_jax.study import sweep, waves
+from gan_jax.study import sweep, trainer, waves
 from tests import small
 
 STEPS = 5
@@ -28,9 +28,9 @@ def dataset():
     return data.load("garments", garments_size=64)
 
 
-def plan(num_devices=2, at_once=1, every=2):
-    devices = jax.devices()[:num_devices]
-    return waves.Plan(1, STEPS, devices, at_once, every)
+def plan(num_devices=2, at_once=1, every=2, steps=STEPS, size=64):
+    images = data.Description("garments", (28, 28, 1), 10, size)
+    return waves.Plan(images, 1, steps, num_devices, at_once, every)
 
 
 def program(text, loss="nonsaturating"):
@@ -42,15 +42,37 @@ def program(text, loss="nonsaturating"):
 RATES = program("generator_lr:1e-4..1e-2:log,seed:0..2")
 
 
+def wave_of(program, plan, begin=0, end=STEPS):
+    return [*waves.pack(program, plan, program.runs, begin=begin, end=end)]
+
+
+def train(program, dataset, plan, folder, should_stop=lambda: False, say=print, **how):
+    """Every wave, until one is broken off: its runs and how they ended."""
+    how = {"end": plan.steps} | how
+    each = wave_of(program, plan, **how)
+    taught = trainer.Trainer(each[0], dataset, say)
+    found = []
+    for wave in each:
+        trained = taught.train(wave, folder, should_stop)
+        if trained is None:
+            break
+        found.append((wave, trained))
+    return found
+
+
 def finish(trained):
     """Everything that waves end with, run by run, on the host."""
     return [
         (run, jax.device_get(jax.random.key_data(state.key)), jax.device_get(params))
-        for wave in trained
+        for wave, done in trained
         for i, run in enumerate(wave.runs)
-        for state in [many.pick(wave.states, i)]
+        for state in [many.pick(done.states, i)]
         for params in [(state.generator.params, state.generator.batch_stats)]
     ]
+
+
+def saved_in(folder):
+    return [*(folder / trainer.WAVE).glob("*")]
 
 
 def assert_same_bytes(found, expected):
@@ -64,18 +86,18 @@ def whole(dataset, tmp_path_factory):
     """Three GANs on two devices: a wave of two, and one that is filled up."""
     folder = tmp_path_factory.mktemp("whole")
     said = []
-    found = finish(waves.train(RATES, dataset, plan(), folder, say=said.append))
+    found = finish(train(RATES, dataset, plan(), folder, say=said.append))
     assert len(said) == 1  # compiled once, for both waves
-    assert not (folder / waves.WAVE).exists()
+    assert saved_in(folder) == []
     return found
 
 
 def test_a_gan_is_the_one_that_train_makes_of_its_flags(dataset, tmp_path):
     """In float32 and after one step of Adam: later, rounding has grown."""
-    first = dataclasses.replace(plan(), steps=1)
-    found = finish(waves.train(RATES, dataset, first, tmp_path))
+    first = plan(steps=1)
+    found = finish(train(RATES, dataset, first, tmp_path))
     run, _, (params, _) = found[-1]
-    config = first.config(run, dataset)
+    config = first.config(run)
     folder = tmp_path / f"{run.seed}"
     folder.mkdir()
     alone = loop.train(config, dataset, folder, devices=jax.devices()[:1])
@@ -102,22 +124,19 @@ def test_a_wave_that_was_broken_off_ends_in_the_same_bytes(
     whole, stop, dataset, tmp_path
 ):
     asked = iter([False] * stop + [True])
-    broken = waves.train(
-        RATES, dataset, plan(), tmp_path, should_stop=lambda: next(asked)
-    )
-    assert list(broken) == []
-    assert (tmp_path / waves.WAVE).exists() == (stop > 0)
+    assert train(RATES, dataset, plan(), tmp_path, lambda: next(asked)) == []
+    assert len(saved_in(tmp_path)) == (stop > 0)
     said = []
-    found = finish(waves.train(RATES, dataset, plan(), tmp_path, say=said.append))
+    found = finish(train(RATES, dataset, plan(), tmp_path, say=said.append))
     assert any("going on" in line for line in said) == (stop > 0)
     assert_same_bytes(found, whole)
 
 
 def test_seconds_are_not_told_of_a_wave_that_was_broken_off(dataset, tmp_path):
     asked = iter([False, True])
-    list(waves.train(RATES, dataset, plan(), tmp_path, should_stop=lambda: next(asked)))
-    found = waves.train(RATES, dataset, plan(), tmp_path)
-    first, second = (wave.seconds for wave in found)
+    train(RATES, dataset, plan(), tmp_path, lambda: next(asked))
+    found = train(RATES, dataset, plan(), tmp_path)
+    first, second = (trained.seconds for _, trained in found)
     assert first is None
     assert second > 0
 
@@ -125,30 +144,70 @@ def test_seconds_are_not_told_of_a_wave_that_was_broken_off(dataset, tmp_path):
 @pytest.mark.parametrize(
     "other", ["runs", pytest.param("layout", marks=pytest.mark.slow)]
 )
-def test_what_other_gans_have_saved_is_deleted_and_said(
-    whole, other, dataset, tmp_path
-):
+def test_what_other_gans_have_saved_is_not_touched(whole, other, dataset, tmp_path):
     asked = iter([False, True])
     others = program("generator_lr:1e-4..1e-2:log,seed:3..5")
     there = (others, plan()) if other == "runs" else (RATES, plan(at_once=2))
-    broken = waves.train(
-        there[0], dataset, there[1], tmp_path, should_stop=lambda: next(asked)
-    )
-    assert list(broken) == []
+    assert train(there[0], dataset, there[1], tmp_path, lambda: next(asked)) == []
+    [kept] = saved_in(tmp_path)
     said = []
-    found = finish(waves.train(RATES, dataset, plan(), tmp_path, say=said.append))
-    assert any("of other GANs, or of other devices: deleted" in line for line in said)
+    found = finish(train(RATES, dataset, plan(), tmp_path, say=said.append))
+    assert not any("going on" in line for line in said)
     assert_same_bytes(found, whole)
+    assert saved_in(tmp_path) == [kept]
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_damaged_file_is_said_and_not_used(whole, damage, dataset, tmp_path):
+    asked = iter([False, False, True])
+    train(RATES, dataset, plan(), tmp_path, lambda: next(asked))
+    [path] = saved_in(tmp_path)
+    there = path.read_bytes()
+    middle = len(there) // 2
+    changed = bytes(255 - byte for byte in there[middle : middle + 99])
+    path.write_bytes(
+        there[:middle] + (b"" if damage == "cut" else changed + there[middle + 99 :])
+    )
+    said = []
+    found = finish(train(RATES, dataset, plan(), tmp_path, say=said.append))
+    assert any(path.name in line and "not used" in line for line in said)
+    assert_same_bytes(found, whole)
+
+
+def test_gans_go_on_from_a_rung_in_other_company(whole, dataset, tmp_path):
+    """Trained to step 2, all of them, and then two of them, together."""
+    train(RATES, dataset, plan(), tmp_path, end=2)
+    assert len([*(tmp_path / trainer.RUNG).iterdir()]) == 3
+    best = RATES._replace(runs=[RATES.runs[0], RATES.runs[2]])
+    said = []
+    found = finish(train(best, dataset, plan(), tmp_path, begin=2, say=said.append))
+    assert "going on with a wave at step 2" in said
+    assert_same_bytes(found, [whole[0], whole[2]])
+
+
+def test_gans_whose_rung_is_lost_begin_anew(whole, dataset, tmp_path):
+    train(RATES, dataset, plan(), tmp_path, end=2)
+    next((tmp_path / trainer.RUNG).iterdir()).unlink()
+    said = []
+    found = finish(train(RATES, dataset, plan(), tmp_path, begin=2, say=said.append))
+    assert sum("from the start" in line for line in said) == 1
+    assert_same_bytes(found, whole)
+
+
+def test_nothing_is_saved_without_a_folder(dataset, tmp_path):
+    asked = iter([False, True])
+    assert train(RATES, dataset, plan(), None, lambda: next(asked)) == []
+    assert len(train(RATES, dataset, plan(), None, end=2)) == 2
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_gan_that_goes_wrong_stops_no_other(dataset, tmp_path):
     rates = program("generator_lr:1e30|1e-3")
     asked = iter([False, False, True])
-    broken = waves.train(
-        rates, dataset, plan(), tmp_path, should_stop=lambda: next(asked)
-    )
-    assert list(broken) == []  # a state with NaN is saved, and gone on with
-    wrong, right = finish(waves.train(rates, dataset, plan(), tmp_path))
+    assert (
+        train(rates, dataset, plan(), tmp_path, lambda: next(asked)) == []
+    )  # a state with NaN is saved, and gone on with
+    wrong, right = finish(train(rates, dataset, plan(), tmp_path))
     finite = [
         all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
         for _, _, params in (wrong, right)
@@ -159,11 +218,9 @@ def test_a_gan_that_goes_wrong_stops_no_other(dataset, tmp_path):
 @pytest.mark.slow
 def test_more_side_by_side_or_more_devices_are_the_same_gans(whole, dataset, tmp_path):
     """After one step; their bits depend on what the compiler makes of the program."""
-    first = dataclasses.replace(plan(), steps=1)
-    other = dataclasses.replace(plan(num_devices=1, at_once=4), steps=1)
-    one, two = (
-        finish(waves.train(RATES, dataset, how, tmp_path)) for how in (first, other)
-    )
+    first = plan(steps=1)
+    other = plan(num_devices=1, at_once=4, steps=1)
+    one, two = (finish(train(RATES, dataset, how, tmp_path)) for how in (first, other))
     for (run, key, a), (same, same_key, b) in zip(one, two, strict=True):
         assert run == same
         np.testing.assert_array_equal(key, same_key)
@@ -178,22 +235,22 @@ def test_more_side_by_side_or_more_devices_are_the_same_gans(whole, dataset, tmp
 def test_data_that_are_too_few_for_a_step_are_refused(tmp_path):
     few = data.load("garments", garments_size=4)
     with pytest.raises(UserError, match="--batch_size"):
-        list(waves.train(RATES, few, plan(), tmp_path))
+        train(RATES, few, plan(size=4), tmp_path)
     assert list(pathlib.Path(tmp_path).iterdir()) == []
 
 
 def test_epochs_are_counted_in_steps_of_each_recipe():
-    by_epochs = waves.Plan(3, None, jax.devices()[:1], 1, 500)
+    by_epochs = dataclasses.replace(plan(size=120, steps=None), epochs=3)
     recipe = recipes.recipe("wasserstein", batch_size=10, critic_steps=5)
-    assert by_epochs.steps_of(recipe, 120) == 3 * 2
-    assert plan().steps_of(recipe, 120) == STEPS
+    assert by_epochs.steps_of(recipe) == 3 * 2
+    assert plan(size=120).steps_of(recipe) == STEPS
     assert training.steps_per_epoch(recipes.make_gan(recipe), 120, 10) == 2
 
 
 def test_no_place_is_left_empty_that_can_be_left_out():
     wide = plan(num_devices=4, at_once=32)
     layouts = [
-        (len(fitted.devices), fitted.at_once)
+        (fitted.num_devices, fitted.at_once)
         for fitted in map(wide.fit, (1, 3, 4, 9, 1000))
     ]
     assert layouts == [(1, 1), (3, 1), (4, 1), (4, 3), (4, 32)]

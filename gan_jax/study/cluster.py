@@ -1,0 +1,303 @@
+"""Carries out the waves of a study on a Ray cluster: each wave is a task of Ray's.
+
+A task asks for what a wave is trained on: GPUs, or cores of a processor. Ray decides
+where it runs, and runs it again elsewhere where its node is lost. The data set, and
+what GANs are measured by, lie in Ray's object store: each node gets them once.
+
+Source: Moritz et al. 2018, https://arxiv.org/abs/1712.05889
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import pathlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from gan_jax.data import Description
+from gan_jax.devices import compilation
+from gan_jax.errors import UserError
+from gan_jax.study.engines import Local, Result, Subject
+from gan_jax.study.waves import Wave
+
+_RETRIES = 20  # of a wave whose node or process was lost
+_POLL = 0.5  # seconds between two looks at whether to stop
+_MOST_FAILED = 3  # waves that fail one after another before the study ends
+
+
+def require() -> Any:
+    """Ray.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+    if not sys.stdout.isatty():
+        settings["RAY_COLOR_PREFIX"] = "0"
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(
+            "--engine=ray needs Ray: pip install 'gan_jax[ray]', or use --engine=local"
+        ) from error
+    return ray
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """A connection to a cluster.
+
+    Args:
+      address: ``HOST:PORT`` of a cluster's head; 'auto', the cluster that this machine
+        is of; None, a cluster of this machine alone, which ends with the connection.
+
+    Raises:
+      UserError: there is no such cluster.
+    """
+    ray = require()
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    alone = {"include_dashboard": False} if address is None else {}
+    try:
+        ray.init(address or "local", logging_level="error", **alone)
+    except Exception as error:  # of several kinds: RuntimeError, ConnectionError...
+        why = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"no Ray cluster at --ray_address={address} ({why}): start one with"
+            " `ray start --head`, or leave the flag out for this machine alone"
+        ) from error
+    finally:
+        for number, handler in handlers.items():  # Ray has put its own in their place
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+class Cluster:
+    """An engine (`driver.Engine`) that hands each wave to Ray.
+
+    Attributes:
+      images: what there is to know of the training split.
+      device: kind of the devices that data were prepared on.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Subject],
+        num_devices: int,
+        should_stop: Callable[[], bool],
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Has the data set loaded, where possible on this machine.
+
+        Args:
+          load: gives what to train on and measure by; called in a task.
+          num_devices: that each wave is trained on: GPUs where the cluster has some,
+            else cores.
+          should_stop: asked twice a second; where it says yes, waves under way are
+            saved and no more come.
+          say: takes the lines of the report.
+
+        Raises:
+          UserError: the data set cannot be had, or not be held.
+        """
+        ray = self._ray = require()
+        self._should_stop, self._say = should_stop, say
+        self._num_devices = num_devices
+        self._folder: pathlib.Path | None = None
+        self._mark = ""
+        here = ray.get_runtime_context().get_node_id()
+        near = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        self._kind = self._find_kind()
+        self._stop = (
+            ray.remote(_Stop)
+            .options(num_cpus=0, scheduling_strategy=near(here, soft=False))
+            .remote()
+        )
+        task = ray.remote(_prepare).options(
+            name="data set",
+            num_returns=3,
+            scheduling_strategy=near(here, soft=True),
+            **self._wants(),
+        )
+        images, device, self._subject = task.remote(load, self._kind, num_devices)
+        try:
+            self.images: Description = self._wait(images)
+            self.device: str = ray.get(device)
+        except ray.exceptions.RayError as error:
+            raise UserError(_why(error)) from error
+
+    def save_in(self, folder: pathlib.Path) -> None:
+        """Waves are saved in a study's folder, on the nodes that see it.
+
+        Args:
+          folder: which holds the study's config.json.
+        """
+        local = isinstance(folder, pathlib.Path)
+        self._folder = folder.absolute() if local else folder
+        self._mark = _mark(self._folder)
+
+    def run(self, waves: Iterable[Wave]) -> Iterator[Result]:
+        """Carries out waves; each is asked for when there is room for it.
+
+        A wave that raises is left out, and said; the others go on.
+
+        Raises:
+          UserError: waves were left out.
+        """
+        ray, task = self._ray, self._ray.remote(_carry_out)
+        rest, flying, failed, in_a_row = iter(waves), {}, [], 0
+        while True:
+            asked = self._should_stop()
+            if asked or in_a_row >= _MOST_FAILED:
+                self._stop.ask.remote()
+                rest = iter(())
+            while len(flying) < self._room():
+                wave = next(rest, None)
+                if wave is None:
+                    break
+                options = task.options(
+                    name=wave.name, max_retries=_RETRIES, **self._wants()
+                )
+                place = (self._folder, self._mark)
+                reference = options.remote(
+                    wave, [self._subject], self._kind, place, self._stop
+                )
+                flying[reference] = wave
+            if not flying:
+                break
+            ready, _ = ray.wait([*flying], timeout=_POLL)
+            for reference in ready:
+                wave = flying.pop(reference)
+                try:
+                    result = ray.get(reference)
+                except ray.exceptions.RayError as error:
+                    in_a_row += 1
+                    failed.append(f"{wave.name}: {_why(error)}")
+                    self._say(f"left out: {failed[-1]}")
+                    continue
+                if result is not None:
+                    in_a_row = 0
+                    yield result
+        if failed:
+            raise UserError(
+                f"{len(failed)} waves failed, the first was {failed[0]}: mend that and"
+                " start again, which trains what is missing"
+            )
+
+    def _find_kind(self) -> str:
+        """What tasks ask for."""
+        if os.environ.get("JAX_PLATFORMS") == "cpu":
+            return "CPU"
+        return "GPU" if self._ray.cluster_resources().get("GPU") else "CPU"
+
+    def _wants(self) -> dict[str, int]:
+        if self._kind == "GPU":
+            return {"num_gpus": self._num_devices, "num_cpus": 1}
+        return {"num_cpus": self._num_devices}
+
+    def _room(self) -> int:
+        """Waves that are under way or wait in Ray: a few more than it can run now."""
+        there = self._ray.cluster_resources().get(self._kind, 0)
+        slots = int(there // self._num_devices)
+        return max(1, slots + 1 + slots // 4)
+
+    def _wait(self, reference: Any) -> Any:
+        """The value of a task, unless a signal comes first."""
+        while not self._ray.wait([reference], timeout=_POLL)[0]:
+            pass
+        return self._ray.get(reference)
+
+
+class _Stop:
+    """Whether the study is to stop; an actor, which tasks ask."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def ask(self) -> None:
+        self._asked = True
+
+    def is_asked(self) -> bool:
+        return self._asked
+
+
+def _mark(folder: pathlib.Path) -> str:
+    """What tells a study's folder from one of the same name on another machine."""
+    return hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
+
+
+def _why(error: Exception) -> str:
+    """The last line of an error of Ray's, which holds the traceback of the task."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    cause = getattr(error, "cause", None)
+    text = str(cause) if isinstance(cause, UserError) else lines[-1] if lines else ""
+    return f"{' '.join(text.split())[:300] or type(error).__name__}"
+
+
+def _start(kind: str, num_devices: int) -> None:
+    """Sets JAX up in a process of Ray's, which carries out one task after another."""
+    import jax
+
+    if kind == "CPU":
+        jax.config.update("jax_platforms", "cpu")
+        with contextlib.suppress(RuntimeError):  # in use already, with as many
+            jax.config.update("jax_num_cpu_devices", num_devices)
+    compilation.keep_programs()
+
+
+def _prepare(
+    load: Callable[[], Subject], kind: str, num_devices: int
+) -> tuple[Description, str, Subject]:
+    _start(kind, num_devices)
+    subject = load()
+    return subject.images, subject.device, subject
+
+
+_engines: dict[str, Local] = {}  # of this process: its data set and compiled programs
+
+
+def _carry_out(
+    wave: Wave,
+    subject: list[Any],
+    kind: str,
+    place: tuple[pathlib.Path | None, str],
+    stop: Any,
+) -> Result | None:
+    """The task: a wave, or None where it was broken off."""
+    import ray
+
+    [reference], (folder, mark) = subject, place
+    if reference.hex() not in _engines:
+        _start(kind, wave.plan.num_devices)
+        asked = functools.partial(_asked, ray, stop, [0.0, False])
+        engine = Local(ray.get(reference), asked)
+        if folder is not None and _is_there(folder, mark):
+            engine.save_in(folder)
+        else:
+            print(f"{folder} is not on this machine: what is under way is not saved")
+        _engines.clear()
+        _engines[reference.hex()] = engine
+    return _engines[reference.hex()].carry_out(wave)
+
+
+def _is_there(folder: pathlib.Path, mark: str) -> bool:
+    try:
+        return _mark(folder) == mark
+    except OSError:
+        return False
+
+
+def _asked(ray: Any, stop: Any, last: list[Any]) -> bool:
+    """Whether the driver is to stop, asked about as often as it looks itself."""
+    now = time.monotonic()
+    if now - last[0] > _POLL:
+        last[:] = now, ray.get(stop.is_asked.remote())
+    return last[1]

@@ -1,0 +1,63 @@
+"""Successive halving: GANs are trained to a rung, measured, and the best go on.
+
+Every rung multiplies the steps by a factor and divides the number of configurations by
+it, so that each costs about as much as the others. A configuration is what the sweep
+chose without the seed: all of its seeds go on, or none.
+
+The rungs are those of Jamieson & Talwalkar 2016, https://arxiv.org/abs/1502.07943,
+algorithm 1: a rung waits for all of its GANs. ASHA (Li et al. 2020,
+https://arxiv.org/abs/1810.05934, algorithm 2) does not, and then what goes on depends
+on which machine is faster: the same study would give another table the second time.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gan_jax.errors import UserError
+
+
+class Halving(NamedTuple):
+    """How often it is decided who goes on, and how many do.
+
+    Attributes:
+      factor: one of so many goes on; at least 2.
+      rungs: at which GANs are measured, the end of training included; 1 stops none.
+    """
+
+    factor: int = 3
+    rungs: int = 1
+
+    def steps(self, total: int) -> list[int]:
+        """The generator steps of the rungs, rising, of a GAN that takes ``total``.
+
+        Raises:
+          UserError: the first rungs would be at the same step.
+        """
+        powers = range(self.rungs - 1, -1, -1)
+        found = [total // self.factor**power for power in powers]
+        if found[0] < 1:
+            raise UserError(
+                f"--rungs={self.rungs} with --halving={self.factor} needs at least"
+                f" {self.factor ** (self.rungs - 1)} steps, and these GANs take"
+                f" {total}: use fewer --rungs"
+            )
+        return found
+
+    def go_on(self, values: Mapping[Any, Sequence[float | None]], of: int) -> list[Any]:
+        """Which configurations go on.
+
+        Args:
+          values: of each the distances of its GANs, one a seed; None is worse than any.
+          of: how many there are, those included that are not measured yet.
+
+        Returns:
+          The best, by the mean of their distances: one of ``factor`` of all, at least
+          one. A configuration that is not among the best of those measured will not be
+          among the best of all.
+        """
+        means = {
+            key: math.inf if None in many else math.fsum(many) / len(many)
+            for key, many in values.items()
+        }
+        return sorted(means, key=means.__getitem__)[: max(1, of // self.factor)]

@@ -1,0 +1,184 @@
+"""Which configurations a study tries, asked of Optuna and told to it.
+
+What was asked and told is in Optuna's storage: a study that goes on asks for what was
+under way first, and `optuna-dashboard` shows it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gan_jax.errors import UserError
+from gan_jax.evaluation.features import distance_in
+from gan_jax.study import ledger
+from gan_jax.study.sweep import Axis, Range, Run
+
+SAMPLERS = ("random", "grid", "tpe")
+
+
+def require() -> Any:
+    """Optuna.
+
+    Raises:
+      UserError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError(
+            "--sampler needs Optuna: pip install 'gan_jax[optuna]', or leave out"
+            " --sampler to train all of the sweep"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    return optuna
+
+
+class Search:
+    """The trials of one loss: a trial is a configuration with all of its seeds."""
+
+    def __init__(
+        self,
+        storage: str,
+        loss: str,
+        axes: dict[str, Axis],
+        make: Callable[[dict[str, Axis]], list[Run]],
+        *,
+        sampler: str,
+        trials: int,
+        seed: int,
+    ) -> None:
+        """Opens a loss's study in a storage, or makes it.
+
+        Args:
+          storage: a URL of Optuna's, such as ``sqlite:///study.db``; or the path of a
+            file, which becomes a journal.
+          loss: its name.
+          axes: of the sweep; lists are chosen from, intervals drawn from, and all
+            values of ``seed`` belong to every configuration.
+          make: the GANs of a sweep of one configuration, as `sweep.expand`.
+          sampler: of `SAMPLERS`; 'grid' takes every combination once, and lists alone.
+          trials: configurations at most.
+          seed: of what is drawn; the n-th trial's draws depend on nothing else of this
+            process.
+
+        Raises:
+          UserError: Optuna is not installed, the storage cannot be opened, or a grid is
+            asked for of intervals.
+        """
+        self._optuna = require()
+        self._seeds = axes.get("seed", (0,))
+        self._axes = {name: axis for name, axis in axes.items() if name != "seed"}
+        self._make, self._seed, self._loss = make, seed, loss
+        self._sampler, self._trials = sampler, trials
+        if not self._axes:
+            raise UserError("--sampler has nothing to choose: --sweep has seeds alone")
+        drawn = [n for n, axis in self._axes.items() if isinstance(axis, Range)]
+        if sampler == "grid":
+            if drawn:
+                raise UserError(
+                    f"--sampler=grid takes lists, and {drawn[0]} is an interval: give"
+                    f" it a number of values, as {drawn[0]}:1e-4..1e-2:log:5"
+                )
+            self._trials = min(trials, math.prod(map(len, self._axes.values())))
+        try:
+            self._study = self._optuna.create_study(
+                storage=_storage(self._optuna, storage),
+                study_name=loss,
+                direction="minimize",
+                load_if_exists=True,
+            )
+        except Exception as error:  # of databases, their drivers, files
+            why = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"Optuna cannot open {storage} ({why}): name another --storage"
+            ) from error
+        self._under_way: dict[int, Any] = {}
+        running = self._optuna.trial.TrialState.RUNNING
+        self._left = [  # by a process that was stopped
+            self._optuna.Trial(self._study, trial._trial_id)
+            for trial in self._study.get_trials(deepcopy=False, states=(running,))
+        ]
+
+    def ask(self, gans: int) -> list[tuple[int, list[Run]]]:
+        """The next trials, of at least so many GANs in all; none at the end."""
+        asked: list[tuple[int, list[Run]]] = []
+        while len(asked) * len(self._seeds) < gans:
+            trial = self._next()
+            if trial is None:
+                break
+            asked.append(trial)
+        return asked
+
+    def _next(self) -> tuple[int, list[Run]] | None:
+        number = len(self._study.get_trials(deepcopy=False))
+        if self._left:
+            trial = self._left.pop(0)
+        elif number < self._trials:
+            self._study.sampler = self._make_sampler(number)
+            trial = self._study.ask()
+        else:
+            return None
+        for name, axis in self._axes.items():
+            if isinstance(axis, Range):
+                trial.suggest_float(name, axis.low, axis.high, log=axis.log)
+            else:
+                trial.suggest_categorical(name, axis)
+        self._under_way[trial.number] = trial
+        return trial.number, self._runs(trial.params)
+
+    def _make_sampler(self, number: int) -> Any:
+        """One for each trial: who goes on must not draw again what was drawn."""
+        samplers = self._optuna.samplers
+        if self._sampler == "grid":
+            return samplers.GridSampler(self._axes, seed=self._seed)
+        text = json.dumps([self._seed, self._loss, number])
+        digest = hashlib.sha256(text.encode()).digest()
+        seed = int.from_bytes(digest[:4])
+        if self._sampler == "random":
+            return samplers.RandomSampler(seed=seed)
+        # Those under way count as bad: what is asked for at once lies apart.
+        return samplers.TPESampler(seed=seed, constant_liar=True)
+
+    def runs(self) -> list[Run]:
+        """The GANs of all trials, in their order."""
+        trials = self._study.get_trials(deepcopy=False)
+        return [run for trial in trials for run in self._runs(trial.params)]
+
+    def _runs(self, params: dict[str, Any]) -> list[Run]:
+        """The GANs of a configuration, one a seed."""
+        axes = {name: (params[name],) for name in self._axes}
+        runs = self._make({**axes, "seed": tuple(self._seeds)})
+        return [dataclasses.replace(run, drawn=tuple(axes)) for run in runs]
+
+    def tell(self, number: int, rows: Sequence[ledger.Row]) -> None:
+        """Takes the rows of a trial's GANs.
+
+        Its value is the mean over seeds of the distance to the training split, and so
+        are those that were reported at rungs. A trial with a GAN that has no distance
+        has failed, and one that was stopped at a rung is pruned, as Optuna calls it.
+        """
+        trial, states = self._under_way.pop(number), self._optuna.trial.TrialState
+        key = f"{distance_in(rows[0])}_train"
+        rungs = [row.get("rungs", [row]) for row in rows]
+        for measured in zip(*rungs, strict=False):
+            if None not in (values := [rung[key] for rung in measured]):
+                trial.report(sum(values) / len(values), measured[0]["steps"])
+        values = [row[key] for row in rows]
+        if None in values:
+            self._study.tell(trial, state=states.FAIL)
+        elif any(ledger.is_stopped(row) for row in rows):
+            self._study.tell(trial, state=states.PRUNED)
+        else:
+            self._study.tell(trial, sum(values) / len(values))
+
+
+def _storage(optuna: Any, storage: str) -> Any:
+    if "://" in storage:
+        return storage
+    journal = optuna.storages.journal
+    return optuna.storages.JournalStorage(journal.JournalFileBackend(storage))

@@ -1,0 +1,62 @@
+"""Successive halving: which rungs there are, and who goes on."""
+
+import pytest
+
+from gan_jax.errors import UserError
+from gan_jax.study.halving import Halving
+
+
+@pytest.mark.parametrize(
+    ("factor", "rungs", "total", "expected"),
+    [
+        (3, 4, 2700, [100, 300, 900, 2700]),
+        (2, 3, 1000, [250, 500, 1000]),
+        (3, 3, 100, [11, 33, 100]),
+        (3, 1, 100, [100]),
+    ],
+)
+def test_every_rung_has_a_factor_more_steps(factor, rungs, total, expected):
+    assert Halving(factor, rungs).steps(total) == expected
+
+
+def test_fewer_steps_than_rungs_can_share_are_refused():
+    assert Halving(3, 4).steps(27) == [1, 3, 9, 27]
+    with pytest.raises(UserError, match="needs at least 27 steps.*fewer --rungs"):
+        Halving(3, 4).steps(26)
+
+
+def test_each_rung_costs_about_as_much():
+    """27 settings: 27, 9, 3, 1 of them are trained to 1/27, 1/9, 1/3, 1."""
+    halving, alive, steps = Halving(3, 4), list(range(27)), [0]
+    costs = []
+    for end in halving.steps(2700):
+        costs.append(len(alive) * (end - steps[-1]))
+        steps.append(end)
+        alive = halving.go_on({key: [float(key)] for key in alive}, len(alive))
+    assert costs == [2700, 1800, 1800, 1800]
+    assert sum(costs) == 3 * 2700  # of 27
+
+
+def test_the_best_go_on():
+    values = {"a": [3.0], "b": [1.0], "c": [2.0], "d": [5.0], "e": [4.0], "f": [6.0]}
+    assert Halving(3).go_on(values, 6) == ["b", "c"]
+    assert Halving(2).go_on(values, 6) == ["b", "c", "a"]
+
+
+def test_a_configuration_is_as_good_as_its_seeds_are_on_average():
+    values = {"lucky": [1.0, 9.0], "steady": [4.0, 4.0], "lost": [0.0, None]}
+    assert Halving(3).go_on(values, 3) == ["steady"]
+
+
+def test_one_goes_on_whatever_the_factor():
+    assert Halving(4).go_on({"a": [2.0], "b": [1.0]}, 2) == ["b"]
+    assert Halving(4).go_on({"a": [None]}, 1) == ["a"]
+
+
+def test_who_is_not_among_the_best_of_some_is_not_among_the_best_of_all():
+    values = {i: [float((i * 7) % 10)] for i in range(10)}
+    best = Halving(3).go_on(values, 10)
+    for count in range(3, 11):
+        some = {i: values[i] for i in range(count)}
+        out = set(some) - set(Halving(3).go_on(some, 10))
+        assert not out & set(best)
