@@ -13,6 +13,7 @@ import hashlib
 import os
 import pathlib
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -61,16 +62,14 @@ def connected(address: str | None) -> Iterator[None]:
       UserError: there is no such cluster.
     """
     ray = require()
+    if address not in (None, "auto"):
+        _knock(address)
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
     alone = {"include_dashboard": False} if address is None else {}
     try:
         ray.init(address or "local", logging_level="error", **alone)
     except Exception as error:  # of several kinds: RuntimeError, ConnectionError...
-        why = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"no Ray cluster at --ray_address={address} ({why}): start one with"
-            " `ray start --head`, or leave the flag out for this machine alone"
-        ) from error
+        raise _nobody(address, error) from error
     finally:
         for number, handler in handlers.items():  # Ray has put its own in their place
             signal.signal(number, handler)
@@ -78,6 +77,25 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Refuses an address where nobody answers: Ray would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(f"--ray_address={address} is neither auto nor HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise _nobody(address, error) from error
+
+
+def _nobody(address: str | None, error: Exception) -> UserError:
+    why = " ".join(str(error).split())[:200]
+    return UserError(
+        f"no Ray cluster at --ray_address={address} ({why}): start one with"
+        " `ray start --head`, or leave the flag out for this machine alone"
+    )
 
 
 class Cluster:
@@ -94,6 +112,7 @@ class Cluster:
         num_devices: int,
         should_stop: Callable[[], bool],
         say: Callable[[str], None] = print,
+        local: type[Local] = Local,
     ) -> None:
         """Has the data set loaded, where possible on this machine.
 
@@ -104,13 +123,14 @@ class Cluster:
           should_stop: asked twice a second; where it says yes, waves under way are
             saved and no more come.
           say: takes the lines of the report.
+          local: what carries out a wave in a task.
 
         Raises:
           UserError: the data set cannot be had, or not be held.
         """
         ray = self._ray = require()
         self._should_stop, self._say = should_stop, say
-        self._num_devices = num_devices
+        self._num_devices, self._local = num_devices, local
         self._folder: pathlib.Path | None = None
         self._mark = ""
         here = ray.get_runtime_context().get_node_id()
@@ -166,10 +186,8 @@ class Cluster:
                 options = task.options(
                     name=wave.name, max_retries=_RETRIES, **self._wants()
                 )
-                place = (self._folder, self._mark)
-                reference = options.remote(
-                    wave, [self._subject], self._kind, place, self._stop
-                )
+                make = (self._local, [self._subject], self._folder, self._mark)
+                reference = options.remote(wave, make, self._kind, self._stop)
                 flying[reference] = wave
             if not flying:
                 break
@@ -188,7 +206,7 @@ class Cluster:
                     yield result
         if failed:
             raise UserError(
-                f"{len(failed)} waves failed, the first was {failed[0]}: mend that and"
+                f"{len(failed)} of the waves failed, first {failed[0]}: mend that and"
                 " start again, which trains what is missing"
             )
 
@@ -265,27 +283,22 @@ _engines: dict[str, Local] = {}  # of this process: its data set and compiled pr
 
 
 def _carry_out(
-    wave: Wave,
-    subject: list[Any],
-    kind: str,
-    place: tuple[pathlib.Path | None, str],
-    stop: Any,
+    wave: Wave, make: tuple[type[Local], list[Any], Any, str], kind: str, stop: Any
 ) -> Result | None:
     """The task: a wave, or None where it was broken off."""
     import ray
 
-    [reference], (folder, mark) = subject, place
-    if reference.hex() not in _engines:
+    local, [subject], folder, mark = make  # in a list it stays a reference
+    if subject.hex() not in _engines:
         _start(kind, wave.plan.num_devices)
-        asked = functools.partial(_asked, ray, stop, [0.0, False])
-        engine = Local(ray.get(reference), asked)
+        engine = local(ray.get(subject), functools.partial(_asked, stop, [0.0, False]))
         if folder is not None and _is_there(folder, mark):
             engine.save_in(folder)
         else:
             print(f"{folder} is not on this machine: what is under way is not saved")
         _engines.clear()
-        _engines[reference.hex()] = engine
-    return _engines[reference.hex()].carry_out(wave)
+        _engines[subject.hex()] = engine
+    return _engines[subject.hex()].carry_out(wave)
 
 
 def _is_there(folder: pathlib.Path, mark: str) -> bool:
@@ -295,8 +308,10 @@ def _is_there(folder: pathlib.Path, mark: str) -> bool:
         return False
 
 
-def _asked(ray: Any, stop: Any, last: list[Any]) -> bool:
+def _asked(stop: Any, last: list[Any]) -> bool:
     """Whether the driver is to stop, asked about as often as it looks itself."""
+    import ray
+
     now = time.monotonic()
     if now - last[0] > _POLL:
         last[:] = now, ray.get(stop.is_asked.remote())

@@ -21,7 +21,7 @@ def test_every_rung_has_a_factor_more_steps(factor, rungs, total, expected):
 
 def test_fewer_steps_than_rungs_can_share_are_refused():
     assert Halving(3, 4).steps(27) == [1, 3, 9, 27]
-    with pytest.raises(UserError, match="needs at least 27 steps.*fewer --rungs"):
+    with pytest.raises(UserError, match=r"needs at least 27 steps.*fewer --rungs"):
         Halving(3, 4).steps(26)
 
 
