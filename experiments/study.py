@@ -15,7 +15,6 @@ sweep, it trains what is new.
 
 import contextlib
 import os
-import pathlib
 import sys
 from typing import Any, NamedTuple
 
@@ -29,7 +28,9 @@ from gan_jax.errors import UserError
 from gan_jax.evaluation import report
 from gan_jax.run import run_folder
 from gan_jax.study import ledger, populations, study_folder, sweep, waves
-from gan_jax.system.files import whole_file
+from gan_jax.system import locks
+from gan_jax.system.files import reading, whole_file
+from gan_jax.system.remote import Place, folder
 
 _LOSS = flags.DEFINE_list(
     "loss",
@@ -73,7 +74,9 @@ _AT_ONCE = flags.DEFINE_integer(
 _CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 500, "Generator steps between checkpoints of those under way."
 )
-_WORKDIR = flags.DEFINE_string("workdir", "runs/study", "Folder of the study.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", "runs/study", "Folder of the study; also s3://... or gs://..."
+)
 _OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Delete the study that --workdir holds."
 )
@@ -92,13 +95,14 @@ class Asked(NamedTuple):
     dataset: str
     epochs: int
     steps: int | None
-    workdir: pathlib.Path
+    workdir: Place
 
 
 def main() -> None:
     """Trains, or goes on, until all GANs are measured or a signal asks to end."""
     asked = _asked()
-    done = _study(asked)
+    with reading(asked.workdir):
+        done = _study(asked)
     if done < len(asked.runs):
         cli.stopped(f"{done} of {len(asked.runs)} GANs are done", "study")
 
@@ -141,7 +145,7 @@ def _asked() -> Asked:
         dataset=dataset,
         epochs=_EPOCHS.value,
         steps=cli.unless_quick(_STEPS, 20, quick),
-        workdir=pathlib.Path(_WORKDIR.value).expanduser(),
+        workdir=folder(_WORKDIR.value),
     )
 
 
@@ -166,13 +170,13 @@ def _study(asked: Asked) -> int:
         recipes.try_gan(program.recipe, dataset.shape, dataset.num_classes)
     settings = _settings(asked, dataset.name)
     study_folder.check(asked.workdir, settings, overwrite)
-    with run_folder.lock(asked.workdir):
+    with run_folder.lock(asked.workdir) as held:
         study_folder.begin(asked.workdir, settings, dataset, devices, overwrite)
         print(
             f"{len(asked.runs)} GANs on {dataset.name} ({dataset.source}),"
             f" {len(devices)} {devices[0].device_kind}"
         )
-        rows = _train(asked, plan, reference)
+        rows = _train(asked, plan, reference, held)
         if len(rows) == len(asked.runs):
             shared = {
                 "recipe": _RECIPE.value,
@@ -210,7 +214,7 @@ def _settings(asked: Asked, dataset: str) -> dict[str, Any]:
 
 
 def _train(
-    asked: Asked, plan: waves.Plan, reference: report.Reference
+    asked: Asked, plan: waves.Plan, reference: report.Reference, held: locks.Held
 ) -> list[ledger.Row]:
     """Trains and measures what is missing; the rows of all that is done, in order."""
     dataset = reference.training_split
@@ -225,12 +229,16 @@ def _train(
     def is_missing(run: sweep.Run) -> bool:
         return ledger.key(plan.config(run, dataset)) not in found
 
+    def should_stop() -> bool:
+        held.require()  # what is another's now is not written to, not even to save
+        return cli.signals.should_stop()
+
     for program in sweep.programs(asked.runs):
         # Of all, also of those that are done: what is left goes on in the same program.
         fitted = plan.fit(len(program.runs))
         rest = program._replace(runs=list(filter(is_missing, program.runs)))
         trained = waves.train(
-            rest, dataset, fitted, asked.workdir, should_stop=cli.signals.should_stop
+            rest, dataset, fitted, asked.workdir, should_stop=should_stop
         )
         for wave in trained:
             for i, run in enumerate(wave.runs):
@@ -243,6 +251,7 @@ def _train(
                     with whole_file(asked.workdir / "samples" / name) as file:
                         plots.save_grid(file, images[:100])
                 print(study_report.line(row), flush=True)
+            held.require()
             ledger.write(asked.workdir, list(found.values()))
         if cli.signals.received is not None:
             break

@@ -6,7 +6,6 @@ wave/                                            of those under way (`waves`)
 """
 
 import json
-import pathlib
 import shlex
 import sys
 from collections.abc import Sequence
@@ -18,12 +17,19 @@ from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.run import configuration
 from gan_jax.study import ledger, waves
-from gan_jax.system.files import remove, write_text, writing
+from gan_jax.system.files import (
+    Place,
+    make_folder,
+    reading,
+    remove,
+    write_text,
+    writing,
+)
 
 _OURS = (ledger.LINES, ledger.TABLE, "results.json", "study.png", "samples", waves.WAVE)
 
 
-def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> None:
+def check(workdir: Place, settings: dict[str, Any], overwrite: bool) -> None:
     """Makes sure that the folder is new, or of a study that this one can go on with.
 
     Args:
@@ -35,10 +41,12 @@ def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> N
       UserError: it is not.
     """
     path = workdir / "config.json"
-    if not path.exists():
-        return
+    with reading(path):
+        if not path.exists():
+            return
+        text = path.read_bytes()
     try:
-        there = json.loads(path.read_text())["study"]
+        there = json.loads(text)["study"]
         differing = configuration.differences(there, settings, but=())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -56,7 +64,7 @@ def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> N
 
 
 def begin(
-    workdir: pathlib.Path,
+    workdir: Place,
     settings: dict[str, Any],
     dataset: Dataset,
     devices: Sequence[jax.Device],
@@ -80,5 +88,4 @@ def begin(
         "devices": {"kind": devices[0].device_kind, "count": len(devices)},
     }
     write_text(workdir / "config.json", json.dumps(contents, indent=2) + "\n")
-    with writing(workdir / "samples"):
-        (workdir / "samples").mkdir(exist_ok=True)
+    make_folder(workdir / "samples")
