@@ -155,9 +155,12 @@ class _Lease(Held):
           TakenError: another process has it.
         """
         self._renewed = time.time()
-        if remote.create(self._path, self._text()):
-            return
         found = remote.read_version(self._path)
+        if found is None:
+            # Asked before, too: some that speak S3's language ignore the condition.
+            if remote.create(self._path, self._text()):
+                return
+            found = remote.read_version(self._path)
         if found is None:  # given back meanwhile
             raise TakenError("another process that has just ended")
         there = _parse(found[0])

@@ -66,6 +66,32 @@ def test_a_second_one_is_refused_by_the_name_of_the_first(study, objects):
         assert not held.lost
 
 
+def test_a_store_that_knows_no_conditions_still_refuses_the_second(
+    study, objects, monkeypatch
+):
+    def overwrite(path, data):
+        objects[LOCK] = data
+        return True
+
+    monkeypatch.setattr(remote, "create", overwrite)
+    with run_folder.lock(study):
+        before = objects[LOCK]
+        refused(study)
+        assert objects[LOCK] == before
+
+
+def test_of_two_that_begin_at_once_the_second_is_refused(study, objects, monkeypatch):
+    """Both have seen that there is no lease; the store makes one of them."""
+    with run_folder.lock(study):
+        there, read = objects[LOCK], remote.read_version
+        seen = [None]
+        monkeypatch.setattr(
+            remote, "read_version", lambda path: seen.pop() if seen else read(path)
+        )
+        refused(study)
+        assert objects[LOCK] == there
+
+
 def test_a_lease_is_renewed_and_given_back_whatever_happens(study, objects):
     def fail():
         with run_folder.lock(study, times=FAST):
