@@ -20,6 +20,7 @@ from absl import flags
 from experiments.common import cli
 from gan_jax.devices import available
 from gan_jax.errors import UserError
+from gan_jax.system import remote
 
 _RUNS = flags.DEFINE_string("runs", "runs", "Folder that holds runs, at any depth.")
 _HOST = flags.DEFINE_string(
@@ -74,6 +75,7 @@ def _root() -> pathlib.Path:
     Raises:
       UserError: there is no such folder.
     """
+    remote.refuse(pathlib.Path(_RUNS.value or ""), "runs")
     root = pathlib.Path(_RUNS.value or "").expanduser().absolute()
     if not _RUNS.value:
         raise UserError("--runs is empty: name a folder that holds runs")

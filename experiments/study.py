@@ -38,8 +38,8 @@ from gan_jax.study import (
     sweep,
     waves,
 )
-from gan_jax.system import progress
-from gan_jax.system.files import whole_file
+from gan_jax.system import locks, progress
+from gan_jax.system.files import reading, whole_file
 
 flags.adopt_module_key_flags(data_flags)
 flags.adopt_module_key_flags(study_flags)
@@ -48,7 +48,8 @@ flags.adopt_module_key_flags(study_flags)
 def main() -> None:
     """Trains, or goes on, until all GANs are measured or a signal asks to end."""
     asked = study_flags.read()
-    done = _study(asked)
+    with reading(asked.workdir):
+        done = _study(asked)
     if done is not None:
         cli.stopped(done, "study")
 
@@ -73,12 +74,12 @@ def _study(asked: study_flags.Asked) -> str | None:
         _check(asked, images)  # refused before the folder is touched
         settings = asked.settings(images.name)
         study_folder.check(asked.workdir, settings, overwrite)
-        with run_folder.lock(asked.workdir):
+        with run_folder.lock(asked.workdir) as held:
             study_folder.begin(
                 asked.workdir, settings, images, engine.device, overwrite
             )
             engine.save_in(asked.workdir)
-            return _train(asked, engine)
+            return _train(asked, engine, held)
 
 
 def _check(asked: study_flags.Asked, images: data.Description) -> None:
@@ -119,7 +120,9 @@ def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
         yield cluster.Cluster(load, study_flags.NUM_DEVICES.value or 1, stop)
 
 
-def _train(asked: study_flags.Asked, engine: driver.Engine) -> str | None:
+def _train(
+    asked: study_flags.Asked, engine: driver.Engine, held: locks.Held
+) -> str | None:
     """Trains what is missing and writes what was found; or says what is done."""
     ray = study_flags.ENGINE.value == "ray"
     devices = study_flags.NUM_DEVICES.value or (1 if ray else len(jax.devices()))
@@ -129,6 +132,7 @@ def _train(asked: study_flags.Asked, engine: driver.Engine) -> str | None:
     with progress.bar("study", None, unit="GAN") as bar:
 
         def keep(row: ledger.Row, samples: np.ndarray | None) -> None:
+            held.require()  # what is another's now is not written to
             if samples is not None:
                 name = f"{study_report.file_name(row)}.png"
                 with whole_file(asked.workdir / "samples" / name) as file:

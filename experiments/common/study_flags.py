@@ -1,6 +1,5 @@
 """The flags of experiments.study, and what they ask for."""
 
-import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from experiments.common import cli, data_flags
 from gan_jax.errors import UserError
 from gan_jax.evaluation import report
 from gan_jax.study import cluster, halving, search, study_folder, sweep
+from gan_jax.system.remote import Place, folder
 
 LOSS = flags.DEFINE_list(
     "loss",
@@ -93,7 +93,9 @@ AT_ONCE = flags.DEFINE_integer(
 CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 500, "Generator steps between checkpoints of those under way."
 )
-WORKDIR = flags.DEFINE_string("workdir", "runs/study", "Folder of the study.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", "runs/study", "Folder of the study; also s3://... or gs://..."
+)
 OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Delete the study that --workdir holds."
 )
@@ -112,7 +114,7 @@ class Asked(NamedTuple):
     dataset: str
     epochs: int
     steps: int | None
-    workdir: pathlib.Path
+    workdir: Place
 
     @property
     def drawn(self) -> dict[str, sweep.Range]:
@@ -170,7 +172,7 @@ def read() -> Asked:
         dataset=dataset,
         epochs=EPOCHS.value,
         steps=cli.unless_quick(STEPS, 20, quick),
-        workdir=pathlib.Path(WORKDIR.value).expanduser(),
+        workdir=folder(WORKDIR.value),
     )
 
 

@@ -14,6 +14,7 @@ from gan_jax import __version__, own_code, recipes
 from gan_jax.data import Dataset, Description, about
 from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
+from gan_jax.system import remote
 from gan_jax.system.files import write_text
 from gan_jax.training import GAN
 
@@ -243,11 +244,13 @@ def read_place(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def check_letters(folder: pathlib.Path) -> None:
-    """Refuses a name that checkpoints cannot be written under, in such a locale.
+    """Refuses a name that checkpoints cannot be written under.
 
     Raises:
-      UserError: it has other letters than ASCII and the locale, as C, knows none.
+      UserError: it has other letters than ASCII and the locale, as C, knows none; or
+        it is the address of a store.
     """
+    remote.refuse(folder)
     try:
         str(folder.absolute()).encode()
     except UnicodeEncodeError as error:

@@ -7,18 +7,13 @@ real.png         a hundred training images
 samples/         step_000050.png ...: the same hundred latents over training
 curves.png       the metrics, drawn
 checkpoints/     the training state (`gan_jax.run.checkpoints`)
-.lock            who trains here now; the system lets go of it when they end or die
+.lock            who trains here now (`gan_jax.system.locks`)
 """
 
 import contextlib
-import datetime
-import json
 import os
 import pathlib
-import shlex
-import socket
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints
@@ -27,10 +22,11 @@ from gan_jax.run.configuration import (
     check_letters,
     differences,
     read_config,
-    read_json,
     refuse_code_inside,
 )
+from gan_jax.system import locks, remote
 from gan_jax.system.files import PART, remove, remove_abandoned
+from gan_jax.system.remote import Place, is_remote
 
 LOCK = ".lock"
 _OURS = (
@@ -48,63 +44,47 @@ _OURS = (
 
 
 @contextlib.contextmanager
-def lock(folder: pathlib.Path) -> Iterator[None]:
-    """Holds a run folder for this process alone, and makes it where there is none.
-
-    The lock is the system's, on an open file: that of a process that has died, however
-    it died, is free. It also holds between machines that share the folder by NFS.
+def lock(
+    folder: Place,
+    *,
+    times: locks.Times = locks.TIMES,
+    say: Callable[[str], None] = print,
+) -> Iterator[locks.Held]:
+    """Holds a folder for this process alone, and makes it where there is none.
 
     Args:
-      folder: run folder, already accepted by `check_folder`.
+      folder: of a run or a study, already accepted by `check_folder`.
+      times: of the lease that holds one in a store.
+      say: is told of a dead process's lease that was taken over.
+
+    Yields:
+      What knows whether it is still held (`gan_jax.system.locks`).
 
     Raises:
       UserError: another process has it; the folder cannot be made.
     """
-    import filelock  # slow to import
-
     _make(folder)
     path = folder / LOCK
-    # Not by a file that merely exists, where the system has no locks: one would stay.
-    lock = filelock.FileLock(path, fallback_to_soft=False)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise UserError(
-            f"--workdir={folder} is being trained in by {_holder(path)}: wait until it"
-            " ends, stop it, or use another --workdir"
-        ) from None
-    except OSError as error:
-        raise UserError(
-            f"cannot lock {path} ({error.strerror}): delete it, or use another"
-            " --workdir"
-        ) from error
-    try:
-        now = datetime.datetime.now().astimezone()
-        holder = {
-            "process": os.getpid(),
-            "host": socket.gethostname(),
-            "since": now.isoformat(timespec="seconds"),
-            "command": shlex.join(sys.argv),
-        }
-        with contextlib.suppress(OSError):  # a full disk locks no one out
-            if path.stat().st_nlink == 1:  # no other file is this one
-                path.write_text(json.dumps(holder))
-        for place in (folder, folder / "samples"):
-            remove_abandoned(place)
-        yield
-    finally:
-        lock.release()
-
-
-def _holder(lock: pathlib.Path) -> str:
-    try:
-        who = read_json(lock)
-        return (
-            f"process {who['process']} on {who['host']} since {who['since']}"
-            f" ({who['command']})"
-        )
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+    with contextlib.ExitStack() as stack:
+        try:
+            if is_remote(folder):
+                held = stack.enter_context(locks.lease(path, times=times, say=say))
+            else:
+                held = stack.enter_context(locks.local(path))
+        except locks.TakenError as error:
+            raise UserError(
+                f"--workdir={folder} is being trained in by {error}: wait until it"
+                " ends, stop it, or use another --workdir"
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"cannot lock {path} ({error.strerror}): delete it, or use another"
+                " --workdir"
+            ) from error
+        if not is_remote(folder):
+            for place in (folder, folder / "samples"):
+                remove_abandoned(place)
+        yield held
 
 
 def check_place(folder: pathlib.Path) -> None:
@@ -121,14 +101,19 @@ def check_place(folder: pathlib.Path) -> None:
         raise UserError(f"cannot write to --workdir={folder}: choose another folder")
 
 
-def check_folder(folder: pathlib.Path) -> None:
+def check_folder(folder: Place) -> None:
     """Makes sure that some run may write to the folder; writes nothing itself.
+
+    Of one in a store, only that it may be read.
 
     Raises:
       UserError: it is a file, it cannot be written to, or it holds files and no run.
     """
-    check_place(folder)
-    entries = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+    if is_remote(folder):
+        entries = sorted(remote.entries(folder))
+    else:
+        check_place(folder)
+        entries = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
     # What a process that died before its first file was whole has left is nothing.
     entries = [name for name in entries if name != LOCK and not name.endswith(PART)]
     if entries and "config.json" not in entries:
@@ -168,7 +153,9 @@ def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
     _make(folder)
 
 
-def _make(folder: pathlib.Path) -> None:
+def _make(folder: Place) -> None:
+    if is_remote(folder):
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import pathlib
 import signal
 import socket
 import sys
@@ -24,6 +23,7 @@ from gan_jax.devices import compilation
 from gan_jax.errors import UserError
 from gan_jax.study.engines import Local, Result, Subject
 from gan_jax.study.waves import Wave
+from gan_jax.system.remote import Place, is_remote
 
 _RETRIES = 20  # of a wave whose node or process was lost
 _POLL = 0.5  # seconds between two looks at whether to stop
@@ -131,7 +131,7 @@ class Cluster:
         ray = self._ray = require()
         self._should_stop, self._say = should_stop, say
         self._num_devices, self._local = num_devices, local
-        self._folder: pathlib.Path | None = None
+        self._folder: Place | None = None
         self._mark = ""
         here = ray.get_runtime_context().get_node_id()
         near = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
@@ -154,14 +154,13 @@ class Cluster:
         except ray.exceptions.RayError as error:
             raise UserError(_why(error)) from error
 
-    def save_in(self, folder: pathlib.Path) -> None:
+    def save_in(self, folder: Place) -> None:
         """Waves are saved in a study's folder, on the nodes that see it.
 
         Args:
           folder: which holds the study's config.json.
         """
-        local = isinstance(folder, pathlib.Path)
-        self._folder = folder.absolute() if local else folder
+        self._folder = folder if is_remote(folder) else folder.absolute()
         self._mark = _mark(self._folder)
 
     def run(self, waves: Iterable[Wave]) -> Iterator[Result]:
@@ -247,7 +246,7 @@ class _Stop:
         return self._asked
 
 
-def _mark(folder: pathlib.Path) -> str:
+def _mark(folder: Place) -> str:
     """What tells a study's folder from one of the same name on another machine."""
     return hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
 
@@ -301,7 +300,7 @@ def _carry_out(
     return _engines[subject.hex()].carry_out(wave)
 
 
-def _is_there(folder: pathlib.Path, mark: str) -> bool:
+def _is_there(folder: Place, mark: str) -> bool:
     try:
         return _mark(folder) == mark
     except OSError:

@@ -5,7 +5,6 @@ that it needs to go on after it was killed is in the rows of the ledger.
 """
 
 import json
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from gan_jax.study.engines import Result
 from gan_jax.study.halving import Halving
 from gan_jax.study.sweep import Run
 from gan_jax.system.files import remove, writing
+from gan_jax.system.remote import Place
 
 _ALL = Halving(rungs=1)  # stops none
 Keep = Callable[[ledger.Row, np.ndarray | None], None]
@@ -34,7 +34,7 @@ class Engine(Protocol):
     images: Description
     device: str
 
-    def save_in(self, folder: pathlib.Path) -> None:
+    def save_in(self, folder: Place) -> None:
         """Waves under way, and GANs at rungs, are saved in a study's folder."""
 
     def run(self, waves: Iterable[waves.Wave]) -> Iterator[Result]:
@@ -62,7 +62,7 @@ class Driver:
         self,
         engine: Engine,
         plan: waves.Plan,
-        folder: pathlib.Path,
+        folder: Place,
         keep: Keep,
         halving: Halving = _ALL,
         varying: Sequence[str] = (),

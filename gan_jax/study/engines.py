@@ -1,6 +1,5 @@
 """What carries out the waves of a study: this process, or (`cluster`) many machines."""
 
-import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from gan_jax.evaluation import report
 from gan_jax.study.populations import Judge
 from gan_jax.study.trainer import Trainer
 from gan_jax.study.waves import Wave
+from gan_jax.system.remote import Place
 
 SHOWN = 100  # samples of a GAN that are kept
 _KEPT = 4  # programs that stay compiled
@@ -96,10 +96,10 @@ class Local:
         """
         self.images, self.device = subject.images, subject.device
         self._subject, self._should_stop, self._say = subject, should_stop, say
-        self._folder: pathlib.Path | None = None
+        self._folder: Place | None = None
         self._trainers: dict[Any, Trainer] = {}
 
-    def save_in(self, folder: pathlib.Path) -> None:
+    def save_in(self, folder: Place) -> None:
         """Waves under way, and GANs at rungs, are saved in a study's folder."""
         self._folder = folder
 

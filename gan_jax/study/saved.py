@@ -8,7 +8,6 @@ store, and a damaged one is found by its checksums.
 import contextlib
 import hashlib
 import json
-import pathlib
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints
 from gan_jax.system import files
+from gan_jax.system.remote import Place
 from gan_jax.training import GANState
 
 About = dict[str, Any]
@@ -30,7 +30,7 @@ def file_name(about: About) -> str:
     return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
 
 
-def write(path: pathlib.Path, about: About, state: GANState) -> None:
+def write(path: Place, about: About, state: GANState) -> None:
     """Writes a state, or the states of many, ``[devices, at_once, ...]``.
 
     Raises:
@@ -39,14 +39,13 @@ def write(path: pathlib.Path, about: About, state: GANState) -> None:
     leaves = jax.tree.leaves(checkpoints.on_host(state))
     arrays = {f"{i:04d}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
     note = np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)
-    with files.writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     with files.whole_file(path) as file:
         np.savez(file, about=note, **arrays)
 
 
 def read(
-    path: pathlib.Path, about: About, like: GANState, say: Callable[[str], None]
+    path: Place, about: About, like: GANState, say: Callable[[str], None]
 ) -> GANState | None:
     """Reads what `write` has written.
 
@@ -60,8 +59,9 @@ def read(
       The state on the host, its key a typed one; None where there is no such file or
       it is damaged or about something else.
     """
-    if not path.exists():
-        return None
+    with files.reading(path):
+        if not path.exists():
+            return None
     leaves, tree = jax.tree.flatten(checkpoints.without_key(like))
     try:
         arrays = files.read_npz(path)
@@ -81,7 +81,7 @@ class UnderWay(contextlib.AbstractContextManager):
     """The file of a wave that is being trained; written in the background."""
 
     def __init__(
-        self, folder: pathlib.Path | None, about: About, say: Callable[[str], None]
+        self, folder: Place | None, about: About, say: Callable[[str], None]
     ) -> None:
         """Takes the folder of such files, None to save nothing, and whose it is."""
         self._path = None if folder is None else folder / file_name(about)
@@ -117,7 +117,7 @@ class UnderWay(contextlib.AbstractContextManager):
         self._wait()
         if self._path is not None:
             with files.writing(self._path):
-                self._path.unlink(missing_ok=True)
+                files.remove(self._path)
 
     def _wait(self) -> None:
         if self._writing is not None:

@@ -7,7 +7,6 @@ optuna.journal                                   of its trials (`search`)
 """
 
 import json
-import pathlib
 import shlex
 import sys
 from typing import Any
@@ -16,7 +15,14 @@ from gan_jax.data import Description
 from gan_jax.errors import UserError
 from gan_jax.run import configuration
 from gan_jax.study import ledger, trainer
-from gan_jax.system.files import remove, write_text, writing
+from gan_jax.system.files import (
+    Place,
+    make_folder,
+    reading,
+    remove,
+    write_text,
+    writing,
+)
 
 JOURNAL = "optuna.journal"
 _UNDER_WAY = (trainer.WAVE, trainer.RUNG)
@@ -26,7 +32,7 @@ _OURS = (
 )
 
 
-def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> None:
+def check(workdir: Place, settings: dict[str, Any], overwrite: bool) -> None:
     """Makes sure that the folder is new, or of a study that this one can go on with.
 
     Args:
@@ -38,10 +44,12 @@ def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> N
       UserError: it is not.
     """
     path = workdir / "config.json"
-    if not path.exists():
-        return
+    with reading(path):
+        if not path.exists():
+            return
+        text = path.read_bytes()
     try:
-        there = json.loads(path.read_text())["study"]
+        there = json.loads(text)["study"]
         differing = configuration.differences(there, settings, but=())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -59,7 +67,7 @@ def check(workdir: pathlib.Path, settings: dict[str, Any], overwrite: bool) -> N
 
 
 def begin(
-    workdir: pathlib.Path,
+    workdir: Place,
     settings: dict[str, Any],
     images: Description,
     device: str,
@@ -83,11 +91,10 @@ def begin(
         "devices": {"kind": device},
     }
     write_text(workdir / "config.json", json.dumps(contents, indent=2) + "\n")
-    with writing(workdir / "samples"):
-        (workdir / "samples").mkdir(exist_ok=True)
+    make_folder(workdir / "samples")
 
 
-def end(workdir: pathlib.Path) -> None:
+def end(workdir: Place) -> None:
     """Removes what was kept of GANs under way: all are done.
 
     Raises:

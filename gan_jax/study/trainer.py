@@ -1,7 +1,6 @@
 """Trains waves of GANs; what is under way is saved, and goes on in any process."""
 
 import dataclasses
-import pathlib
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from gan_jax.study import saved
 from gan_jax.study.sweep import Run
 from gan_jax.study.waves import Wave
 from gan_jax.system import progress
+from gan_jax.system.remote import Place
 from gan_jax.training import GANState
 
 WAVE = "wave"  # folder of the states of waves under way
@@ -76,7 +76,7 @@ class Trainer:
     def train(
         self,
         wave: Wave,
-        folder: pathlib.Path | None,
+        folder: Place | None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Trained | None:
         """Trains a wave, from what is saved of it or from the start.
@@ -185,7 +185,7 @@ class Trainer:
         return compiled
 
 
-def member_file(folder: pathlib.Path, flags: saved.About) -> pathlib.Path:
+def member_file(folder: Place, flags: saved.About) -> Place:
     """The file of a GAN that may go on, of a study's folder.
 
     Args:
@@ -196,7 +196,7 @@ def member_file(folder: pathlib.Path, flags: saved.About) -> pathlib.Path:
 
 
 def _read_members(
-    wave: Wave, folder: pathlib.Path | None, like: GANState, say: Callable[[str], None]
+    wave: Wave, folder: Place | None, like: GANState, say: Callable[[str], None]
 ) -> GANState | None:
     """The states of GANs that go on, from where all of them are; else None."""
     if folder is None:

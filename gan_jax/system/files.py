@@ -1,4 +1,8 @@
-"""Files that appear whole or not at all, and the user's cache folder."""
+"""Files that appear whole or not at all, and the user's cache folder.
+
+A `Place` is a path of the local disk, or one in a store (`gan_jax.system.remote`);
+whole folders are local.
+"""
 
 import contextlib
 import errno
@@ -6,24 +10,31 @@ import os
 import pathlib
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 
 from gan_jax.errors import UserError, quote
+from gan_jax.system import remote
+from gan_jax.system.remote import Place, is_remote
 
 PART = ".part"  # ends the names of files that are not whole yet
 _parts: set[pathlib.Path] = set()  # those of this process
 
 
 @contextlib.contextmanager
-def writing(path: pathlib.Path) -> Iterator[None]:
+def writing(path: Place) -> Iterator[None]:
     """Says which file could not be written, and what to do.
 
     Raises:
-      UserError: an `OSError` happened meanwhile.
+      UserError: an `OSError` happened meanwhile, or the store has failed.
     """
+    if is_remote(path):
+        with remote.told("write", path):
+            yield
+        return
     try:
         yield
     except OSError as error:
@@ -34,28 +45,63 @@ def writing(path: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
+def reading(path: Place) -> contextlib.AbstractContextManager[None]:
+    """Says which object could not be read; of a local file, the `OSError` goes on.
+
+    Raises:
+      UserError: the store has failed meanwhile, or has no such object.
+    """
+    return remote.told("read", path) if is_remote(path) else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
-def whole_file(path: pathlib.Path) -> Iterator[BinaryIO]:
+def whole_file(path: Place) -> Iterator[BinaryIO]:
     """Opens a file for writing that appears whole or not at all.
+
+    One in a store is written to the local disk first, and sent when it is complete.
 
     Raises:
       UserError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
-    _parts.add(part)
     with writing(path):
+        part = _part(path)
+        _parts.add(part)
         try:
             with part.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())  # else a crash may leave the name and no bytes
-            os.replace(part, path)
+            if is_remote(path):
+                remote.send(part, path)
+                part.unlink()
+            else:
+                os.replace(part, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
         finally:
             _parts.discard(part)
+
+
+def _part(path: Place) -> pathlib.Path:
+    """Where a file is written until it is whole."""
+    if not is_remote(path):
+        return path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    file, name = tempfile.mkstemp(prefix="gan_jax_", suffix=path.suffix)
+    os.close(file)
+    return pathlib.Path(name)
+
+
+def make_folder(path: Place) -> None:
+    """Makes a folder where there is none; a store has none, and needs none.
+
+    Raises:
+      UserError: it cannot be made.
+    """
+    if not is_remote(path):
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -106,9 +152,11 @@ def discard_parts() -> None:
             remove(part)
 
 
-def remove(path: pathlib.Path) -> None:
+def remove(path: Place) -> None:
     """Removes a file, a folder with all that it holds, or a link; or nothing."""
-    if path.is_dir() and not path.is_symlink():
+    if is_remote(path):
+        remote.remove(path)
+    elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -133,13 +181,13 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
+def write_text(path: Place, text: str) -> None:
     """Writes a whole text file or none: a reader never sees half of one."""
     with whole_file(path) as file:
         file.write(text.encode())
 
 
-def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_npz(path: Place) -> dict[str, np.ndarray]:
     """Reads the arrays of an .npz file, none of which may hold pickled objects.
 
     Raises:
@@ -175,7 +223,9 @@ _PASSING = (
 
 def is_passing(error: Exception) -> bool:
     """Whether what could not be read may be whole: no permission, no memory..."""
-    return isinstance(error, MemoryError | ImportError) or _code(error) in _PASSING
+    if isinstance(error, MemoryError | ImportError) or remote.is_away(error):
+        return True
+    return _code(error) in _PASSING
 
 
 def _code(error: BaseException) -> int | None:

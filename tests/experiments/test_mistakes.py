@@ -192,6 +192,7 @@ TRAIN = {
     "no workdir": (["--workdir="], "--workdir is empty"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
     "workdir in a file": (["--workdir={0}/file/run"], "cannot write"),
+    "workdir in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
     "workdir of others": (["--workdir={0}/files"], "holds files and no run"),
     "workdir of another run": (
         ["--workdir={0}/run", "--loss=hinge", "--dataset=garments"],
@@ -207,6 +208,7 @@ TRAIN = {
 }
 
 SAMPLE = {
+    "store": (["--workdir=gs://a/b", "--output={0}/a.png"], "=gs://a/b is no local"),
     "no workdir": (["--output={0}/a.png"], "--workdir is missing"),
     "no run": (["--workdir={0}/files", "--output={0}/a.png"], "no run in"),
     "no checkpoint": (["--workdir={0}/run", "--output={0}/a.npz"], "no checkpoint yet"),
@@ -245,6 +247,7 @@ SAMPLE = {
 }
 
 EVALUATE = {
+    "a run in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
     "nothing": ([], "nothing to evaluate"),
     "empty folder": (["--workdir={0}/empty"], "no run in .*empty"),
     "no folder": (["--workdir={0}/nowhere"], "no run in .*nowhere"),
@@ -277,6 +280,7 @@ EVALUATE = {
 }
 
 INTERPOLATE = {
+    "a run in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
     "no workdir": ([], "--workdir is missing"),
     "no run": (["--workdir={0}/empty"], "no run in"),
     "no checkpoint": (["--workdir={0}/run"], "no checkpoint yet"),
@@ -287,6 +291,7 @@ INTERPOLATE = {
 }
 
 EXPLORE = {
+    "runs in a store": (["--runs=s3://bucket/a"], "--runs=s3://bucket/a is no local"),
     "no folder": (["--runs={0}/nowhere"], "nowhere is no folder: name one that holds"),
     "a file": (["--runs={0}/file"], "file is no folder"),
     "empty": (["--runs="], "--runs is empty"),
@@ -295,6 +300,10 @@ EXPLORE = {
 }
 
 QUALITY = {
+    "workdir in a store": (
+        ["--workdir=s3://bucket/a", "--programs=tuned"],
+        "=s3://bucket/a is no local",
+    ),
     "GAN": (["--gans=nonsaturatin"], "did you mean 'nonsaturating'"),
     "no GAN": (["--gans="], "nothing to train"),
     "program": (["--programs=peers"], "did you mean 'peer'"),
@@ -311,6 +320,7 @@ QUALITY = {
 }
 
 CALIBRATION = {
+    "workdir in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
     "samples": (["--num_samples=5"], "need at least 6 samples"),
     "too many": (["--num_samples=100001"], "more than 100000"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
@@ -346,6 +356,8 @@ STUDY = {
         ["--quick", "--overwrite", "--workdir={0}/run"],
         "holds something else than a study",
     ),
+    "no such store": (["--workdir=ftp://host/a"], "local folder, or s3://bucket/name"),
+    "no bucket": (["--workdir=s3://"], "s3:// names no bucket"),
     "other study": (["--quick", "--workdir={0}/study"], "--steps=19 there and 20 now"),
     "damaged ledger": (
         ["--quick", "--steps=19", "--workdir={0}/study"],
