@@ -233,20 +233,25 @@ def _train(
             rest, dataset, fitted, asked.workdir, should_stop=cli.signals.should_stop
         )
         for wave in trained:
+            rows = []
             for i, run in enumerate(wave.runs):
                 measures, images = judge(wave.gan, many.pick(wave.states, i))
                 config = plan.config(run, dataset)
                 row = ledger.row(run, config, wave.seconds, measures)
+                rows.append(row)
                 found[ledger.key(config)] = row
                 if images is not None:
                     name = f"{study_report.file_name(row)}.png"
                     with whole_file(asked.workdir / "samples" / name) as file:
                         plots.save_grid(file, images[:100])
                 print(study_report.line(row), flush=True)
-            ledger.write(asked.workdir, list(found.values()))
+            ledger.append(asked.workdir, rows)
         if cli.signals.received is not None:
             break
-    return [found[key] for key in keys if key in found]
+    ordered = {key: found[key] for key in keys if key in found}
+    # Behind them, those of a larger sweep that this folder has held before.
+    ledger.write(asked.workdir, list((ordered | found).values()))
+    return list(ordered.values())
 
 
 if __name__ == "__main__":

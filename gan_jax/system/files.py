@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -32,6 +32,11 @@ def writing(path: pathlib.Path) -> Iterator[None]:
             f"cannot write {path} ({why}): free the space, mend the permission, or"
             " name another place"
         ) from error
+
+
+def is_remote(path: Any) -> bool:
+    """Whether a path is of a bucket, an `etils.epath.Path`, and not of this machine."""
+    return not isinstance(path, pathlib.Path)
 
 
 @contextlib.contextmanager
