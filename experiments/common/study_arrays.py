@@ -8,7 +8,7 @@ import numpy as np
 from gan_jax.evaluation.features import distance_in
 from gan_jax.study import ledger, populations
 
-_WIDE = 15  # from the least to the largest
+_WIDE = 8  # from the least to the largest
 
 
 class Seen(NamedTuple):

@@ -140,11 +140,12 @@ def _draw_each(
             axes.plot(gans.distance[chosen], heights[chosen], color=color, **mark)
         some = some_of(len(gans.stopped), _POINTS)
         heights = random.uniform(place - 0.25, place + 0.25, len(some))
-        axes.plot(gans.stopped[some], heights, color=color, **_PALE)
+        mark = _marked(_PALE, len(gans.stopped))
+        axes.plot(gans.stopped[some], heights, color=color, **mark)
     if any(gans.collapsed.any() for gans in seen.values()):
         axes.plot([], [], color="0.3", label="collapsed", **_MARKS[True])
     if any(len(gans.stopped) for gans in seen.values()):
-        axes.plot([], [], color="0.3", label="stopped early", **_PALE)
+        axes.plot([], [], color="0.3", label="stopped early", **(_PALE | {"ms": 8}))
     axes.set(xlabel=title + (f" (points: {_POINTS} of each)" if thinned else ""))
     labels = [
         _label(group, seen) + (f" ({gans.lost} without {title})" if gans.lost else "")
@@ -158,7 +159,8 @@ def _draw_each(
 
 def _marked(mark: dict[str, Any], count: int) -> dict[str, Any]:
     """The same mark; smaller, where there are many."""
-    return mark if count <= _CROWD else mark | {"ms": 0.6 * mark["ms"], "alpha": 0.5}
+    small = {"ms": 0.6 * mark["ms"], "alpha": 0.7 * mark["alpha"]}
+    return mark if count <= _CROWD else mark | small
 
 
 def _label(group: Group, seen: Mapping[Group, Any]) -> str:
@@ -210,9 +212,11 @@ def _draw_against(
 ) -> None:
     """The distance over a number that was drawn: points or, of many, their density."""
     some = some_of(len(every.stopped), _SCATTERED)
-    axes.plot(every.stopped_at[name][some], every.stopped[some], color="0.5", **_PALE)
+    mark = _marked(_PALE, len(every.stopped))
+    axes.plot(every.stopped_at[name][some], every.stopped[some], color="0.5", **mark)
     if len(every.distance) <= _SCATTERED:
-        axes.plot(every.drawn[name], every.distance, ".", color="0.8")
+        if len(every.distance) > sum(len(gans.distance) for gans in seen.values()):
+            axes.plot(every.drawn[name], every.distance, ".", color="0.8")
         for gans, color in zip(seen.values(), colors, strict=True):
             for collapsed, mark in _MARKS.items():
                 chosen = gans.collapsed == collapsed

@@ -99,9 +99,7 @@ def test_few_gans_are_drawn_each():
     each, _, against = figure.axes
     known = sum(row["fcd"] is not None for row in rows)
     collapsed = any(row["collapsed"] for row in rows)
-    assert (
-        points(each) == points(against) / 2 == known
-    )  # below the colours, all in gray
+    assert points(each) == points(against) == known
     assert ("collapsed" in each.get_legend_handles_labels()[1]) == collapsed
 
 
@@ -124,14 +122,12 @@ def test_stopped_gans_are_pale_and_in_no_curve():
     each, best, _ = figure.axes
     done = [row["fcd"] for row in rows if not ledger.is_stopped(row) and row["fcd"]]
     stopped = [row["fcd"] for row in rows if ledger.is_stopped(row) and row["fcd"]]
-    pale = study_figure._PALE
-    drawn = {
-        line.get_alpha() == pale["alpha"]
-        and line.get_markersize() == pale["ms"]: sorted(line.get_xdata())
-        for line in each.lines
-        if line.get_marker() == "." and len(line.get_xdata())
-    }
-    assert drawn == {True: sorted(stopped), False: sorted(done)}
+    dots = [line for line in each.lines if line.get_marker() == "."]
+    large, small = [line for line in dots if len(line.get_xdata())]
+    assert list(large.get_xdata()) == sorted(done)
+    assert list(small.get_xdata()) == sorted(stopped)
+    assert small.get_alpha() < large.get_alpha()
+    assert small.get_markersize() < large.get_markersize()
     [curve] = best.lines
     assert curve.get_xdata()[-1] == len(done)
     assert curve.get_ydata()[0] == pytest.approx(np.mean(done))
@@ -169,11 +165,14 @@ dataset = types.SimpleNamespace(name="garments", warning=None)
 study_report.publish(folder, rows, runs, drawn, dataset, {})
 published = time.perf_counter() - begun
 most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-print(json.dumps({"append": appended, "publish": published, "MB": most}))
+cpu = time.process_time()
+print(json.dumps({"append": appended, "publish": published, "CPU": cpu, "MB": most}))
 """
 
 
-@pytest.mark.parametrize("kind", THOUSANDS)
+@pytest.mark.parametrize(
+    "kind", ["settings", pytest.param("drawn", marks=pytest.mark.slow)]
+)
 def test_ten_thousand_gans_need_little_memory(kind, tmp_path, capfd):
     """The times are printed, and not asserted: machines are shared."""
     words = [sys.executable, "-c", PROGRAM, str(tmp_path), THOUSANDS[kind]]
