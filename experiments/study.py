@@ -30,6 +30,7 @@ from gan_jax.devices import available
 from gan_jax.run import run_folder
 from gan_jax.study import (
     cluster,
+    connection,
     driver,
     engines,
     ledger,
@@ -116,7 +117,7 @@ def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
         available.choose_devices(study_flags.NUM_DEVICES.value)
         yield engines.Local(load(), stop)
         return
-    with cluster.connected(study_flags.RAY_ADDRESS.value):
+    with connection.connected(study_flags.RAY_ADDRESS.value):
         yield cluster.Cluster(load, study_flags.NUM_DEVICES.value or 1, stop)
 
 
@@ -137,7 +138,7 @@ def _train(
                 name = f"{study_report.file_name(row)}.png"
                 with whole_file(asked.workdir / "samples" / name) as file:
                     plots.save_grid(file, samples)
-            print(study_report.line(row), flush=True)
+            print(study_report.line(row, so_far=True), flush=True)
             bar.update()
 
         varying = [*asked.drawn] if searches else []
@@ -150,8 +151,9 @@ def _train(
     rows = [found.rows[key] for key in map(found.key, runs) if key in found.rows]
     if not is_whole:
         return f"{len(rows)} of {len(runs)} GANs are done"
-    others = found.rows.keys() - map(found.key, runs)  # of a larger sweep before
-    ledger.write(asked.workdir, rows + [found.rows[key] for key in sorted(others)])
+    ordered = {key: found.rows[key] for key in map(found.key, runs)}
+    # Behind them, those of a larger sweep that this folder has held before.
+    ledger.write(asked.workdir, [*(ordered | found.rows).values()])
     study_folder.end(asked.workdir)
     shared = {
         "recipe": study_flags.RECIPE.value,

@@ -8,7 +8,7 @@ from absl import flags
 from experiments.common import cli, data_flags
 from gan_jax.errors import UserError
 from gan_jax.evaluation import report
-from gan_jax.study import cluster, halving, search, study_folder, sweep
+from gan_jax.study import connection, halving, search, study_folder, sweep
 from gan_jax.system.remote import Place, folder
 
 LOSS = flags.DEFINE_list(
@@ -158,7 +158,7 @@ def read() -> Asked:
     if RAY_ADDRESS.value and ENGINE.value != "ray":
         raise UserError("--ray_address is for --engine=ray: give that, too")
     if ENGINE.value == "ray":
-        cluster.require()
+        connection.require()
     quick = QUICK.value
     axes = sweep.parse(cli.unless_quick(SWEEP, "seed:0..1", quick))
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
-from experiments.common import tables
+from experiments.common import study_figure, tables
 from gan_jax import data, plots
 from gan_jax.evaluation.features import DISTANCES, distance_in
 from gan_jax.run import configuration
@@ -22,8 +21,9 @@ from gan_jax.study import ledger, populations, sweep
 from gan_jax.system.files import whole_file, write_text
 from gan_jax.theory import theory_table
 
-_LEGEND = 10  # groups, at most; more are named on an axis alone
 _HEADER = ("loss", "settings", "GANs", "", "best", "25 %", "50 %", "75 %", "lost")
+_SHOWN = 30  # groups, at most, in the table and in the figure
+_LISTED = 1000  # GANs, at most, in results.json
 
 
 def publish(
@@ -46,22 +46,23 @@ def publish(
       device: kind of the devices.
       shared: other flags of `experiments.train` that all have in common.
     """
-    groups: dict[Any, list[ledger.Row]] = {}
+    groups: dict[study_figure.Group, list[ledger.Row]] = {}
     for row, run in zip(rows, members, strict=True):
         groups.setdefault(run.group(), []).append(row)
     summaries = {group: populations.summarise(r) for group, r in groups.items()}
-    title = _title(rows[0])
-    header = [name or title for name in _HEADER]
-    print(tables.as_text(header, [_cells(g, s) for g, s in summaries.items()]))
+    shown = _shown(summaries)
+    print(_table({group: summaries[group] for group in shown}, _title(rows[0])))
+    if hidden := len(groups) - len(shown):
+        print(
+            f"the {len(shown)} best of {len(groups)} settings, by their median:"
+            f" {hidden} more are in results.json"
+        )
     losses = list(dict.fromkeys(row["loss"] for row in rows))
-    best = {
-        loss: populations.best([r for r in rows if r["loss"] == loss])
-        for loss in losses
-    }
-    for loss, row in best.items():
-        if row is not None:
-            distance = f"{title} {row[distance_in(row)]:.1f}"
-            print(f"best {loss}: {distance}; alone: {command(row, shared)}")
+    for loss in losses:
+        best = populations.best([row for row in rows if row["loss"] == loss])
+        if best is not None:
+            distance = f"{_title(best)} {best[distance_in(best)]:.1f}{_stopped(best)}"
+            print(f"best {loss}: {distance}; alone: {command(best, shared)}")
     document = {
         "command": shlex.join(["python", "-m", "experiments.study", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
@@ -72,27 +73,66 @@ def publish(
             {"loss": group[0], "settings": dict(group[1:]), **summary}
             for group, summary in summaries.items()
         ],
-        "gans": [{k: v for k, v in row.items() if k != "flags"} for row in rows],
     }
+    if len(rows) <= _LISTED:
+        document["gans"] = [
+            {k: v for k, v in row.items() if k != "flags"} for row in rows
+        ]
+    else:
+        document["note"] = f"each of the {len(rows)} GANs is in {ledger.LINES}"
     if images.warning:
         document["warning"] = images.warning
     document = jax.tree.map(theory_table.plain, document)
     write_text(folder / "results.json", json.dumps(document, indent=1) + "\n")
     with whole_file(folder / "study.png") as file:
-        plots.save(file, _figure(groups, drawn))
+        plots.save(file, study_figure.draw(groups, shown, drawn))
     print(f"{folder / ledger.TABLE}  {folder / 'results.json'}  {folder / 'study.png'}")
     if images.warning:
         print(f"warning: {images.warning}")
 
 
-def line(row: ledger.Row) -> str:
-    """A GAN that is done, in one line."""
+def _shown(summaries: Mapping[study_figure.Group, Any]) -> list[study_figure.Group]:
+    """All groups in the order of the sweep or, of many, the best, the best first.
+
+    By their median; of many, no group of which every GAN was stopped.
+    """
+    if len(summaries) <= _SHOWN:
+        return list(summaries)
+    there = [g for g, s in summaries.items() if s["stopped"] < s["gans"]]
+
+    def rank(group: study_figure.Group) -> tuple[float, ...]:
+        summary = summaries[group]
+        numbers = (summary["quantiles"][1], summary["mean"])
+        return tuple(math.inf if n is None else n for n in numbers)
+
+    return sorted(there or summaries, key=rank)[:_SHOWN]
+
+
+def _table(summaries: Mapping[study_figure.Group, Any], title: str) -> str:
+    """A row for each group; how many were stopped, where any was."""
+    header = [name or title for name in _HEADER]
+    cells = [_cells(group, summary) for group, summary in summaries.items()]
+    if any(summary["stopped"] for summary in summaries.values()):
+        place = header.index("GANs") + 1
+        header.insert(place, "stopped")
+        for row, summary in zip(cells, summaries.values(), strict=True):
+            row.insert(place, str(summary["stopped"]))
+    return tables.as_text(header, cells)
+
+
+def line(row: ledger.Row, *, so_far: bool = False) -> str:
+    """A GAN that is done, in one line; or as far as it has come, at a rung."""
     title, value = _title(row), row[distance_in(row)]
     distance = f"no {title}" if value is None else f"{title} {value:.1f}"
     lost = "  collapsed" if row["collapsed"] else ""
-    named = {**row["swept"], "seed": row["seed"]}
-    words = [row["loss"], *(f"{name}={_short(v)}" for name, v in named.items())]
-    return f"{' '.join(words)}  {distance}{lost}"
+    name = sweep.name_of(row["loss"], {**row["swept"], "seed": row["seed"]})
+    if so_far and ledger.is_stopped(row):
+        return f"{name}  {distance} at step {row['steps']}{lost}"
+    return f"{name}  {distance}{_stopped(row)}{lost}"
+
+
+def _stopped(row: ledger.Row) -> str:
+    return f"  stopped at step {row['steps']}" if ledger.is_stopped(row) else ""
 
 
 def _title(row: ledger.Row) -> str:
@@ -110,10 +150,6 @@ def file_name(row: ledger.Row) -> str:
     return f"{short}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def _cells(group: tuple[Any, ...], summary: dict[str, Any]) -> list[str]:
     def cell(value: float | None) -> str:
         return "" if value is None else f"{value:.1f}"
@@ -122,70 +158,20 @@ def _cells(group: tuple[Any, ...], summary: dict[str, Any]) -> list[str]:
     spread = "" if summary["std"] is None else f" ± {summary['std']:.1f}"
     return [
         loss,
-        " ".join(f"{name}={_short(value)}" for name, value in settings),
+        " ".join(f"{name}={sweep.short(value)}" for name, value in settings),
         str(summary["gans"]),
         cell(summary["mean"]) + spread,
         cell(summary["best"]),
         *map(cell, summary["quantiles"]),
-        f"{summary['collapsed']:.0%}",
+        "" if summary["collapsed"] is None else f"{summary['collapsed']:.0%}",
     ]
 
 
 def command(row: ledger.Row, shared: Mapping[str, Any]) -> str:
-    """What trains the same GAN alone."""
-    swept = {**row["swept"], "seed": row["seed"], "steps": row["steps"]}
+    """What trains the same GAN alone, to its end."""
+    steps = row["flags"]["steps"]
+    swept = {**row["swept"], "seed": row["seed"], "steps": steps}
     place = {"workdir": f"runs/{file_name(row)}"}
     flags = {"loss": row["loss"], **shared, **swept, **place}
     words = [f"--{name}={value}" for name, value in flags.items() if value is not None]
     return shlex.join(["python", "-m", "experiments.train", *words])
-
-
-def _figure(
-    groups: Mapping[tuple[Any, ...], Sequence[ledger.Row]],
-    drawn: Mapping[str, sweep.Range],
-) -> Any:
-    """Distributions, the best of k, and the FCD against what was drawn."""
-    from matplotlib.ticker import MaxNLocator  # slow to import
-
-    titles = ("each GAN", "best of k GANs, on average", *drawn)
-    columns = 2 if len(titles) == 4 else min(len(titles), 3)
-    figure, (each, best, *others) = plots.subplots(titles, columns=columns)
-    labels, key = [], distance_in(next(iter(groups.values()))[0])
-    for place, (group, rows) in enumerate(groups.items()):
-        known = [row for row in rows if row[key] is not None]
-        color, fcd = f"C{place % 10}", [row[key] for row in known]
-        lost = len(rows) - len(known)
-        labels.append(_label(group) + (f" ({lost} without)" if lost else ""))
-        box = {"showfliers": False, "widths": 0.6, "manage_ticks": False}
-        each.boxplot(fcd, positions=[place], **box, medianprops={"color": color})
-        # One without a distance is worse than all others, here too.
-        expected = populations.expected_best(fcd + [math.inf] * lost)
-        k = np.arange(1, len(rows) + 1)[np.isfinite(expected)]
-        label = labels[-1] if len(groups) <= _LEGEND else None
-        best.plot(k, expected[k - 1], ".-", color=color, label=label)
-        for row in known:
-            marker = "x" if row["collapsed"] else "."
-            # Beside one another, in an order that says nothing.
-            shift = 0.4 * ((row["seed"] * 0.618034) % 1 - 0.5)
-            each.plot(place + shift, row[key], marker, color=color, alpha=0.7)
-            for name, axes in zip(drawn, others, strict=True):
-                axes.plot(row["swept"][name], row[key], marker, color=color)
-    many = len(groups) > _LEGEND
-    turned = {"rotation": 90} if many else {"rotation": 20, "ha": "right"}
-    each.set_xticks(range(len(labels)), labels, **turned, fontsize="x-small")
-    if many:
-        figure.set_size_inches(figure.get_size_inches() * (len(groups) / _LEGEND, 1.5))
-    best.set(xlabel="k")
-    best.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for interval, axes in zip(drawn.values(), others, strict=True):
-        axes.set_xscale("log" if interval.log else "linear")
-        axes.set(xlim=(interval.low, interval.high))
-        axes.tick_params(axis="x", which="both", labelsize="x-small", rotation=30)
-    for axes in (each, best, *others):
-        axes.set(ylabel=DISTANCES[key], ylim=(0, None))
-    return figure
-
-
-def _label(group: tuple[Any, ...]) -> str:
-    loss, *settings = group
-    return " ".join([loss, *(f"{name}={_short(value)}" for name, value in settings)])

@@ -1,5 +1,8 @@
 """The page of studies: the GANs of one in a table, its figures, samples of a GAN."""
 
+import functools
+import math
+import pathlib
 from typing import Any
 
 import gradio as gr
@@ -21,6 +24,7 @@ _TEXT = (
     " ([Lucic et al. 2018](https://arxiv.org/abs/1711.10337))."
 )
 _EVERY = "every loss"
+_LISTED = 500  # rows of the table
 _MEASURES = ("classes", "variety", "collapsed", "steps", "seconds")
 
 
@@ -59,6 +63,10 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         losses = list(dict.fromkeys(row["loss"] for row in rows))
         lost = sum(bool(row["collapsed"]) for row in rows)
         said = f"{len(rows)} GANs are done, {lost} of them collapsed."
+        if stopped := sum(map(ledger.is_stopped, rows)):
+            said = f"{len(rows)} GANs: {stopped} were stopped early, {lost} collapsed."
+        if len(rows) > _LISTED:
+            said += f" The table has the best {_LISTED} of those that you ask for."
         try:
             drawn = pictures.read(shared.root, _folder(shared, name) / "study.png")
         except UserError:
@@ -75,7 +83,8 @@ def build(page: gr.Blocks, shared: Shared) -> None:
     def one(name: str | None, i: float) -> tuple[Any, ...]:
         """Number, caption, samples and command of a GAN."""
         rows = _rows(shared, name)
-        row = rows[min(max(int(i or 0), 0), len(rows) - 1)]
+        place = min(max(int(i or 0), 0), len(rows) - 1)
+        row = rows[place]
         folder = _folder(shared, name)
         path = folder / "samples" / f"{study_report.file_name(row)}.png"
         try:
@@ -83,7 +92,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         except UserError:
             grid = None  # one whose numbers are not finite has none
         words = study_report.command(row, _shared_flags(folder))
-        return rows.index(row), _label(row), grid, words
+        return place, study_report.line(row), grid, words
 
     @told(9, clear=(3, 4, 7))
     def first() -> tuple[Any, ...]:
@@ -141,32 +150,51 @@ def _rows(shared: Shared, name: str | None) -> list[ledger.Row]:
     """
     folder = _folder(shared, name)
     folders.require_inside(shared.root, folder / ledger.LINES)
-    rows = list(ledger.read(folder).values())
+    path = folder / ledger.LINES
+    about = path.stat() if path.exists() else None
+    rows = _read(folder, about and (about.st_mtime_ns, about.st_size))
     if not rows:
         raise UserError(f"no GAN of {name} is done yet")
     return rows
 
 
+@functools.lru_cache(maxsize=2)
+def _read(folder: pathlib.Path, version: Any) -> list[ledger.Row]:
+    """The rows as they were when the file had this time and size."""
+    return list(ledger.read(folder).values())
+
+
 def _table(rows: list[ledger.Row], loss: str, alive: bool) -> pd.DataFrame:
-    """The rows that are asked for, the best first; their number is the first column."""
+    """The best of the rows that are asked for; their number is the first column.
+
+    Those that were stopped early are behind all others.
+    """
     key = distance_in(rows[0])
-    swept = dict.fromkeys(name for row in rows for name in row["swept"])
+
+    def rank(numbered: tuple[int, ledger.Row]) -> tuple[bool, float]:
+        row = numbered[1]
+        return ledger.is_stopped(row), math.inf if row[key] is None else row[key]
+
+    asked = [
+        (i, row)
+        for i, row in enumerate(rows)
+        if loss in (_EVERY, row["loss"]) and not (alive and row["collapsed"])
+    ]
+    asked = sorted(asked, key=rank)[:_LISTED]
+    swept = dict.fromkeys(name for _, row in asked for name in row["swept"])
+    stopped = any(ledger.is_stopped(row) for _, row in asked)
     lines = [
         {"GAN": i, "loss": row["loss"]}
         | {name: row["swept"].get(name) for name in swept}
         | {"seed": row["seed"], DISTANCES[key]: row.get(key)}
         | {name: row[name] for name in _MEASURES}
-        for i, row in enumerate(rows)
-        if loss in (_EVERY, row["loss"]) and not (alive and row["collapsed"])
+        | ({"stopped": ledger.is_stopped(row)} if stopped else {})
+        for i, row in asked
     ]
     if not lines:
         return pd.DataFrame({"GAN": []})
-    table = pd.DataFrame(lines).sort_values(DISTANCES[key]).round(6)
+    table = pd.DataFrame(lines).round(6)
     return table.astype(object).where(table.notna(), "")  # None breaks the search
-
-
-def _label(row: ledger.Row) -> str:
-    return study_report.line(row)
 
 
 def _shared_flags(folder: Any) -> dict[str, Any]:

@@ -11,9 +11,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import signal
-import socket
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -21,81 +18,15 @@ from typing import Any
 from gan_jax.data import Description
 from gan_jax.devices import compilation
 from gan_jax.errors import UserError
+from gan_jax.study import connection
 from gan_jax.study.engines import Local, Result, Subject
 from gan_jax.study.waves import Wave
+from gan_jax.system.files import reading
 from gan_jax.system.remote import Place, is_remote
 
 _RETRIES = 20  # of a wave whose node or process was lost
 _POLL = 0.5  # seconds between two looks at whether to stop
 _MOST_FAILED = 3  # waves that fail one after another before the study ends
-
-
-def require() -> Any:
-    """Ray.
-
-    Raises:
-      UserError: it is not installed.
-    """
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-    if not sys.stdout.isatty():
-        settings["RAY_COLOR_PREFIX"] = "0"
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError(
-            "--engine=ray needs Ray: pip install 'gan_jax[ray]', or use --engine=local"
-        ) from error
-    return ray
-
-
-@contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """A connection to a cluster.
-
-    Args:
-      address: ``HOST:PORT`` of a cluster's head; 'auto', the cluster that this machine
-        is of; None, a cluster of this machine alone, which ends with the connection.
-
-    Raises:
-      UserError: there is no such cluster.
-    """
-    ray = require()
-    if address not in (None, "auto"):
-        _knock(address)
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
-    alone = {"include_dashboard": False} if address is None else {}
-    try:
-        ray.init(address or "local", logging_level="error", **alone)
-    except Exception as error:  # of several kinds: RuntimeError, ConnectionError...
-        raise _nobody(address, error) from error
-    finally:
-        for number, handler in handlers.items():  # Ray has put its own in their place
-            signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Refuses an address where nobody answers: Ray would ask for minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise UserError(f"--ray_address={address} is neither auto nor HOST:PORT")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except OSError as error:
-        raise _nobody(address, error) from error
-
-
-def _nobody(address: str | None, error: Exception) -> UserError:
-    why = " ".join(str(error).split())[:200]
-    return UserError(
-        f"no Ray cluster at --ray_address={address} ({why}): start one with"
-        " `ray start --head`, or leave the flag out for this machine alone"
-    )
 
 
 class Cluster:
@@ -128,7 +59,7 @@ class Cluster:
         Raises:
           UserError: the data set cannot be had, or not be held.
         """
-        ray = self._ray = require()
+        ray = self._ray = connection.require()
         self._should_stop, self._say = should_stop, say
         self._num_devices, self._local = num_devices, local
         self._folder: Place | None = None
@@ -301,9 +232,11 @@ def _carry_out(
 
 
 def _is_there(folder: Place, mark: str) -> bool:
+    """Whether this machine sees the study's folder, and not one of the same name."""
     try:
-        return _mark(folder) == mark
-    except OSError:
+        with reading(folder):
+            return _mark(folder) == mark
+    except (OSError, UserError):
         return False
 
 

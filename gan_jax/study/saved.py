@@ -81,7 +81,7 @@ class UnderWay(contextlib.AbstractContextManager):
     """The file of a wave that is being trained; written in the background."""
 
     def __init__(
-        self, folder: Place | None, about: About, say: Callable[[str], None]
+        self, folder: "Place | None", about: About, say: Callable[[str], None]
     ) -> None:
         """Takes the folder of such files, None to save nothing, and whose it is."""
         self._path = None if folder is None else folder / file_name(about)

@@ -76,7 +76,7 @@ class Trainer:
     def train(
         self,
         wave: Wave,
-        folder: Place | None,
+        folder: "Place | None",
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Trained | None:
         """Trains a wave, from what is saved of it or from the start.
@@ -196,7 +196,7 @@ def member_file(folder: Place, flags: saved.About) -> Place:
 
 
 def _read_members(
-    wave: Wave, folder: Place | None, like: GANState, say: Callable[[str], None]
+    wave: Wave, folder: "Place | None", like: GANState, say: Callable[[str], None]
 ) -> GANState | None:
     """The states of GANs that go on, from where all of them are; else None."""
     if folder is None:

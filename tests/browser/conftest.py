@@ -89,7 +89,7 @@ def make_study(folder):
             "classes": 10,
             "variety": 0.5,
             "collapsed": i == 0,
-            "flags": {"loss": loss, "seed": seed},
+            "flags": {"loss": loss, "seed": seed, "steps": 20},
         }
         for i, (loss, rate, seed) in enumerate(
             [("hinge", 1e-3, 0), ("hinge", 1e-2, 1), ("kl", 1e-3, 0), ("kl", 1e-2, 1)]
@@ -105,9 +105,19 @@ def make_study(folder):
     plots.save_grid(folder / "study.png", making.real(10))
 
 
+def make_large_study(folder):
+    """A study of ten thousand GANs of two losses, most of which were stopped."""
+    from gan_jax.study import ledger
+    from tests.study import made_up
+
+    axes = "generator_lr:1e-4..1e-2:log,seed:0..4999"
+    folder.mkdir()
+    ledger.write(folder, made_up.study(axes, ("hinge", "kl"), halved=True)[2])
+
+
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
-    """Runs in every state, and a study."""
+    """Runs in every state, and two studies."""
     root = tmp_path_factory.mktemp("explorer") / "runs"
     root.mkdir()
     outside = root.parent / "outside"
@@ -132,6 +142,7 @@ def root(tmp_path_factory):
         os.utime(path, (1e9, 1e9))
     (root / "link").symlink_to(outside)
     make_study(root / "study")
+    make_large_study(root / "thousands")
     return root
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 import statistics
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from gan_jax.explore import latents
 from gan_jax.explore.directions import principal_directions
 from tests.browser.acting import changes, choose, pick, press, says, visit
 from tests.explore import making
+from tests.study import made_up
 
 
 def test_the_slider_of_training_goes_through_the_steps(page, address, root):
@@ -258,6 +260,39 @@ def test_a_study_is_filtered_sorted_and_looked_into(page, address):
     changes(page, "#samples img", lambda: page.locator("#number input").fill("1"))
     says(page, "#command", "--loss=hinge")
     assert "FCD 90.0" in page.inner_text(".gradio-container")
+
+
+def test_a_study_of_thousands_shows_the_best(page, address, capsys):
+    visit(page, address, "study")
+    begun = time.perf_counter()
+    pick(page, "study", "thousands")
+    said = says(page, "#about", "10000 GANs: .* were stopped early")
+    waited = time.perf_counter() - begun
+    assert "The table has the best 500" in said
+    assert "There is no figure yet" in said
+    assert page.locator("#study-table [role=gridcell]").count() < 12 * 500
+    assert page.locator("img").count() < 10
+    page.locator("#number input").fill("9999")
+    says(page, "#command", "--loss=kl .*--seed=4999 --steps=900")
+    assert "stopped at step" in page.inner_text(".gradio-container")
+    begun = time.perf_counter()
+    pick(page, "loss", "kl")
+    page.wait_for_function(
+        "!document.querySelector('#study-table').innerText.includes('hinge')"
+    )
+    filtered = time.perf_counter() - begun
+    with capsys.disabled():
+        print(f"\n10,000 GANs: shown after {waited:.1f} s, filtered {filtered:.1f} s")
+
+
+def test_in_the_table_of_a_study_stopped_gans_are_behind_all_others():
+    from experiments.explorer import study
+
+    rows = made_up.study("generator_lr:1e-4..1e-2:log,seed:0..26", halved=True)[2]
+    table = study._table(rows, study._EVERY, False)
+    assert [*table["stopped"]] == [False] * 3 + [True] * 24
+    assert [*table["FCD"][:3]] == sorted(table["FCD"][:3])
+    assert "stopped" not in study._table([rows[table["GAN"][0]]], study._EVERY, False)
 
 
 def test_how_long_one_waits(page, address, served, capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax import data
 from gan_jax.errors import UserError
-from gan_jax.study import cluster, sweep, waves
+from gan_jax.study import cluster, connection, sweep, waves
 from gan_jax.study.engines import Result, Subject
 
 pytestmark = pytest.mark.ray
@@ -99,7 +99,7 @@ def engine_on(nodes, study, what, *, should_stop=lambda: False, say=print):
 def test_waves_run_side_by_side_on_every_node(nodes, study):
     for _ in range(2):
         nodes.add_node(num_cpus=1)
-    with cluster.connected(nodes.address):
+    with connection.connected(nodes.address):
         engine = engine_on(nodes, study, dict.fromkeys(range(8), 0.3))
         assert engine.images == IMAGES
         found = {result.wave.runs[0].seed: result for result in engine.run(waves_of(8))}
@@ -111,7 +111,7 @@ def test_a_lost_node_costs_the_waves_that_ran_there_and_nothing_else(nodes, stud
     lost, kept = (nodes.add_node(num_cpus=1) for _ in range(2))
     what = dict.fromkeys(range(6), 3.0)
     done = []
-    with cluster.connected(nodes.address):
+    with connection.connected(nodes.address):
         engine = engine_on(nodes, study, what)
 
         def lose():
@@ -136,7 +136,7 @@ def test_a_lost_node_costs_the_waves_that_ran_there_and_nothing_else(nodes, stud
 def test_a_wave_that_raises_is_left_out_and_said(nodes, study):
     nodes.add_node(num_cpus=1)
     said = []
-    with cluster.connected(nodes.address):
+    with connection.connected(nodes.address):
         engine = engine_on(nodes, study, {1: "the disk is full"}, say=said.append)
         done = []
         with pytest.raises(UserError) as error:
@@ -150,7 +150,7 @@ def test_a_wave_that_raises_is_left_out_and_said(nodes, study):
 
 def test_a_study_whose_waves_all_raise_ends_early(nodes, study):
     nodes.add_node(num_cpus=1)
-    with cluster.connected(nodes.address):
+    with connection.connected(nodes.address):
         engine = engine_on(nodes, study, dict.fromkeys(range(50), "no such file"))
         with pytest.raises(UserError, match="no such file"):
             list(engine.run(waves_of(50)))
@@ -160,7 +160,7 @@ def test_a_study_whose_waves_all_raise_ends_early(nodes, study):
 def test_waves_under_way_are_asked_to_stop(nodes, study):
     nodes.add_node(num_cpus=2)
     begin = time.monotonic()
-    with cluster.connected(nodes.address):
+    with connection.connected(nodes.address):
         engine = engine_on(
             nodes,
             study,
@@ -182,7 +182,7 @@ def test_what_does_not_fit_into_the_object_store_is_put_on_disk(study):
         },
     )
     try:
-        with cluster.connected(there.address):
+        with connection.connected(there.address):
             engine = cluster.Cluster(load_much, 1, lambda: False, local=Summing)
             engine.save_in(study)
             found = [result.measures[0]["sum"] for result in engine.run(waves_of(3))]
@@ -212,7 +212,7 @@ class Summing(Scripted):
 def test_a_folder_that_a_node_does_not_see_is_not_written_to(nodes, study):
     """A folder of the same name is there, and is not the study's."""
     nodes.add_node(num_cpus=1)
-    with cluster.connected(nodes.address):
+    with connection.connected(nodes.address):
         engine = engine_on(nodes, study, {})
         (study / "config.json").write_text('{"other": 1}')
         with pytest.raises(UserError, match="_folder"):  # `Scripted` was given none
@@ -227,7 +227,7 @@ def test_data_that_cannot_be_had_are_one_line(nodes, study):
         raise UserError("no such data set: name another")
 
     with (
-        cluster.connected(nodes.address),
+        connection.connected(nodes.address),
         pytest.raises(UserError, match=r"^no such data set: name another$"),
     ):
         cluster.Cluster(missing, 1, lambda: False, local=Scripted)
@@ -244,5 +244,5 @@ def test_data_that_cannot_be_had_are_one_line(nodes, study):
 )
 def test_a_cluster_that_is_not_there_is_one_line(address, why, monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # no cluster of anybody's
-    with pytest.raises(UserError, match=why), cluster.connected(address):
+    with pytest.raises(UserError, match=why), connection.connected(address):
         pass
