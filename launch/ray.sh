@@ -13,7 +13,8 @@ python=$1
 patience=${GAN_JAX_NODES_SECONDS:-300} # for nodes to come
 pause=${GAN_JAX_POLL_SECONDS:-2}
 job=${SLURM_JOB_ID:-${SKYPILOT_INTERNAL_JOB_ID:-0}}
-port=$((20000 + job % 10000)) # of two jobs on a node; SkyPilot's own has 6380
+# Two of each job, apart from those of Ray's workers, 10002 to 19999, and SkyPilot's 6380.
+port=$((20000 + job % 5000 * 2))
 if [[ -n "${SKYPILOT_NODE_IPS:-}" ]]; then
   mapfile -t nodes <<<"$SKYPILOT_NODE_IPS"
   rank=$SKYPILOT_NODE_RANK
@@ -67,10 +68,10 @@ reach() {
 keep_head() {
   local asked=(--head --port="$port")
   trap : HUP INT TERM
-  # Where gRPC is installed there is a server for it as well, and without a port of its
-  # own, which is free, the head ends.
+  # Where gRPC is installed there is a server for it as well, and where its port is taken
+  # the head ends.
   if "$python" -c 'import grpc' 2>/dev/null; then
-    asked+=(--ray-client-server-port="$((port - 10000))")
+    asked+=(--ray-client-server-port="$((port + 1))")
   fi
   begin "${asked[@]}"
   while runs $$ && runs "$ray"; do sleep "$pause" || :; done

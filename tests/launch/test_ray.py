@@ -93,7 +93,8 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder, self.processes = folder, {}
-        self.job = next(number for number in range(7000, 10000) if free(20000 + number))
+        self.job = next(n for n in range(3500, 5000) if free(20000 + 2 * n))
+        self.port = 20000 + 2 * self.job
 
     def start(self, *ranks, **changes):
         for rank in ranks:
@@ -185,7 +186,7 @@ def ready(cluster):
 def test_the_first_node_runs_the_study_on_them_all(cluster):
     cluster.start(0, 1, 2, STATUS="0")
     assert cluster.statuses() == [0, 0, 0]
-    address = f"127.0.0.1:{20000 + cluster.job}"
+    address = f"127.0.0.1:{cluster.port}"
     given = (cluster.folder / "given").read_text()
     assert given == f"--loss=hinge --engine=ray --ray_address={address} cpu"
     assert (cluster.folder / "saved").read_text() == "3"
@@ -225,7 +226,7 @@ def test_slurm_says_who_is_who_and_how_many_cores_there_are(cluster):
         cluster.start(rank, STATUS="0", **slurm(cluster, rank))
     assert cluster.statuses() == [0, 0, 0]
     assert all("--num-cpus=16" in call for call in cluster.calls())
-    assert f"--port={20000 + cluster.job}" in cluster.calls()[0]
+    assert f"--port={cluster.port}" in cluster.calls()[0]
 
 
 def test_a_status_of_the_study_is_passed_on_and_ray_ends_everywhere(cluster):
@@ -273,7 +274,7 @@ def test_a_head_that_does_not_start_and_one_that_is_nowhere_are_told(cluster):
     cluster.start(0, 1, GAN_JAX_NODES_SECONDS="3")
     assert cluster.statuses() == [1, 0]
     assert cluster.said(0).endswith("Ray's head ended: no port\n")
-    assert f"no Ray at 127.0.0.1:{20000 + cluster.job} within 3 s" in cluster.said(1)
+    assert f"no Ray at 127.0.0.1:{cluster.port} within 3 s" in cluster.said(1)
 
 
 def test_nodes_end_when_the_study_is_killed(cluster):
@@ -323,4 +324,4 @@ def test_ray_itself_is_asked_to_end_saves_and_is_gone_everywhere(cluster):
         process.send_signal(signal.SIGTERM)
     assert cluster.statuses() == [143, 0, 0]
     assert (cluster.folder / "saved").read_text() == "cuda,cpu"
-    wait_until(lambda: not cluster.left() and free(20000 + cluster.job))
+    wait_until(lambda: not cluster.left() and free(cluster.port))
