@@ -167,9 +167,14 @@ def cluster(tmp_path):
     (tmp_path / "study.py").write_text(PROGRAM)
     (tmp_path / "ray.py").write_text(MODULE)
     (tmp_path / "start.py").write_text(COMMAND)
-    for name, first in (("python", ""), ("ray", f"-S {tmp_path}/start.py")):
+    names = " ".join(ADDRESSES)
+    for name, text in {
+        "python": f'exec {sys.executable} "$@"',
+        "ray": f'exec {sys.executable} -S {tmp_path}/start.py "$@"',
+        "scontrol": f'[[ "$*" == "show hostnames list" ]] && printf "%s\\n" {names}',
+    }.items():
         script = tmp_path / "bin" / name
-        script.write_text(f'#!/bin/bash\nexec {sys.executable} {first} "$@"\n')
+        script.write_text(f"#!/bin/bash\n{text}\n")
         script.chmod(0o755)
     found = Cluster(tmp_path)
     yield found
@@ -204,20 +209,13 @@ def test_the_first_node_runs_the_study_on_them_all(cluster):
 
 def slurm(cluster, rank):
     """What a task of a job has instead of SkyPilot's variables."""
-    scontrol = cluster.folder / "bin" / "scontrol"
-    names = " ".join(ADDRESSES)
-    scontrol.write_text(
-        '#!/bin/bash\n[[ "$*" == "show hostnames list" ]] &&'
-        f" printf '%s\\n' {names}\n"
-    )
-    scontrol.chmod(0o755)
     return {
         "SKYPILOT_NODE_IPS": "",
         "SLURM_JOB_ID": str(cluster.job),
         "SLURM_JOB_NODELIST": "list",
         "SLURM_NODEID": str(rank),
         "SLURM_CPUS_PER_TASK": "16",
-        "PATH": f"{scontrol.parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{cluster.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
 
 
