@@ -3,20 +3,21 @@
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
 #   ./launch.sh explore [flags of experiments.explore]    runs in a browser
-#   ./launch.sh setup [gpu|tpu|app|browser]    .venv alone, with JAX for them, or Gradio
+#   ./launch.sh setup [gpu|tpu|app|browser|ray|gpu,ray]    .venv alone, with what they need
 #   ./launch.sh sky   [--gpus=L4:1] [--nodes=1] [--spot] [--infra=CLOUD] [flags]
 #   ./launch.sh slurm [--gpus=1] [--nodes=1] [--time=1:00:00] [flags]
 #   ./launch.sh tpu   --zone=ZONE [--type=v6e-1] [--spot] [--project=ID]
 #                     [--version=RUNTIME] [flags]
 #   ./launch.sh COMMAND --dry-run ...   prints the commands instead
 # The flags are those of experiments.train, or with --program=NAME of experiments.NAME;
-# what stands after -- is for it, too. docs/launch.md says what each one does and costs.
+# what stands after -- is for it, too. --nodes are for train, and for study, to which Ray
+# lends them. docs/launch.md says what each one does and costs.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$root/.venv/bin/python
 
 usage() {
-  sed -n '2,13s/^# \{0,1\}//p' "$root/launch.sh"
+  sed -n '2,14s/^# \{0,1\}//p' "$root/launch.sh"
 }
 
 dry_run=false
@@ -66,11 +67,11 @@ find_python() {
 }
 
 # .venv counts as set up when its stamp holds these very files. With an extra, such as
-# gpu or app, that comes along, and it has a stamp of its own. uv is several times as fast as
+# gpu or gpu,ray, that comes along, and it has a stamp of its own. uv is several times as fast as
 # pip, and is taken where it is there (UV= stands for: not). What they say goes to stderr.
 setup() {
   local extra=${1:-} found stamp wanted wants
-  stamp=$root/.venv/gan_jax${extra:+_$extra}.stamp
+  stamp=$root/.venv/gan_jax${extra:+_${extra//,/_}}.stamp
   wanted=$(cat "$root/pyproject.toml" "$root/constraints.txt" | cksum)
   if [[ -f "$stamp" && "$(cat "$stamp")" == "$wanted" ]]; then
     return
@@ -115,8 +116,8 @@ case "$command" in
     ;;
   setup)
     case "$*" in
-      '' | gpu | tpu | app | browser) setup "$@" ;;
-      *) fail "unknown '$*': ./launch.sh setup, or setup gpu, tpu, app or browser" ;;
+      '' | gpu | tpu | app | browser | ray | gpu,ray) setup "$@" ;;
+      *) fail "unknown '$*': ./launch.sh setup, or setup gpu, tpu, app, browser, ray or gpu,ray" ;;
     esac
     ;;
   sky)

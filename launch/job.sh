@@ -18,11 +18,22 @@ if [[ "${SLURM_GPUS_ON_NODE:-0}" != 0 ]]; then
   export JAX_PLATFORMS=cuda,cpu
 fi
 
-export PYTHONPATH=${1%/.venv/bin/python}${PYTHONPATH:+:$PYTHONPATH} # experiments
+root=${1%/.venv/bin/python}
+export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} # experiments
+
+# To a study Ray lends all nodes; the token keeps others of the cluster out.
+if [[ " $* " == *' experiments.study '* && "${SLURM_JOB_NUM_NODES:-1}" -gt 1 ]]; then
+  RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+  export RAY_AUTH_TOKEN
+  set -- bash "$root/launch/ray.sh" "$@"
+fi
 
 # One that has ended must not take along another that still saves.
 status=0
 srun --kill-on-bad-exit=0 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" "$@" || status=$?
+
+# The first node's processes end with the study, and leave the folder of their sockets.
+rm -rf "/tmp/gan_jax-${SLURM_JOB_ID:-}-0"
 
 # 143 of a training: asked to end, and saved. What never gets beyond its start stops here.
 if [[ "$status" -eq 143 && " $* " =~ ' experiments.'(train|study)' ' &&

@@ -7,6 +7,7 @@ source= # the program's file
 spot=false
 nodes=1
 flags=() # of the program
+extra=   # of pyproject.toml, which it needs beside that of the device
 
 # options ALLOWED ARGUMENTS...: --name=value of each allowed name becomes $name.
 options() {
@@ -72,11 +73,26 @@ require_program() {
   "$dry_run" || command -v "$1" >/dev/null 2>&1 || fail "needs $1: $2"
 }
 
-# Several processes train together, and nothing else does.
+# Of several machines a training is a process on each, which train together.
 distribute() {
   [[ "$program" == train ]] ||
-    fail "experiments.$program runs on one machine: only experiments.train takes several"
+    fail "experiments.$program runs on one machine: only experiments.train takes several$1"
   [[ "$(flag distributed)" == --distributed ]] || flags+=(--distributed)
+}
+
+no_tpus='Ray lends no TPUs: a study takes those of one machine, up to 8, without --engine'
+
+# ... and a study is one process, to which Ray lends them all (launch/ray.sh).
+spread() {
+  if [[ "$program" != study ]]; then
+    [[ "$nodes" -eq 1 ]] || distribute ', and experiments.study'
+    return
+  fi
+  case "$((10#$nodes)),$(flag engine),$(flag ray_address)" in
+    1,,* | 1,--engine=local,*) ;;
+    1,* | *,, | *,--engine=ray,) extra=ray ;;
+    *) fail "--nodes=$nodes starts a Ray on them all: leave out --engine and --ray_address" ;;
+  esac
 }
 
 # flag NAME: the last of the flags that is --NAME or --NAME=...

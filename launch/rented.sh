@@ -17,6 +17,7 @@ phase=set-up
 child=
 mirror=
 interrupted=false
+shared=false # the run folder is in a bucket
 kept='until you delete it' # for how long results that were not fetched stay there
 look=                      # how to see what is left; an engine says it
 
@@ -27,7 +28,7 @@ rent() {
   local status=0
   prepare "$@"
   choose_workdir
-  run mkdir -p "$workdir"
+  "$shared" || run mkdir -p "$workdir"
   trap 'finish $?' EXIT # what nobody expects deletes the machine, too
   trap 'interrupted=true; finish 129' HUP
   trap 'interrupted=true; finish 130' INT
@@ -35,17 +36,18 @@ rent() {
   trap '' PIPE # Ctrl-C ends what the output is piped into as well, such as tee
   "$dry_run" || say "renting $name; if this terminal dies, delete it: $(printed delete)"
   create || finish $?
-  if [[ -n "$(ls -A "$workdir" 2>/dev/null)" ]]; then # a run that goes on
+  if ! "$shared" && [[ -n "$(ls -A "$workdir" 2>/dev/null)" ]]; then # a run that goes on
     upload || finish $?
   fi
   phase=run
-  keep_fetching
+  "$shared" || keep_fetching
   start || status=$?
   finish "$status"
 }
 
 # The run folder has the same path there as here, and nothing else is fetched. A folder
-# of its own, where none is named, so that two runs never mix.
+# of its own, where none is named, so that two runs never mix. A study may write into a
+# bucket, and then nothing is fetched.
 choose_workdir() {
   local given
   given=$(flag workdir)
@@ -66,6 +68,10 @@ choose_workdir() {
       ;;
     *) fail 'write --workdir=FOLDER, with two dashes and in one word' ;;
   esac
+  if [[ "$program" == study && "$workdir" =~ ^(gs|s3)://[A-Za-z0-9._/-]+$ ]]; then
+    shared=true
+    return
+  fi
   [[ "$workdir" =~ ^[A-Za-z0-9._/-]+$ && ! "/$workdir/" =~ /\.{0,2}/ ]] ||
     fail "--workdir=$workdir has to be a plain path below this folder, such as runs/mine"
   # Without a default folder it reads a run, and one that is not here is not there.
@@ -143,7 +149,7 @@ finish() {
   end_fetching
   if [[ "$phase" == run ]]; then
     [[ "$status" -eq 0 ]] || stop || :
-    if ! fetch; then
+    if ! "$shared" && ! fetch; then
       [[ "$status" -ne 0 ]] || status=1
       say "could not fetch the results; $name keeps them $kept, and costs money until\
  then; fetch: $(printed fetch); delete: $(printed delete)"
@@ -151,7 +157,7 @@ finish() {
     fi
     "$dry_run" ||
       say "the results are in $workdir; to go on with them: --workdir=$workdir"
-  else
+  elif ! "$shared"; then
     rmdir "$workdir" 2>/dev/null || :
   fi
   if ! delete; then

@@ -19,15 +19,17 @@ prepare() {
   require_program sky "pip install 'skypilot[gcp]' (or another cloud), then sky check"
   require_program rsync 'install it with your package manager'
   require_program ssh 'install OpenSSH'
-  [[ "$nodes" -eq 1 ]] || distribute
+  spread
   case "$gpus" in
     none) device=cpu ;;
     tpu-*) device=tpu ;;
   esac
+  [[ "$device,$extra" != tpu,ray ]] || fail "$no_tpus"
   task=(--workdir "$root" --gpus "$gpus" --num-nodes "$nodes")
   "$spot" && task+=(--use-spot)
   [[ -z "$infra" ]] || task+=(--infra "$infra")
   task+=(--env "GAN_JAX_DEVICE=$device")
+  [[ -z "$extra" ]] || task+=(--env "GAN_JAX_EXTRA=$extra")
 }
 
 # An hour without a job, and SkyPilot deletes the machine by itself.
@@ -41,9 +43,16 @@ upload() {
     attend rsync -az --timeout=60 -e "ssh ${alive[*]}" "$workdir/" "$name:sky_workdir/$workdir/"
 }
 
+# Ray's token goes by the environment: a command line can be read by others.
 start() {
-  attend sky exec "${task[@]}" --env "GAN_JAX_RUN=$(quoted "$program" "${flags[@]}")" \
-    "$name" "$root/launch/sky.yaml"
+  local secret=()
+  if [[ "$extra" == ray ]]; then
+    RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+    export RAY_AUTH_TOKEN
+    secret=(--secret RAY_AUTH_TOKEN)
+  fi
+  attend sky exec "${task[@]}" ${secret[@]+"${secret[@]}"} \
+    --env "GAN_JAX_RUN=$(quoted "$program" "${flags[@]}")" "$name" "$root/launch/sky.yaml"
 }
 
 stop() {

@@ -8,7 +8,7 @@ gpus=1
 time=
 
 submit() {
-  local job tasks=1 extra=gpu asked=()
+  local job tasks=1 with=gpu asked=()
   options 'gpus nodes time' "$@"
   require_count gpus 0
   [[ -z "$time" || "$time" =~ ^[0-9]+(-[0-9]+)?(:[0-9]+){0,2}$ ]] ||
@@ -18,19 +18,24 @@ submit() {
   require_program sbatch 'run this on a login node of the cluster'
   asked=(--nodes="$nodes")
   if [[ "$gpus" -eq 0 ]]; then
-    extra=''
+    with=''
   else
     asked+=(--gpus-per-node="$gpus")
   fi
   # One process sees all GPUs of its node; of several nodes, SLURM and JAX want one for
-  # each GPU.
-  if [[ "$nodes" -gt 1 ]]; then
-    distribute
-    [[ "$gpus" -eq 0 ]] || tasks=$gpus
+  # each GPU. Ray hands out those of a node by itself.
+  spread
+  if [[ "$nodes" -gt 1 && "$gpus" -gt 1 ]]; then
+    if [[ "$program" == train ]]; then
+      tasks=$gpus
+    elif [[ -z "${SBATCH_CPUS_PER_TASK:-}" ]]; then
+      asked+=(--cpus-per-task="$((4 * gpus))") # of each: 4, as in job.sh
+    fi
   fi
   asked+=(--ntasks-per-node="$tasks")
   [[ -z "$time" ]] || asked+=(--time="$time")
-  setup "$extra"
+  with+=${extra:+,$extra}
+  setup "${with#,}"
   run mkdir -p runs # of the log
   set -- sbatch --parsable "${asked[@]}" "$root/launch/job.sh" \
     "$python" -m "experiments.$program" ${flags[@]+"${flags[@]}"}

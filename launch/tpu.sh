@@ -30,8 +30,11 @@ prepare() {
   everywhere=(--worker all "${where[@]}")
   # Up to v3-8, v4-8 (cores) and v6e-8 (chips) it is one machine, above it several.
   chips=${type##*-}
+  spread
+  [[ "$program,$extra" != study,ray && ("$program" != study || "10#$chips" -le 8) ]] ||
+    fail "$no_tpus"
   if [[ "10#$chips" -gt 8 ]]; then
-    distribute
+    distribute ''
     "$dry_run" || require_agent
   fi
   look="gcloud compute tpus tpu-vm list $(quoted "${where[@]}") shows what is there"
@@ -57,11 +60,12 @@ runtime() {
 }
 
 create() {
-  local options=(--accelerator-type "$type" --version "$version")
+  local folder=gan_jax/$workdir options=(--accelerator-type "$type" --version "$version")
   "$spot" && options+=(--spot)
+  "$shared" && folder=gan_jax
   attend gcloud compute tpus tpu-vm create "$name" "${options[@]}" "${where[@]}" &&
     attend "${ssh[@]}" "$name" "${everywhere[@]}" \
-      --command "mkdir -p gan_jax/$workdir" &&
+      --command "mkdir -p $folder" &&
     attend "${scp[@]}" "${everywhere[@]}" \
       "$root"/{launch.sh,launch,pyproject.toml,constraints.txt,README.md,LICENSE} \
       "$root"/{gan_jax,experiments} "$name:gan_jax/" &&

