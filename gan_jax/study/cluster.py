@@ -10,7 +10,6 @@ Source: Moritz et al. 2018, https://arxiv.org/abs/1712.05889
 import contextlib
 import functools
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -142,8 +141,6 @@ class Cluster:
 
     def _find_kind(self) -> str:
         """What tasks ask for."""
-        if os.environ.get("JAX_PLATFORMS") == "cpu":
-            return "CPU"
         return "GPU" if self._ray.cluster_resources().get("GPU") else "CPU"
 
     def _wants(self) -> dict[str, int]:

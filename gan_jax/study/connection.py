@@ -46,7 +46,11 @@ def connected(address: str | None) -> Iterator[None]:
     if address not in (None, "auto"):
         _knock(address)
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
-    alone = {"include_dashboard": False} if address is None else {}
+    alone: dict[str, Any] = {}
+    if address is None:
+        alone = {"include_dashboard": False}
+        if os.environ.get("JAX_PLATFORMS") == "cpu":
+            alone["num_gpus"] = 0
     try:
         ray.init(address or "local", logging_level="error", **alone)
     except Exception as error:  # of several kinds: RuntimeError, ConnectionError...

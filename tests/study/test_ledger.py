@@ -124,9 +124,8 @@ def test_where_files_cannot_grow_they_are_written_whole(tmp_path):
     ledger.append(folder, rows[:2])
     with (tmp_path / ledger.LINES).open("ab") as file:
         file.write(b'{"torn')
-    first = (tmp_path / ledger.LINES).stat().st_ino
     ledger.append(folder, rows[2:])
-    assert (tmp_path / ledger.LINES).stat().st_ino != first
+    assert b"torn" not in (tmp_path / ledger.LINES).read_bytes()
     assert list(ledger.read(folder).values()) == rows
     assert len(table(tmp_path)) == 4
 

@@ -1,0 +1,174 @@
+"""What Optuna asks for, and what it is told; a study that goes on asks for the same."""
+
+import functools
+
+import optuna
+import pytest
+
+from gan_jax.errors import UserError
+from gan_jax.study import driver, ledger, search, sweep
+from gan_jax.study.halving import Halving
+from tests.study.test_driver import STEPS, Engine, plan, quality
+
+LR = "generator_lr:1e-4..1e-2:log"
+
+
+def search_of(folder, text, sampler="random", trials=9, seed=0, loss="nonsaturating"):
+    return search.Search(
+        str(folder / "optuna.journal"),
+        loss,
+        sweep.parse(f"batch_size:8,{text}"),
+        functools.partial(sweep.expand, (loss,), "published"),
+        sampler=sampler,
+        trials=trials,
+        seed=seed,
+    )
+
+
+def drive(folder, engine, halving=Halving(rungs=1)):  # noqa: B008
+    names = ("generator_lr",)
+    return driver.Driver(engine, plan(4), folder, lambda *_: None, halving, names)
+
+
+def rates(asked):
+    return [run.recipe.generator_lr for _, runs in asked for run in runs]
+
+
+def trials_in(folder, loss="nonsaturating"):
+    journal = optuna.storages.journal.JournalFileBackend(str(folder / "optuna.journal"))
+    storage = optuna.storages.JournalStorage(journal)
+    return optuna.load_study(study_name=loss, storage=storage).trials
+
+
+def test_all_seeds_of_a_configuration_are_asked_for(tmp_path):
+    asked = search_of(tmp_path, f"{LR},seed:3..5").ask(4)
+    assert [number for number, _ in asked] == [0, 1]
+    for _, runs in asked:
+        assert [run.seed for run in runs] == [3, 4, 5]
+        assert len({run.recipe.generator_lr for run in runs}) == 1
+        assert all(run.group() == ("nonsaturating",) for run in runs)
+    assert all(1e-4 <= rate <= 1e-2 for rate in rates(asked))
+
+
+def test_no_more_are_asked_for_than_there_are_trials(tmp_path):
+    mine = search_of(tmp_path, LR, trials=3)
+    assert [len(mine.ask(2)) for _ in range(3)] == [2, 1, 0]
+
+
+def test_the_nth_trial_does_not_depend_on_the_process(tmp_path):
+    """Whoever goes on must not draw again what was drawn."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    whole = rates(search_of(tmp_path / "one", LR).ask(6))
+    first = rates(search_of(tmp_path / "two", LR).ask(3))
+    again = search_of(tmp_path / "two", LR)
+    second = rates(again.ask(3))
+    third = rates(again.ask(3))
+    assert first == second == whole[:3]  # they were asked for, and nothing was told
+    assert third == whole[3:]
+    assert len({*whole}) == 6
+    other = rates(search_of(tmp_path / "two", LR, loss="hinge").ask(3))
+    assert not {*other} & {*whole}
+
+
+def test_a_grid_is_taken_once(tmp_path):
+    mine = search_of(tmp_path, f"{LR}:3,beta1:0.0|0.5", "grid", trials=99)
+    asked = mine.ask(99)
+    pairs = {(runs[0].recipe.generator_lr, runs[0].recipe.beta1) for _, runs in asked}
+    assert len(asked) == len(pairs) == 6
+    assert mine.ask(1) == []
+
+
+def test_results_are_told_as_the_mean_over_seeds(tmp_path):
+    course = drive(tmp_path, Engine())
+    assert course.search(search_of(tmp_path, f"{LR},seed:0..1"))
+    for trial in trials_in(tmp_path):
+        rows = [
+            row
+            for row in course.rows.values()
+            if row["swept"]["generator_lr"] == trial.params["generator_lr"]
+        ]
+        assert len(rows) == 2
+        assert trial.value == pytest.approx(sum(row["fcd_train"] for row in rows) / 2)
+    assert [trial.state.name for trial in trials_in(tmp_path)] == ["COMPLETE"] * 9
+
+
+def test_one_without_a_distance_has_failed(tmp_path):
+    def lost(run, steps):
+        return None if run.recipe.generator_lr > 1e-3 else 1.0
+
+    drive(tmp_path, Engine(lost)).search(search_of(tmp_path, LR))
+    for trial in trials_in(tmp_path):
+        failed = trial.params["generator_lr"] > 1e-3
+        assert trial.state.name == ("FAIL" if failed else "COMPLETE")
+
+
+def test_what_is_stopped_is_pruned_with_its_values_at_rungs(tmp_path):
+    engine = Engine()
+    course = drive(tmp_path, engine, Halving(3, 3))
+    mine = search_of(tmp_path, LR, trials=18)
+    assert course.search(mine)
+    states = [trial.state.name for trial in trials_in(tmp_path)]
+    assert states.count("COMPLETE") == 2  # of two brackets of nine
+    assert states.count("PRUNED") == 16
+    counts = sorted(len(trial.intermediate_values) for trial in trials_in(tmp_path))
+    assert counts == [1] * 12 + [2] * 4 + [3] * 2
+    assert engine.steps == 2 * (9 * 30 + 3 * 60 + 1 * 180)
+    assert len(mine.runs()) == 18
+
+
+def test_tpe_finds_better_than_random(tmp_path):
+    """The mean of the last half of what it tries, on a smooth function."""
+    tried = {}
+    for sampler in ("random", "tpe"):
+        folder = tmp_path / sampler
+        folder.mkdir()
+        course = drive(folder, Engine())
+        course.search(search_of(folder, LR, sampler, trials=60))
+        values = [trial.value for trial in trials_in(folder)]
+        tried[sampler] = sum(values[30:]) / 30
+    assert tried["tpe"] < 0.6 * tried["random"]
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_a_search_that_was_stopped_goes_on(most, tmp_path):
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    whole = drive(tmp_path / "whole", Engine())
+    assert whole.search(search_of(tmp_path / "whole", LR, trials=14))
+    folder, first, second = tmp_path / "broken", Engine(most=most), Engine()
+    assert not drive(folder, first).search(search_of(folder, LR, trials=14))
+    rest = drive(folder, second)
+    mine = search_of(folder, LR, trials=14)
+    assert rest.search(mine)
+    assert first.steps + second.steps == 14 * STEPS
+    assert ledger.read(folder).keys() == whole.rows.keys()
+    assert {trial.state.name for trial in trials_in(folder)} == {"COMPLETE"}
+    best = min(trials_in(folder), key=lambda trial: trial.value)
+    assert best.value == min(quality(run, STEPS) for run in mine.runs())
+
+
+@pytest.mark.parametrize(
+    ("text", "sampler", "message"),
+    [
+        ("seed:0..3", "random", "seeds alone"),
+        (LR, "grid", "generator_lr is an interval.*generator_lr:1e-4..1e-2:log:5"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(text, sampler, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        search.Search(
+            str(tmp_path / "a"),
+            "hinge",
+            sweep.parse(text),
+            functools.partial(sweep.expand, ("hinge",), "published"),
+            sampler=sampler,
+            trials=3,
+            seed=0,
+        )
+
+
+def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path):
+    (tmp_path / "optuna.journal").mkdir()
+    with pytest.raises(UserError, match=r"Optuna cannot open .*--storage"):
+        search_of(tmp_path, LR)
