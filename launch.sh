@@ -3,7 +3,7 @@
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
 #   ./launch.sh explore [flags of experiments.explore]    runs in a browser
-#   ./launch.sh setup [gpu|tpu|app|browser|ray|gpu,ray]    .venv alone, with what they need
+#   ./launch.sh setup [gpu|tpu|app|browser|ray|gpu,ray|ray,store]    .venv alone
 #   ./launch.sh sky   [--gpus=L4:1] [--nodes=1] [--spot] [--infra=CLOUD] [flags]
 #   ./launch.sh slurm [--gpus=1] [--nodes=1] [--time=1:00:00] [flags]
 #   ./launch.sh tpu   --zone=ZONE [--type=v6e-1] [--spot] [--project=ID]
@@ -116,8 +116,8 @@ case "$command" in
     ;;
   setup)
     case "$*" in
-      '' | gpu | tpu | app | browser | ray | gpu,ray) setup "$@" ;;
-      *) fail "unknown '$*': ./launch.sh setup, or setup gpu, tpu, app, browser, ray or gpu,ray" ;;
+      '' | gpu | tpu | app | browser | ray | gpu,ray | ray,store) setup "$@" ;;
+      *) fail "unknown '$*': ./launch.sh setup, or setup gpu, tpu, app, browser, ray, gpu,ray or ray,store" ;;
     esac
     ;;
   sky)

@@ -68,6 +68,9 @@ def _study(asked: study_flags.Asked) -> str | None:
         if asked.dataset != "auto":
             settings = asked.settings(asked.dataset)
             study_folder.check(asked.workdir, settings, overwrite)
+    if (asked.workdir / "config.json").exists():
+        with run_folder.lock(asked.workdir):  # while another trains here, at once
+            pass
     with _engine(asked) as engine:
         images = engine.images
         if images.warning:

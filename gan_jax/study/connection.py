@@ -31,6 +31,11 @@ def require() -> Any:
     return ray
 
 
+def version() -> str:
+    """Of Ray."""
+    return require().__version__
+
+
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """A connection to a cluster.

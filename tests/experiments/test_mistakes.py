@@ -460,9 +460,13 @@ STARTS = {
     "measure.torture": _QUICK,
     "measure.benchmark": ["--peers=", "--num_examples=64"],
     "measure.profile_step": [],
-    "measure.count_kernels": ["--loss=hinge"],  # which needs no device
+    "measure.count_kernels": ["--loss=hinge"],
+    "measure.engine": ["--nodes=none"],
     "measure.trace_kernels": [],
 } | {f"theory.{name}": _QUICK for name in test_theory.NAMES}
+
+
+NEED_NO_DEVICE = {"measure.count_kernels": 0, "measure.engine": 2}
 
 
 def test_every_program_has_a_start():
@@ -500,8 +504,8 @@ def without_gpu(folder, request):
 @every_program
 def test_a_backend_that_cannot_start_is_one_line(without_gpu, program):
     result, _ = without_gpu[f"experiments.{program}"]
-    if program == "measure.count_kernels":
-        assert result["status"] == 0, result["stderr"]
+    if program in NEED_NO_DEVICE:
+        assert result["status"] == NEED_NO_DEVICE[program], result["stderr"]
         return
     assert result["status"] == 2, result["stderr"]
     assert "JAX cannot start on JAX_PLATFORMS=cuda" in result["stderr"].splitlines()[-1]

@@ -308,7 +308,7 @@ def test_skypilot_is_not_left_waiting_for_a_node_that_is_gone(cluster, engine, s
     assert (said in cluster.said(0)) == bool(status)
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_ray_itself_is_asked_to_end_saves_and_is_gone_everywhere(cluster):
     pytest.importorskip("ray", reason="no Ray: ./launch.sh setup ray")
     (cluster.folder / "ray.py").unlink()

@@ -1,0 +1,134 @@
+"""What Ray itself costs a study: waves of no work, on one, two and four local nodes.
+
+    python -m experiments.measure.engine --output=engine.json
+
+Each wave is a task as in experiments.study --engine=ray: it is sent, looks for its
+data set in the object store, asks whether to stop, and its result comes back. Nodes are
+processes of this machine, of one core each. Needs the extra ray.
+"""
+
+import datetime
+import json
+import pathlib
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from experiments.common import cli, tables
+from gan_jax import data
+from gan_jax.errors import UserError
+from gan_jax.run import configuration
+from gan_jax.study import cluster, connection, sweep, waves
+from gan_jax.study.engines import Local, Result, Subject
+from gan_jax.system.remote import Place
+
+_NODES = flags.DEFINE_list("nodes", ["1", "2", "4"], "How many nodes, one by one.")
+_WAVES = flags.DEFINE_integer("waves", 500, "Waves that are timed.")
+_SECONDS = flags.DEFINE_float("seconds", 0.0, "How long each wave sleeps.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for every number.")
+
+_WARM = 10  # waves a node that come first: processes start for them
+
+
+class Idle(Local):
+    """Carries out a wave without training it."""
+
+    def save_in(self, folder: Place) -> None:
+        """Saves nothing."""
+
+    def carry_out(self, wave: waves.Wave) -> Result | None:
+        """Sleeps, and has measured nothing."""
+        if self._should_stop():
+            return None
+        time.sleep(wave.begin / 1000)
+        measures = [{"fcd": 0.0, "fcd_train": 0.0} for _ in wave.runs]
+        shape = (100, *self.images.shape)
+        return Result(wave, 0.0, measures, [np.zeros(shape, np.uint8)])
+
+
+def main() -> None:
+    """Prints the table and writes what was asked for."""
+    cli.require_positive(_WAVES)
+    cli.require_writable(_OUTPUT)
+    if not all(word.isdecimal() and int(word) for word in _NODES.value):
+        raise UserError(f"--nodes={','.join(_NODES.value)}: write numbers, as 1,2,4")
+    if not 0 <= _SECONDS.value < 3600:
+        raise UserError(f"--seconds={_SECONDS.value:g} must be in 0 ... 3600")
+    connection.require()
+    found = [measure(int(word)) for word in _NODES.value]
+    header = ("nodes", "waves a minute", "ms a wave", "ms a wave and node")
+    cells = [
+        [
+            str(row["nodes"]),
+            f"{row['waves_a_minute']:.0f}",
+            f"{60_000 / row['waves_a_minute']:.2f}",
+            f"{60_000 * row['nodes'] / row['waves_a_minute']:.2f}",
+        ]
+        for row in found
+    ]
+    print(tables.as_text(header, cells))
+    if _OUTPUT.value:
+        document = {
+            "command": "python -m experiments.measure.engine",
+            "date": datetime.date.today().isoformat(),
+            "waves": _WAVES.value,
+            "seconds": _SECONDS.value,
+            "cores": cli.cores(),
+            "versions": {**configuration.versions(), "ray": connection.version()},
+            "rows": found,
+        }
+        text = json.dumps(document, indent=1) + "\n"
+        pathlib.Path(_OUTPUT.value).write_text(text)
+
+
+def measure(nodes: int) -> dict[str, Any]:
+    """Times the waves on so many nodes.
+
+    Returns:
+      ``nodes`` and ``waves_a_minute``.
+    """
+    from ray import cluster_utils
+
+    head = {"num_cpus": 0, "include_dashboard": False}
+    there = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(nodes):
+            there.add_node(num_cpus=1)
+        with (
+            connection.connected(there.address),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            path = pathlib.Path(folder)
+            (path / "config.json").write_text("{}")
+            engine = cluster.Cluster(_subject, 1, lambda: False, local=Idle)
+            engine.save_in(path)
+            plan = waves.Plan(engine.images, 1, 1, 1, 1, 1)
+            list(engine.run(_idle(plan, _WARM * nodes)))
+            begin = time.perf_counter()
+            count = sum(1 for _ in engine.run(_idle(plan, _WAVES.value)))
+            seconds = time.perf_counter() - begin
+    finally:
+        there.shutdown()
+    print(f"{nodes} nodes: {count} waves in {seconds:.1f} s", flush=True)
+    return {"nodes": nodes, "waves_a_minute": 60 * count / seconds}
+
+
+def _subject() -> Subject:
+    """Drawn noise of the size of Fashion-MNIST; nothing measures by it."""
+    images = np.random.default_rng(0).integers(0, 256, (60_000, 28, 28, 1), np.uint8)
+    dataset = data.Dataset("garments", images, None, (), "noise")
+    return Subject(dataset.describe(), dataset, None, "cpu")
+
+
+def _idle(plan: waves.Plan, count: int) -> list[waves.Wave]:
+    runs = sweep.expand(["hinge"], "tuned", {"seed": tuple(range(count))})
+    [program] = sweep.programs(runs)
+    pause = round(1000 * _SECONDS.value)  # in the place of steps
+    return [*waves.pack(program, plan, runs, begin=pause, end=pause)]
+
+
+if __name__ == "__main__":
+    cli.run(main)
