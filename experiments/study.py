@@ -16,7 +16,6 @@ sweep, it trains what is new.
 
 import contextlib
 import functools
-import os
 import sys
 from collections.abc import Iterator
 
@@ -113,10 +112,7 @@ def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
         **where,
     )
     if study_flags.ENGINE.value == "local":
-        with contextlib.suppress(RuntimeError):  # in use already: those that are there
-            if not os.environ.get("JAX_NUM_CPU_DEVICES"):
-                count = study_flags.NUM_DEVICES.value or cli.cores()
-                jax.config.update("jax_num_cpu_devices", count)
+        cli.a_device_a_core(study_flags.NUM_DEVICES.value)
         available.choose_devices(study_flags.NUM_DEVICES.value)
         yield engines.Local(load(), stop)
         return

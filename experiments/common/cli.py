@@ -1,5 +1,6 @@
 """What every entry point shares: start-up, and one line for a user's mistake."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -238,3 +239,15 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def a_device_a_core(num_devices: int | None = None) -> None:
+    """Makes a CPU as many devices as it has cores, or as are asked for.
+
+    Where JAX_NUM_CPU_DEVICES says how many, or they are in use, it stays at these.
+    """
+    import jax
+
+    with contextlib.suppress(RuntimeError):
+        if not os.environ.get("JAX_NUM_CPU_DEVICES"):
+            jax.config.update("jax_num_cpu_devices", num_devices or cores())

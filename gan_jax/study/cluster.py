@@ -56,7 +56,8 @@ class Cluster:
           local: what carries out a wave in a task.
 
         Raises:
-          UserError: the data set cannot be had, or not be held.
+          UserError: the data set cannot be had, or not be held; no node has so many
+            devices.
         """
         ray = self._ray = connection.require()
         self._should_stop, self._say = should_stop, say
@@ -140,8 +141,20 @@ class Cluster:
             )
 
     def _find_kind(self) -> str:
-        """What tasks ask for."""
-        return "GPU" if self._ray.cluster_resources().get("GPU") else "CPU"
+        """What tasks ask for.
+
+        Raises:
+          UserError: no node has as many of it.
+        """
+        kind = "GPU" if self._ray.cluster_resources().get("GPU") else "CPU"
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        most = max(int(node["Resources"].get(kind, 0)) for node in nodes)
+        if self._num_devices > most:
+            raise UserError(
+                f"--num_devices={self._num_devices} of kind {kind} are for each wave,"
+                f" and no node of the cluster has more than {most}"
+            )
+        return kind
 
     def _wants(self) -> dict[str, int]:
         if self._kind == "GPU":

@@ -220,6 +220,15 @@ def test_a_folder_that_a_node_does_not_see_is_not_written_to(nodes, study):
     assert started(study) == {}
 
 
+def test_waves_that_fit_on_no_node_are_refused(nodes):
+    nodes.add_node(num_cpus=2)
+    with (
+        connection.connected(nodes.address),
+        pytest.raises(UserError, match=r"--num_devices=3 .*no node .* more than 2"),
+    ):
+        cluster.Cluster(load, 3, lambda: False, local=Scripted)
+
+
 def test_data_that_cannot_be_had_are_one_line(nodes, study):
     nodes.add_node(num_cpus=1)
 

@@ -462,6 +462,7 @@ STARTS = {
     "measure.profile_step": [],
     "measure.count_kernels": ["--loss=hinge"],
     "measure.engine": ["--nodes=none"],
+    "measure.halving": ["--quick", "--repetitions=1"],
     "measure.trace_kernels": [],
 } | {f"theory.{name}": _QUICK for name in test_theory.NAMES}
 

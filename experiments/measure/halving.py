@@ -1,0 +1,192 @@
+"""Does successive halving find the best of 27 settings, and in how many of the steps?
+
+    python -m experiments.measure.halving --dataset=fashion_mnist --output=halving.json
+
+Trains all settings of a random search to their end and measures each at every rung. A
+GAN does not depend on which others go on, so that what any --halving and --rungs of
+experiments.study would have kept can be read from these numbers.
+"""
+
+import datetime
+import json
+import pathlib
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from experiments.common import cli, data_flags, tables
+from gan_jax.devices import available
+from gan_jax.evaluation.features import distance_in
+from gan_jax.losses import LOSSES
+from gan_jax.run import configuration
+from gan_jax.study import driver, engines, ledger, sweep, waves
+from gan_jax.study.halving import Halving
+
+_LOSS = flags.DEFINE_enum("loss", "wasserstein_gp", sorted(LOSSES), "Of all GANs.")
+_SWEEP = flags.DEFINE_string(
+    "sweep",
+    "network:mlp,width:64,generator_lr:1e-4..1e-2:log,discriminator_lr:1e-4..1e-2:log",
+    "As in experiments.study, without seeds: each seed draws a setting.",
+)
+_SETTINGS = flags.DEFINE_integer("settings", 27, "Of each repetition.")
+_REPETITIONS = flags.DEFINE_integer(
+    "repetitions", 5, "Searches, each of its own draws."
+)
+_STEPS = flags.DEFINE_integer("steps", 1080, "Generator steps of each GAN.")
+_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 2000, "Samples for each FCD.")
+_QUICK = flags.DEFINE_boolean("quick", False, "Drawn images, few steps: for tests.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file for every number.")
+
+flags.adopt_module_key_flags(data_flags)
+
+_TRIED = (Halving(3, 4), Halving(3, 3), Halving(2, 4), Halving(2, 3))
+
+
+class _All(Halving):
+    """Measures at the rungs of every halving that is tried, and stops none."""
+
+    def steps(self, total: int) -> list[int]:
+        """The rungs of all of them."""
+        return sorted({step for each in _TRIED for step in each.steps(total)})
+
+    def go_on(self, values: Mapping[Any, Sequence[float | None]], of: int) -> list[Any]:
+        """All."""
+        return [*values]
+
+
+def main() -> None:
+    """Prints the table and writes what was asked for."""
+    for flag in (_SETTINGS, _REPETITIONS, _STEPS):
+        cli.require_positive(flag)
+    cli.require_writable(_OUTPUT)
+    data_flags.check()
+    quick = _QUICK.value
+    steps = cli.unless_quick(_STEPS, 54, quick)
+    settings = cli.unless_quick(_SETTINGS, 4, quick)
+    repetitions = cli.unless_quick(_REPETITIONS, 1, quick)
+    for each in _TRIED:
+        each.steps(steps)
+    axes = sweep.parse(_SWEEP.value)
+    dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
+    count = cli.unless_quick(_NUM_SAMPLES, 100, quick)
+    cli.a_device_a_core()
+    devices = len(available.find_devices())
+    subject = engines.load(dataset, count, quick=quick, **data_flags.where())
+    plan = waves.Plan(subject.images, 1, steps, devices, 1, steps)
+    found = []
+    for repetition in range(repetitions):
+        seeds = range(repetition * settings, (repetition + 1) * settings)
+        found.append(train(subject, plan, axes | {"seed": tuple(seeds)}))
+        print(f"search {repetition}: {_line(found[-1], steps)}", flush=True)
+    rows = [replay(found, each, steps) for each in _TRIED]
+    header = ("--halving", "--rungs", "steps", "best found", "FCD above the best's")
+    cells = [
+        [
+            str(row["halving"]),
+            str(row["rungs"]),
+            f"{row['share']:.0%}",
+            f"{row['hits']} of {len(found)}",
+            ", ".join(f"{regret:.1%}" for regret in row["regrets"]),
+        ]
+        for row in rows
+    ]
+    print(tables.as_text(header, cells))
+    if _OUTPUT.value:
+        document = {
+            "command": shlex.join(
+                ["python", "-m", "experiments.measure.halving", *sys.argv[1:]]
+            ),
+            "date": datetime.date.today().isoformat(),
+            "dataset": subject.images.name,
+            "device": subject.device,
+            "versions": configuration.versions(),
+            "halvings": rows,
+            "searches": found,
+        }
+        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+        pathlib.Path(_OUTPUT.value).write_text(text)
+
+
+def train(
+    subject: engines.Subject, plan: waves.Plan, axes: dict[str, sweep.Axis]
+) -> list[dict[str, Any]]:
+    """Trains the settings of a search.
+
+    Returns:
+      Of each what was drawn, and the distance to the training split by the steps.
+    """
+    runs = sweep.expand([_LOSS.value], "tuned", axes)
+
+    def keep(row: ledger.Row, samples: Any) -> None:
+        """Nothing: all is in the rows."""
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        engine = engines.Local(subject, cli.signals.should_stop, say=lambda line: None)
+        engine.save_in(path)
+        rungs = _All(2, len(_All().steps(plan.steps)))
+        course = driver.Driver(engine, plan, path, keep, rungs)
+        if not course.train(runs):
+            cli.stopped("nothing is kept of a search", "measure.halving")
+        rows = [course.rows[course.key(run)] for run in runs]
+    return [
+        {
+            "drawn": {name: row["swept"][name] for name in runs[0].drawn},
+            "fcd_train": {
+                past["steps"]: past[f"{distance_in(past)}_train"]
+                for past in row["rungs"]
+            },
+        }
+        for row in rows
+    ]
+
+
+def replay(
+    searches: Sequence[Sequence[Mapping[str, Any]]], halving: Halving, steps: int
+) -> dict[str, Any]:
+    """What a halving would have kept.
+
+    Args:
+      searches: as `train` gives them.
+      halving: what to try.
+      steps: generator steps of each GAN.
+
+    Returns:
+      ``halving`` and ``rungs``; ``share`` of the steps that it takes; ``hits``, how
+      many searches end with the best setting; and ``regrets``, of each search how far
+      the distance that it ends with is above the least, relatively.
+    """
+    taken, regrets = 0, []
+    for search in searches:
+        alive, before = {*range(len(search))}, 0
+        for step in halving.steps(steps):
+            taken += len(alive) * (step - before)
+            values = {i: [search[i]["fcd_train"][step]] for i in alive}
+            if step < steps:
+                alive = {*halving.go_on(values, len(values))}
+            before = step
+        ends = [gan["fcd_train"][steps] for gan in search]
+        least = min(end for end in ends if end is not None)
+        known = [ends[i] for i in alive if ends[i] is not None]
+        regrets.append(min(known, default=float("inf")) / least - 1)
+    return {
+        "halving": halving.factor,
+        "rungs": halving.rungs,
+        "share": taken / sum(len(search) * steps for search in searches),
+        "hits": sum(regret == 0 for regret in regrets),
+        "regrets": regrets,
+    }
+
+
+def _line(search: Sequence[Mapping[str, Any]], steps: int) -> str:
+    ends = [gan["fcd_train"][steps] for gan in search]
+    known = sorted(end for end in ends if end is not None)
+    return f"FCD {', '.join(f'{end:.1f}' for end in known[:3])} ... {known[-1]:.1f}"
+
+
+if __name__ == "__main__":
+    cli.run(main)
