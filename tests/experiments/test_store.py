@@ -306,6 +306,28 @@ def test_a_study_that_another_process_trains_is_left_to_it(folder, begin):
     first.end()
 
 
+def test_a_wave_under_way_is_saved_in_the_store_and_goes_on(folder, begin):
+    long = (*QUICK, "--steps=5000", "--checkpoint_every=50")
+
+    def saved():
+        try:
+            return [path.name for path in (folder / "wave").iterdir()]
+        except FileNotFoundError:
+            return []
+
+    process = begin(folder, *long)
+    wait_until(saved, process)
+    process.send_signal(signal.SIGTERM)
+    status, _, stderr = process.end()
+    assert status == 143, stderr
+    assert len(saved()) == 1
+    status, stdout, stderr = begin(folder, *long).end()
+    assert status == 0, stderr
+    assert "going on with a wave at step" in stdout
+    assert saved() == []
+    assert len((folder / "runs.jsonl").read_text().splitlines()) == 2
+
+
 def last_line(process):
     status, _, stderr = process.end()
     assert status == 2, stderr
