@@ -60,15 +60,16 @@ def waves_of(count):
     return waves.pack(program, PLAN, runs, begin=0, end=10)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nodes():
-    """A head without cores; `add_node` gives it some."""
+    """A head without cores, and two nodes with one each."""
     there = cluster_utils.Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 0, "include_dashboard": False},
     )
+    for _ in range(2):
+        there.add_node(num_cpus=1)
     yield there
-    ray.shutdown()
     there.shutdown()
 
 
@@ -97,8 +98,6 @@ def engine_on(nodes, study, what, *, should_stop=lambda: False, say=print):
 
 
 def test_waves_run_side_by_side_on_every_node(nodes, study):
-    for _ in range(2):
-        nodes.add_node(num_cpus=1)
     with connection.connected(nodes.address):
         engine = engine_on(nodes, study, dict.fromkeys(range(8), 0.3))
         assert engine.images == IMAGES
@@ -108,9 +107,8 @@ def test_waves_run_side_by_side_on_every_node(nodes, study):
 
 
 def test_a_lost_node_costs_the_waves_that_ran_there_and_nothing_else(nodes, study):
-    lost, kept = (nodes.add_node(num_cpus=1) for _ in range(2))
+    lost = nodes.add_node(num_cpus=1)
     what = dict.fromkeys(range(6), 3.0)
-    done = []
     with connection.connected(nodes.address):
         engine = engine_on(nodes, study, what)
 
@@ -130,11 +128,9 @@ def test_a_lost_node_costs_the_waves_that_ran_there_and_nothing_else(nodes, stud
     assert len(twice) == 1
     assert begun[twice[0]].count(lost.node_id) == 1
     assert sum(map(len, begun.values())) == 7
-    assert kept.node_id in begun[twice[0]]
 
 
 def test_a_wave_that_raises_is_left_out_and_said(nodes, study):
-    nodes.add_node(num_cpus=1)
     said = []
     with connection.connected(nodes.address):
         engine = engine_on(nodes, study, {1: "the disk is full"}, say=said.append)
@@ -149,16 +145,14 @@ def test_a_wave_that_raises_is_left_out_and_said(nodes, study):
 
 
 def test_a_study_whose_waves_all_raise_ends_early(nodes, study):
-    nodes.add_node(num_cpus=1)
     with connection.connected(nodes.address):
         engine = engine_on(nodes, study, dict.fromkeys(range(50), "no such file"))
         with pytest.raises(UserError, match="no such file"):
             list(engine.run(waves_of(50)))
-    assert 3 <= len(started(study)) < 10
+    assert 3 <= len(started(study)) < 12
 
 
 def test_waves_under_way_are_asked_to_stop(nodes, study):
-    nodes.add_node(num_cpus=2)
     begin = time.monotonic()
     with connection.connected(nodes.address):
         engine = engine_on(
@@ -188,7 +182,6 @@ def test_what_does_not_fit_into_the_object_store_is_put_on_disk(study):
             found = [result.measures[0]["sum"] for result in engine.run(waves_of(3))]
         assert found == [200 * 2**20] * 3
     finally:
-        ray.shutdown()
         there.shutdown()
 
 
@@ -211,7 +204,6 @@ class Summing(Scripted):
 
 def test_a_folder_that_a_node_does_not_see_is_not_written_to(nodes, study):
     """A folder of the same name is there, and is not the study's."""
-    nodes.add_node(num_cpus=1)
     with connection.connected(nodes.address):
         engine = engine_on(nodes, study, {})
         (study / "config.json").write_text('{"other": 1}')
@@ -221,16 +213,14 @@ def test_a_folder_that_a_node_does_not_see_is_not_written_to(nodes, study):
 
 
 def test_waves_that_fit_on_no_node_are_refused(nodes):
-    nodes.add_node(num_cpus=2)
     with (
         connection.connected(nodes.address),
-        pytest.raises(UserError, match=r"--num_devices=3 .*no node .* more than 2"),
+        pytest.raises(UserError, match=r"--num_devices=2 .*no node .* more than 1"),
     ):
-        cluster.Cluster(load, 3, lambda: False, local=Scripted)
+        cluster.Cluster(load, 2, lambda: False, local=Scripted)
 
 
 def test_data_that_cannot_be_had_are_one_line(nodes, study):
-    nodes.add_node(num_cpus=1)
 
     def missing():
         raise UserError("no such data set: name another")
@@ -248,10 +238,8 @@ def test_data_that_cannot_be_had_are_one_line(nodes, study):
         ("127.0.0.1:1", r"no Ray cluster at --ray_address=127.*refused"),
         ("ray://head:10001", "no Ray cluster at --ray_address=ray"),
         ("head", "neither auto nor HOST:PORT"),
-        ("auto", "no Ray cluster at --ray_address=auto"),
     ],
 )
-def test_a_cluster_that_is_not_there_is_one_line(address, why, monkeypatch, tmp_path):
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # no cluster of anybody's
+def test_a_cluster_that_is_not_there_is_one_line(address, why):
     with pytest.raises(UserError, match=why), connection.connected(address):
         pass

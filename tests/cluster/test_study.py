@@ -57,18 +57,19 @@ def begin(evaluation_cache):
         study.process.kill()
 
 
-@pytest.fixture
-def nodes(evaluation_cache, monkeypatch):
+@pytest.fixture(scope="module")
+def nodes(evaluation_cache):
     """A head without cores, and two nodes with one each."""
-    monkeypatch.setenv("XLA_FLAGS", FAST)
-    monkeypatch.setenv("GAN_JAX_CACHE_DIR", str(evaluation_cache))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    there = cluster_utils.Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False},
-    )
-    for _ in range(2):
-        there.add_node(num_cpus=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", FAST)
+        patch.setenv("GAN_JAX_CACHE_DIR", str(evaluation_cache))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        there = cluster_utils.Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 0, "include_dashboard": False},
+        )
+        for _ in range(2):
+            there.add_node(num_cpus=1)
     yield there
     there.shutdown()
 
@@ -101,6 +102,21 @@ def test_the_table_is_the_one_that_one_machine_gives(begin, tmp_path):
     assert not (tmp_path / "ray" / "rung").exists()
 
 
+def test_a_wave_that_raises_on_a_node_ends_in_one_line(begin, nodes, tmp_path):
+    """A file is where the folder of what is under way should be."""
+    folder = tmp_path / "study"
+    flags = (f"{GANS}1", "--steps=200", "--checkpoint_every=50", "--engine=ray")
+    study = begin(folder, *flags, f"--ray_address={nodes.address}")
+    study.wait_until((folder / "config.json").exists)
+    (folder / "wave").write_text("in the way")
+    status, output = study.end()
+    assert status == 2, output
+    last = output.splitlines()[-1]
+    assert last.startswith("study: 2 of the waves failed, first nonsaturating network=")
+    assert "cannot write" in last
+    assert "start again" in last
+
+
 def test_a_lost_node_and_a_killed_driver_cost_what_was_not_saved(
     begin, nodes, tmp_path
 ):
@@ -128,18 +144,3 @@ def test_a_lost_node_and_a_killed_driver_cost_what_was_not_saved(
     last = output.splitlines()[-1]
     assert "SIGTERM" in last
     assert "of 2 GANs are done; to go on: " in last
-
-
-def test_a_wave_that_raises_on_a_node_ends_in_one_line(begin, nodes, tmp_path):
-    """A file is where the folder of what is under way should be."""
-    folder = tmp_path / "study"
-    flags = (f"{GANS}1", "--steps=200", "--checkpoint_every=50", "--engine=ray")
-    study = begin(folder, *flags, f"--ray_address={nodes.address}")
-    study.wait_until((folder / "config.json").exists)
-    (folder / "wave").write_text("in the way")
-    status, output = study.end()
-    assert status == 2, output
-    last = output.splitlines()[-1]
-    assert last.startswith("study: 2 of the waves failed, first nonsaturating network=")
-    assert "cannot write" in last
-    assert "start again" in last
