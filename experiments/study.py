@@ -16,6 +16,7 @@ sweep, it trains what is new.
 
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import Iterator
 
@@ -104,6 +105,8 @@ def _plan(
 def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
     """What trains, with the data set at hand."""
     where, stop = data_flags.where(), cli.signals.should_stop
+    if where["data_dir"]:  # a task may run in another folder
+        where["data_dir"] = os.path.abspath(os.path.expanduser(where["data_dir"]))
     load = functools.partial(
         engines.load,
         asked.dataset,
@@ -129,7 +132,13 @@ def _train(
     at_once = study_flags.AT_ONCE.value or (1 if engine.device == "cpu" else 32)
     plan = _plan(asked, engine.images, devices, at_once)
     searches = [_search(asked, loss) for loss in asked.searched]
-    with progress.bar("study", None, unit="GAN") as bar:
+    count = f"{len(asked.runs)} GANs"
+    if searches:
+        count = f"{study_flags.TRIALS.value} settings of each loss"
+    where = f"{engine.images.name} ({engine.images.source})"
+    print(f"{count} on {where}, {devices} {engine.device} a wave", flush=True)
+    total = len(asked.runs) if asked.rungs.rungs == 1 and not searches else None
+    with progress.bar("study", total, unit="GAN") as bar:
 
         def keep(row: ledger.Row, samples: np.ndarray | None) -> None:
             held.require()  # what is another's now is not written to
@@ -144,6 +153,9 @@ def _train(
         found = driver.Driver(engine, plan, asked.workdir, keep, asked.rungs, varying)
         if already := sum(found.key(run) in found.rows for run in asked.runs):
             print(f"{already} of them are done already", flush=True)
+            bar.update(already if total else 0)
+        for each in searches:
+            each.require_rows(found.rows.keys(), found.key)
         is_whole = found.train(asked.runs) if not searches else True
         is_whole = all(found.search(each) for each in searches) and is_whole
     runs = asked.runs + [run for each in searches for run in each.runs()]

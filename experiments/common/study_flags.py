@@ -9,7 +9,7 @@ from experiments.common import cli, data_flags
 from gan_jax.errors import UserError
 from gan_jax.evaluation import report
 from gan_jax.study import connection, halving, search, study_folder, sweep
-from gan_jax.system.remote import Place, folder
+from gan_jax.system.remote import Place, folder, is_remote
 
 LOSS = flags.DEFINE_list(
     "loss",
@@ -159,6 +159,12 @@ def read() -> Asked:
         raise UserError("--ray_address is for --engine=ray: give that, too")
     if ENGINE.value == "ray":
         connection.require()
+    workdir = folder(WORKDIR.value)
+    if SAMPLER.value and is_remote(workdir) and not STORAGE.value:
+        raise UserError(
+            f"--sampler with --workdir={WORKDIR.value} needs --storage: Optuna's"
+            " journal is a local file"
+        )
     quick = QUICK.value
     axes = sweep.parse(cli.unless_quick(SWEEP, "seed:0..1", quick))
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
@@ -172,7 +178,7 @@ def read() -> Asked:
         dataset=dataset,
         epochs=EPOCHS.value,
         steps=cli.unless_quick(STEPS, 20, quick),
-        workdir=folder(WORKDIR.value),
+        workdir=workdir,
     )
 
 

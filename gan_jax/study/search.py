@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from gan_jax.errors import UserError
@@ -68,7 +68,7 @@ class Search:
 
         Raises:
           UserError: Optuna is not installed, the storage cannot be opened, or a grid is
-            asked for of intervals.
+            asked for of intervals; it holds trials of another sweep.
         """
         self._optuna = require()
         self._seeds = axes.get("seed", (0,))
@@ -98,6 +98,10 @@ class Search:
                 f"Optuna cannot open {storage} ({why}): name another --storage"
             ) from error
         self._under_way: dict[int, Any] = {}
+        for trial in self._study.get_trials(deepcopy=False):
+            for name in trial.params.keys() ^ self._axes.keys():
+                if name in trial.params or trial.state.is_finished():
+                    raise self._other(name)
         running = self._optuna.trial.TrialState.RUNNING
         self._left = [  # by a process that was stopped
             self._optuna.Trial(self._study, trial._trial_id)
@@ -123,13 +127,22 @@ class Search:
             trial = self._study.ask()
         else:
             return None
-        for name, axis in self._axes.items():
-            if isinstance(axis, Range):
-                trial.suggest_float(name, axis.low, axis.high, log=axis.log)
-            else:
-                trial.suggest_categorical(name, axis)
+        try:
+            for name, axis in self._axes.items():
+                if isinstance(axis, Range):
+                    trial.suggest_float(name, axis.low, axis.high, log=axis.log)
+                else:
+                    trial.suggest_categorical(name, axis)
+        except ValueError as error:
+            raise self._other(name) from error
         self._under_way[trial.number] = trial
         return trial.number, self._runs(trial.params)
+
+    def _other(self, name: str) -> UserError:
+        return UserError(
+            f"Optuna's study {self._loss} is of another sweep, with other values of"
+            f" {name}: use that --sweep, another --storage or another --workdir"
+        )
 
     def _make_sampler(self, number: int) -> Any:
         """One for each trial: who goes on must not draw again what was drawn."""
@@ -147,7 +160,29 @@ class Search:
     def runs(self) -> list[Run]:
         """The GANs of all trials, in their order."""
         trials = self._study.get_trials(deepcopy=False)
-        return [run for trial in trials for run in self._runs(trial.params)]
+        whole = [
+            trial.params for trial in trials if len(trial.params) == len(self._axes)
+        ]
+        return [run for params in whole for run in self._runs(params)]
+
+    def require_rows(self, there: Collection[str], key: Callable[[Run], str]) -> None:
+        """Refuses a storage that knows more than the folder does.
+
+        Args:
+          there: keys of the folder's rows.
+          key: that of a GAN.
+
+        Raises:
+          UserError: a trial has ended, and its GANs have no rows.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        done = [trial for trial in trials if trial.state.is_finished()]
+        runs = [run for trial in done for run in self._runs(trial.params)]
+        if not all(key(run) in there for run in runs):
+            raise UserError(
+                f"Optuna's study {self._loss} has trials that this folder has no rows"
+                " of: name another --storage, or the --workdir that it is of"
+            )
 
     def _runs(self, params: dict[str, Any]) -> list[Run]:
         """The GANs of a configuration, one a seed."""

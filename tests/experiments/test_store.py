@@ -1,6 +1,6 @@
 """Studies, files and leases in a store that speaks S3's language.
 
-Needs the extra ``store``: pip install 'gan_jax[store]'.
+Needs the extra ``store``: ./launch.sh setup ray,store.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from tests.processes.running import FAST, ROOT, Process, wait_until
 
 for _needed in ("s3fs", "moto", "flask_cors"):
     pytest.importorskip(_needed, reason="pip install 'gan_jax[store]'")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.store
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
 QUICK += ("--sweep=batch_size:8,seed:0..1",)

@@ -148,6 +148,38 @@ def test_a_search_that_was_stopped_goes_on(most, tmp_path):
     assert best.value == min(quality(run, STEPS) for run in mine.runs())
 
 
+@pytest.mark.parametrize("text", [f"{LR},beta1:0.0|0.5", "beta1:0.0|0.5"])
+def test_a_storage_of_another_sweep_is_refused(text, tmp_path):
+    search_of(tmp_path, LR).ask(1)
+    drive(tmp_path, Engine()).search(search_of(tmp_path, LR, trials=1))
+    with pytest.raises(UserError, match="is of another sweep, with other values of"):
+        search_of(tmp_path, text)
+
+
+def test_a_list_of_other_values_is_refused(tmp_path):
+    search_of(tmp_path, "beta1:0.0|0.5").ask(1)
+    with pytest.raises(UserError, match="other values of beta1"):
+        search_of(tmp_path, "beta1:0.0|0.9").ask(1)
+
+
+def test_a_trial_of_which_nothing_was_drawn_yet_is_drawn(tmp_path):
+    mine = search_of(tmp_path, LR)
+    mine._study.ask()  # and then the process was killed
+    assert mine.runs() == []
+    [(number, [run])] = search_of(tmp_path, LR).ask(1)
+    assert number == 0
+    assert 1e-4 <= run.recipe.generator_lr <= 1e-2
+
+
+def test_a_storage_of_another_folder_is_refused(tmp_path):
+    course = drive(tmp_path, Engine())
+    mine = search_of(tmp_path, LR)
+    course.search(mine)
+    mine.require_rows(course.rows.keys(), course.key)
+    with pytest.raises(UserError, match="no rows of: name another --storage"):
+        mine.require_rows([*course.rows][1:], course.key)
+
+
 @pytest.mark.parametrize(
     ("text", "sampler", "message"),
     [
