@@ -89,7 +89,7 @@ def _study(asked: study_flags.Asked) -> str | None:
 def _check(asked: study_flags.Asked, images: data.Description) -> None:
     """Refuses GANs that the images are too few or too small for."""
     plan = _plan(asked, images, 1, 1)
-    for program in sweep.programs(asked.runs):
+    for program in sweep.programs(asked.examples()):
         asked.rungs.steps(plan.steps_of(program.recipe))
         recipes.try_gan(program.recipe, images.shape, images.num_classes)
 
@@ -151,7 +151,7 @@ def _train(
 
         varying = [*asked.drawn] if searches else []
         found = driver.Driver(engine, plan, asked.workdir, keep, asked.rungs, varying)
-        if already := sum(found.key(run) in found.rows for run in asked.runs):
+        if already := _done(found, asked.runs):
             print(f"{already} of them are done already", flush=True)
             bar.update(already if total else 0)
         for each in searches:
@@ -159,10 +159,12 @@ def _train(
         is_whole = found.train(asked.runs) if not searches else True
         is_whole = all(found.search(each) for each in searches) and is_whole
     runs = asked.runs + [run for each in searches for run in each.runs()]
-    rows = [found.rows[key] for key in map(found.key, runs) if key in found.rows]
+    keyed = {found.key(run): run for run in runs}  # Optuna may choose the same twice
+    runs = [*keyed.values()]
     if not is_whole:
-        return f"{len(rows)} of {len(runs)} GANs are done"
-    ordered = {key: found.rows[key] for key in map(found.key, runs)}
+        return f"{_done(found, runs)} of {len(runs)} GANs are done"
+    ordered = {key: found.rows[key] for key in keyed}
+    rows = [*ordered.values()]
     # Behind them, those of a larger sweep that this folder has held before.
     ledger.write(asked.workdir, [*(ordered | found.rows).values()])
     study_folder.end(asked.workdir)
@@ -179,6 +181,12 @@ def _train(
     return None
 
 
+def _done(found: driver.Driver, runs: list[sweep.Run]) -> int:
+    """How many are trained to their end."""
+    rows = (found.rows.get(found.key(run)) for run in runs)
+    return sum(row is not None and not ledger.is_stopped(row) for row in rows)
+
+
 def _search(asked: study_flags.Asked, loss: str) -> search.Search:
     """What Optuna asks for of a loss."""
     return search.Search(
@@ -189,6 +197,7 @@ def _search(asked: study_flags.Asked, loss: str) -> search.Search:
         sampler=study_flags.SAMPLER.value,
         trials=study_flags.TRIALS.value,
         seed=study_flags.SEED.value,
+        overwrite=study_flags.OVERWRITE.value,
     )
 
 

@@ -116,6 +116,14 @@ class Asked(NamedTuple):
     steps: int | None
     workdir: Place
 
+    def examples(self) -> list[sweep.Run]:
+        """All its GANs; where Optuna chooses, one of every kind that it may choose."""
+        ends = {
+            name: (axis.low,) if isinstance(axis, sweep.Range) else axis
+            for name, axis in self.axes.items()
+        }
+        return self.runs or expand(self.searched, ends | {"seed": (0,)})
+
     @property
     def drawn(self) -> dict[str, sweep.Range]:
         """The intervals of the sweep."""
@@ -160,6 +168,9 @@ def read() -> Asked:
     if ENGINE.value == "ray":
         connection.require()
     workdir = folder(WORKDIR.value)
+    for flag in (STORAGE, TRIALS):
+        if flags.FLAGS[flag.name].present and not SAMPLER.value:
+            raise UserError(f"--{flag.name} is for --sampler: give that, too")
     if SAMPLER.value and is_remote(workdir) and not STORAGE.value:
         raise UserError(
             f"--sampler with --workdir={WORKDIR.value} needs --storage: Optuna's"
@@ -169,6 +180,8 @@ def read() -> Asked:
     axes = sweep.parse(cli.unless_quick(SWEEP, "seed:0..1", quick))
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
     data_flags.check()
+    if SAMPLER.value:
+        search.check(axes, SAMPLER.value)
     losses = tuple(dict.fromkeys(LOSS.value))
     return Asked(
         axes=axes,

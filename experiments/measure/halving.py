@@ -36,14 +36,14 @@ _SETTINGS = flags.DEFINE_integer("settings", 27, "Of each repetition.")
 _REPETITIONS = flags.DEFINE_integer(
     "repetitions", 5, "Searches, each of its own draws."
 )
-_STEPS = flags.DEFINE_integer("steps", 1080, "Generator steps of each GAN.")
+_STEPS = flags.DEFINE_integer("steps", 540, "Generator steps of each GAN.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 2000, "Samples for each FCD.")
 _QUICK = flags.DEFINE_boolean("quick", False, "Drawn images, few steps: for tests.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for every number.")
 
 flags.adopt_module_key_flags(data_flags)
 
-_TRIED = (Halving(3, 4), Halving(3, 3), Halving(2, 4), Halving(2, 3))
+_TRIED = (Halving(3, 4), Halving(3, 3))
 
 
 class _All(Halving):
@@ -128,7 +128,7 @@ def train(
         path = pathlib.Path(folder)
         engine = engines.Local(subject, cli.signals.should_stop, say=lambda line: None)
         engine.save_in(path)
-        rungs = _All(2, len(_All().steps(plan.steps)))
+        rungs = _All(3, len(_All().steps(plan.steps)))
         course = driver.Driver(engine, plan, path, keep, rungs)
         if not course.train(runs):
             cli.stopped("nothing is kept of a search", "measure.halving")

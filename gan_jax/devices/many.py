@@ -70,12 +70,24 @@ def initialise(
       UserError: a penalised discriminator has layers that mix examples.
     """
 
+    compiled = compile_initialise(make, settings, keys, example_shape, devices)
+    return compiled(settings, keys)
+
+
+def compile_initialise(
+    make: Make,
+    settings: Settings,
+    keys: Array,
+    example_shape: tuple[int, ...],
+    devices: Sequence[jax.Device],
+) -> Callable[[Settings, Array], GANState]:
+    """What `initialise` calls: a program for settings and keys like these."""
+
     def one(setting: Settings, key: Array) -> GANState:
         return training.init_state(make(setting), key, example_shape)
 
     program = parallel.over_devices(jax.vmap(one), devices, in_axes=(0, 0))
-    compiled = program.lower(settings, keys).compile(parallel.for_one_call(devices))
-    return compiled(settings, keys)
+    return program.lower(settings, keys).compile(parallel.for_one_call(devices))
 
 
 def pick(states: GANState, index: int) -> GANState:

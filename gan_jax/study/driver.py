@@ -44,8 +44,8 @@ class Engine(Protocol):
 class Trials(Protocol):
     """What asks for GANs by what others came to (`search`)."""
 
-    def ask(self, gans: int) -> list[tuple[int, list[Run]]]:
-        """The next trials, of at least so many GANs in all; none at the end."""
+    def ask(self, gans: int = 1, trials: int = 1) -> list[tuple[int, list[Run]]]:
+        """The next trials, at least so many and of so many GANs; none at the end."""
 
     def tell(self, number: int, rows: Sequence[ledger.Row]) -> None:
         """Takes the rows of a trial's GANs."""
@@ -82,6 +82,7 @@ class Driver:
         """
         self._engine, self._plan, self._folder = engine, plan, folder
         self._keep, self._halving, self._varying = keep, halving, varying
+        self._forgotten: set[str] = set()
         self.rows = ledger.read(folder)
 
     def key(self, run: Run) -> str:
@@ -98,7 +99,7 @@ class Driver:
           UserError: as the engine's `run`.
         """
         alive = {self.key(run): run for run in runs}
-        programs = sweep.programs(runs, self._varying)
+        programs = sweep.programs([*alive.values()], self._varying)
         for rung in range(self._halving.rungs):
             for result in self._engine.run(self._waves(programs, alive, rung)):
                 self._record(result)
@@ -123,20 +124,26 @@ class Driver:
         """
         if self._halving.rungs > 1:
             bracket = self._halving.factor ** (self._halving.rungs - 1)
-            while asked := trials.ask(bracket):
+            while asked := trials.ask(trials=bracket):
                 if not self.train([run for _, runs in asked for run in runs]):
                     return False
                 for number, runs in asked:
                     trials.tell(number, [self.rows[self.key(run)] for run in runs])
             return True
         under_way: dict[int, list[Run]] = {}
+        flying: set[str] = set()  # GANs; of two trials with the same values, once
+        is_over = False
 
         def next_waves() -> Iterator[waves.Wave]:
+            nonlocal is_over
             while asked := trials.ask(self._plan.width):
                 under_way.update(asked)
-                runs = [run for _, runs in asked for run in runs]
-                programs = sweep.programs(runs, self._varying)
-                yield from self._waves(programs, {self.key(r): r for r in runs}, 0)
+                keyed = {self.key(run): run for _, runs in asked for run in runs}
+                new = {key: run for key, run in keyed.items() if key not in flying}
+                flying.update(new)
+                for program in sweep.programs([*new.values()], self._varying):
+                    yield from self._waves([program], new, 0, fit=False)
+            is_over = True
 
         def tell() -> None:
             for number, runs in [*under_way.items()]:
@@ -149,13 +156,18 @@ class Driver:
             self._record(result)
             tell()
         tell()  # those of which all was done before
-        return not under_way
+        return is_over and not under_way
 
     def _steps(self, run: Run) -> list[int]:
         return self._halving.steps(self._plan.steps_of(run.recipe))
 
     def _waves(
-        self, programs: Sequence[sweep.Program], alive: dict[str, Run], rung: int
+        self,
+        programs: Sequence[sweep.Program],
+        alive: dict[str, Run],
+        rung: int,
+        *,
+        fit: bool = True,
     ) -> Iterator[waves.Wave]:
         """Of those alive, what is missing at a rung; how wide depends on all alive."""
         for program in programs:
@@ -169,7 +181,8 @@ class Driver:
             if missing:
                 begin, end = [0, *self._steps(missing[0])][rung : rung + 2]
                 whole = program._replace(runs=here)
-                yield from waves.pack(whole, self._plan, missing, begin=begin, end=end)
+                plan = self._plan.fit(len(here)) if fit else self._plan
+                yield from waves.pack(whole, plan, missing, begin=begin, end=end)
 
     def _at(self, key: str, run: Run, rung: int) -> dict[str, Any] | None:
         """What was measured of a GAN at a rung."""
@@ -194,12 +207,16 @@ class Driver:
                 past = [] if before is None else before["rungs"]
                 past = [rung for rung in past if rung["steps"] < steps]
                 row["rungs"] = [*past, {name: row[name] for name in names}]
-            if before is not None and None not in (row["seconds"], before["seconds"]):
-                row["seconds"] += before["seconds"]
+            if before is not None and row["seconds"] is not None:
+                earlier = before["seconds"]
+                row["seconds"] = None if earlier is None else row["seconds"] + earlier
             self.rows[ledger.key(config)] = row
             self._keep(row, samples)
             rows.append(row)
         ledger.append(self._folder, rows)
+        path = trainer.wave_file(self._folder, result.wave)
+        with writing(path):
+            remove(path)
 
     def _ranked(self, alive: dict[str, Run], rung: int) -> tuple[list[str], list[str]]:
         """Who goes on from a rung, as far as is known by now, and who does not."""
@@ -223,7 +240,8 @@ class Driver:
     def _forget(self, keys: Iterable[str]) -> None:
         """Removes the states of GANs that do not go on."""
         if self._halving.rungs > 1:
-            for key in keys:
+            for key in {*keys} - self._forgotten:
+                self._forgotten.add(key)
                 path = trainer.member_file(self._folder, json.loads(key))
                 with writing(path):
                     remove(path)

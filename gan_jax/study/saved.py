@@ -81,11 +81,10 @@ class UnderWay(contextlib.AbstractContextManager):
     """The file of a wave that is being trained; written in the background."""
 
     def __init__(
-        self, folder: "Place | None", about: About, say: Callable[[str], None]
+        self, path: "Place | None", about: About, say: Callable[[str], None]
     ) -> None:
-        """Takes the folder of such files, None to save nothing, and whose it is."""
-        self._path = None if folder is None else folder / file_name(about)
-        self._about, self._say = about, say
+        """Takes the file, None to save nothing, and whose it is."""
+        self._path, self._about, self._say = path, about, say
         self._last = 0  # step that is saved; there is nothing to save of step 0
         self._thread = futures.ThreadPoolExecutor(1)
         self._writing: futures.Future[None] | None = None
@@ -111,13 +110,6 @@ class UnderWay(contextlib.AbstractContextManager):
         host = checkpoints.on_host(states)
         self._wait()
         self._writing = self._thread.submit(write, self._path, self._about, host)
-
-    def remove(self) -> None:
-        """Removes the file, after the last one is written."""
-        self._wait()
-        if self._path is not None:
-            with files.writing(self._path):
-                files.remove(self._path)
 
     def _wait(self) -> None:
         if self._writing is not None:

@@ -4,6 +4,7 @@ What was asked and told is in Optuna's storage: a study that goes on asks for wh
 under way first, and `optuna-dashboard` shows it.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -38,6 +39,24 @@ def require() -> Any:
     return optuna
 
 
+def check(axes: dict[str, Axis], sampler: str) -> None:
+    """Refuses a sweep that a sampler cannot choose from.
+
+    Raises:
+      UserError: it has seeds alone, or a grid is asked for of intervals; or Optuna is
+        not installed.
+    """
+    require()
+    if not axes.keys() - {"seed"}:
+        raise UserError("--sampler has nothing to choose: --sweep has seeds alone")
+    drawn = [name for name, axis in axes.items() if isinstance(axis, Range)]
+    if sampler == "grid" and drawn:
+        raise UserError(
+            f"--sampler=grid takes lists, and {drawn[0]} is an interval: give it a"
+            f" number of values, as {drawn[0]}:1e-4..1e-2:log:5"
+        )
+
+
 class Search:
     """The trials of one loss: a trial is a configuration with all of its seeds."""
 
@@ -51,6 +70,7 @@ class Search:
         sampler: str,
         trials: int,
         seed: int,
+        overwrite: bool = False,
     ) -> None:
         """Opens a loss's study in a storage, or makes it.
 
@@ -65,26 +85,24 @@ class Search:
           trials: configurations at most.
           seed: of what is drawn; the n-th trial's draws depend on nothing else of this
             process.
+          overwrite: whether a study of this name is deleted first.
 
         Raises:
-          UserError: Optuna is not installed, the storage cannot be opened, or a grid is
-            asked for of intervals; it holds trials of another sweep.
+          UserError: Optuna is not installed, or the storage cannot be opened or holds
+            trials of another sweep.
         """
         self._optuna = require()
         self._seeds = axes.get("seed", (0,))
         self._axes = {name: axis for name, axis in axes.items() if name != "seed"}
         self._make, self._seed, self._loss = make, seed, loss
         self._sampler, self._trials = sampler, trials
-        if not self._axes:
-            raise UserError("--sampler has nothing to choose: --sweep has seeds alone")
-        drawn = [n for n, axis in self._axes.items() if isinstance(axis, Range)]
         if sampler == "grid":
-            if drawn:
-                raise UserError(
-                    f"--sampler=grid takes lists, and {drawn[0]} is an interval: give"
-                    f" it a number of values, as {drawn[0]}:1e-4..1e-2:log:5"
-                )
             self._trials = min(trials, math.prod(map(len, self._axes.values())))
+        if overwrite:
+            with contextlib.suppress(Exception):  # there is none, or no storage yet
+                self._optuna.delete_study(
+                    study_name=loss, storage=_storage(self._optuna, storage)
+                )
         try:
             self._study = self._optuna.create_study(
                 storage=_storage(self._optuna, storage),
@@ -108,10 +126,10 @@ class Search:
             for trial in self._study.get_trials(deepcopy=False, states=(running,))
         ]
 
-    def ask(self, gans: int) -> list[tuple[int, list[Run]]]:
-        """The next trials, of at least so many GANs in all; none at the end."""
+    def ask(self, gans: int = 1, trials: int = 1) -> list[tuple[int, list[Run]]]:
+        """The next trials, at least so many and of so many GANs; none at the end."""
         asked: list[tuple[int, list[Run]]] = []
-        while len(asked) * len(self._seeds) < gans:
+        while len(asked) * len(self._seeds) < gans or len(asked) < trials:
             trial = self._next()
             if trial is None:
                 break
@@ -122,6 +140,7 @@ class Search:
         number = len(self._study.get_trials(deepcopy=False))
         if self._left:
             trial = self._left.pop(0)
+            self._study.sampler = self._make_sampler(trial.number)
         elif number < self._trials:
             self._study.sampler = self._make_sampler(number)
             trial = self._study.ask()
@@ -180,8 +199,9 @@ class Search:
         runs = [run for trial in done for run in self._runs(trial.params)]
         if not all(key(run) in there for run in runs):
             raise UserError(
-                f"Optuna's study {self._loss} has trials that this folder has no rows"
-                " of: name another --storage, or the --workdir that it is of"
+                f"Optuna's study {self._loss} has trials of which this folder has no"
+                " rows, with the seeds of --sweep: use the same seeds, or another"
+                " --storage or --workdir"
             )
 
     def _runs(self, params: dict[str, Any]) -> list[Run]:
@@ -198,6 +218,8 @@ class Search:
         has failed, and one that was stopped at a rung is pruned, as Optuna calls it.
         """
         trial, states = self._under_way.pop(number), self._optuna.trial.TrialState
+        # That of a grid would end a loop of Optuna's, and there is none.
+        self._study.sampler = self._optuna.samplers.RandomSampler()
         key = f"{distance_in(rows[0])}_train"
         rungs = [row.get("rungs", [row]) for row in rows]
         for measured in zip(*rungs, strict=False):

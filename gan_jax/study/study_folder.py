@@ -78,6 +78,8 @@ def begin(
     Raises:
       UserError: it cannot be written to.
     """
+    # Optuna's lock of a process that was killed: this one holds the folder's.
+    remove(workdir / f"{JOURNAL}.lock")
     if overwrite:
         for name in _OURS:
             with writing(workdir / name):

@@ -71,6 +71,7 @@ class Trainer:
         self._examples = placement.replicate(examples, self._devices)
         every = self._plan.checkpoint_every  # nothing else is written meanwhile
         self._schedule = Schedule(every, every, every)
+        self._initialise: Callable[..., GANState] | None = None
         self._train_steps: Callable[..., Any] | None = None
 
     def train(
@@ -90,6 +91,8 @@ class Trainer:
           should_stop: asked between two chunks of at most 50 steps; where it says yes,
             the wave is saved.
 
+        What was saved of the wave stays, for whoever records that it is done to remove.
+
         Returns:
           The states after ``wave.end`` steps; where that is not the end of their
           training, each is saved as well. None if the wave was broken off.
@@ -98,12 +101,15 @@ class Trainer:
           UserError: a file cannot be written.
         """
         keys, settings = self._spread(wave.runs)
-        shape = self._images["shape"]
-        states = many.initialise(self._make, settings, keys, shape, self._devices)
-        place = None if folder is None else folder / WAVE
+        if self._initialise is None:
+            shape = self._images["shape"]
+            like = (settings, keys, shape, self._devices)
+            self._initialise = many.compile_initialise(self._make, *like)
+        states = self._initialise(settings, keys)
+        place = None if folder is None else wave_file(folder, wave)
         with saved.UnderWay(place, wave.about(), self._say) as under_way:
             found = under_way.read(states)
-            if found is None and wave.begin:
+            if found is None and (wave.begin or wave.end < wave.total):
                 found = _read_members(wave, folder, states, self._say)
             if found is not None:
                 self._say(f"going on with a wave at step {int(found.step[0, 0])}")
@@ -120,7 +126,6 @@ class Trainer:
                 for i, flags in enumerate(wave.about()["runs"]):
                     path = member_file(folder, flags)
                     saved.write(path, flags, many.pick(done, i))
-            under_way.remove()
         return Trained(self._gan, done, seconds if begin == wave.begin else None)
 
     def _loop(
@@ -185,6 +190,11 @@ class Trainer:
         return compiled
 
 
+def wave_file(folder: Place, wave: Wave) -> Place:
+    """The file of a wave under way, of a study's folder."""
+    return folder / WAVE / saved.file_name(wave.about())
+
+
 def member_file(folder: Place, flags: saved.About) -> Place:
     """The file of a GAN that may go on, of a study's folder.
 
@@ -206,8 +216,11 @@ def _read_members(
         saved.read(member_file(folder, flags), flags, one, say)
         for flags in wave.about()["runs"]
     ]
-    if any(state is None or state.step != wave.begin for state in found):
-        say(f"step {wave.begin} is not there for all of this wave: from the start")
+    # All at its end: what it had come to was not recorded before the process died.
+    steps = {None if state is None else int(state.step) for state in found}
+    if steps not in ({wave.begin}, {wave.end}):
+        if wave.begin:
+            say(f"step {wave.begin} is not there for all of this wave: from the start")
         return None
     found += found[-1:] * (wave.plan.width - len(found))
     shape = (wave.plan.num_devices, wave.plan.at_once)

@@ -107,14 +107,12 @@ def pack(
     """Waves of some of a program's GANs, each as full as can be.
 
     Args:
-      program: whose GANs decide how wide a wave is: those of a study that are left over
-        go on in the same program.
-      plan: how to train.
+      program: theirs.
+      plan: how to train, which says how wide a wave is.
       runs: those that are to be trained.
       begin: as in `Wave`.
       end: as in `Wave`.
     """
-    fitted = plan.fit(len(program.runs))
-    for first in range(0, len(runs), fitted.width):
-        members = [*runs[first : first + fitted.width]]
-        yield Wave(program._replace(runs=members), fitted, begin, end)
+    for first in range(0, len(runs), plan.width):
+        members = [*runs[first : first + plan.width]]
+        yield Wave(program._replace(runs=members), plan, begin, end)

@@ -79,6 +79,55 @@ def test_a_grid_is_taken_once(tmp_path):
     assert mine.ask(1) == []
 
 
+def test_a_grid_is_trained_to_its_end(tmp_path):
+    engine = Engine()
+    mine = search_of(tmp_path, f"{LR}:3,beta1:0.0|0.5", "grid", trials=99)
+    assert drive(tmp_path, engine).search(mine)
+    assert [trial.state.name for trial in trials_in(tmp_path)] == ["COMPLETE"] * 6
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 8])
+def test_a_bracket_ends_in_one_configuration_whatever_its_seeds(seeds, tmp_path):
+    engine = Engine()
+    course = drive(tmp_path, engine, Halving(3, 4))
+    mine = search_of(tmp_path, f"{LR},seed:0..{seeds - 1}", trials=27)
+    assert course.search(mine)
+    states = [trial.state.name for trial in trials_in(tmp_path)]
+    assert states.count("COMPLETE") == 1
+    assert engine.steps == 3 * STEPS * seeds
+
+
+def test_the_same_values_are_trained_once_and_told_each_time(tmp_path):
+    engine = Engine()
+    course = drive(tmp_path, engine)
+    assert course.search(search_of(tmp_path, "mirror:true|false,seed:0..1", trials=8))
+    assert engine.steps == 4 * STEPS
+    assert [trial.state.name for trial in trials_in(tmp_path)] == ["COMPLETE"] * 8
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_a_search_that_nobody_carries_on_is_not_over(most, tmp_path):
+    """As a cluster that is asked to stop: it ends between two waves."""
+
+    class Stopping(Engine):
+        def run(self, waves):
+            waves = iter(waves)
+            while len(self.waves) < self._most:
+                yield from super().run([next(waves)])
+
+    course = drive(tmp_path, Stopping(most=most))
+    assert not course.search(search_of(tmp_path, LR, trials=20))
+    assert not course.search(search_of(tmp_path, LR, trials=20, loss="hinge"))
+
+
+def test_waves_of_a_search_are_equally_wide(tmp_path):
+    engine = Engine()
+    drive(tmp_path, engine).search(
+        search_of(tmp_path, f"{LR},latent_size:32|64", trials=30)
+    )
+    assert {wave.plan.width for wave in engine.waves} == {4}
+
+
 def test_results_are_told_as_the_mean_over_seeds(tmp_path):
     course = drive(tmp_path, Engine())
     assert course.search(search_of(tmp_path, f"{LR},seed:0..1"))
@@ -176,7 +225,7 @@ def test_a_storage_of_another_folder_is_refused(tmp_path):
     mine = search_of(tmp_path, LR)
     course.search(mine)
     mine.require_rows(course.rows.keys(), course.key)
-    with pytest.raises(UserError, match="no rows of: name another --storage"):
+    with pytest.raises(UserError, match="use the same seeds, or another --storage"):
         mine.require_rows([*course.rows][1:], course.key)
 
 
@@ -184,20 +233,12 @@ def test_a_storage_of_another_folder_is_refused(tmp_path):
     ("text", "sampler", "message"),
     [
         ("seed:0..3", "random", "seeds alone"),
-        (LR, "grid", "generator_lr is an interval.*generator_lr:1e-4..1e-2:log:5"),
+        (LR, "grid", r"generator_lr is an interval.*generator_lr:1e-4..1e-2:log:5"),
     ],
 )
-def test_what_makes_no_sense_is_refused(text, sampler, message, tmp_path):
+def test_what_makes_no_sense_is_refused(text, sampler, message):
     with pytest.raises(UserError, match=message):
-        search.Search(
-            str(tmp_path / "a"),
-            "hinge",
-            sweep.parse(text),
-            functools.partial(sweep.expand, ("hinge",), "published"),
-            sampler=sampler,
-            trials=3,
-            seed=0,
-        )
+        search.check(sweep.parse(text), sampler)
 
 
 def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path):

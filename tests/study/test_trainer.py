@@ -46,10 +46,19 @@ def wave_of(program, plan, begin=0, end=STEPS):
     return [*waves.pack(program, plan, program.runs, begin=begin, end=end)]
 
 
-def train(program, dataset, plan, folder, should_stop=lambda: False, say=print, **how):
+def train(
+    program,
+    dataset,
+    plan,
+    folder,
+    should_stop=lambda: False,
+    say=print,
+    recorded=True,
+    **how,
+):
     """Every wave, until one is broken off: its runs and how they ended."""
     how = {"end": plan.steps} | how
-    each = wave_of(program, plan, **how)
+    each = wave_of(program, plan.fit(len(program.runs)), **how)
     taught = trainer.Trainer(each[0], dataset, say)
     found = []
     for wave in each:
@@ -57,6 +66,8 @@ def train(program, dataset, plan, folder, should_stop=lambda: False, say=print, 
         if trained is None:
             break
         found.append((wave, trained))
+        if recorded and folder is not None:
+            trainer.wave_file(folder, wave).unlink(missing_ok=True)
     return found
 
 
@@ -183,6 +194,29 @@ def test_gans_go_on_from_a_rung_in_other_company(whole, dataset, tmp_path):
     found = finish(train(best, dataset, plan(), tmp_path, begin=2, say=said.append))
     assert "going on with a wave at step 2" in said
     assert_same_bytes(found, [whole[0], whole[2]])
+
+
+@pytest.mark.parametrize("every", [1, 100])
+def test_what_was_trained_and_not_recorded_is_not_trained_again(
+    every, whole, dataset, tmp_path
+):
+    """Killed while it was measured: at the end, and at a rung."""
+    for begin, end in ((0, 2), (2, 4), (4, STEPS)):
+        how = {"begin": begin, "end": end}
+        for recorded in (False, True):
+            said = []
+            found = train(
+                RATES,
+                dataset,
+                plan(every=every),
+                tmp_path,
+                say=said.append,
+                recorded=recorded,
+                **how,
+            )
+        if every == 1 or end < STEPS:
+            assert f"going on with a wave at step {end - (every == 1)}" in said
+    assert_same_bytes(finish(found), whole)
 
 
 def test_gans_whose_rung_is_lost_begin_anew(whole, dataset, tmp_path):
