@@ -3,7 +3,7 @@
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
 #   ./launch.sh explore [flags of experiments.explore]    runs in a browser
-#   ./launch.sh setup [gpu|tpu|app|browser|ray|gpu,ray|ray,store]    .venv alone
+#   ./launch.sh setup [gpu|tpu|app|browser|ray|store|s3|gcs,...]    .venv alone
 #   ./launch.sh sky   [--gpus=L4:1] [--nodes=1] [--spot] [--infra=CLOUD] [flags]
 #   ./launch.sh slurm [--gpus=1] [--nodes=1] [--time=1:00:00] [flags]
 #   ./launch.sh tpu   --zone=ZONE [--type=v6e-1] [--spot] [--project=ID]
@@ -115,10 +115,9 @@ case "$command" in
       --no-loadscope-reorder "$@"
     ;;
   setup)
-    case "$*" in
-      '' | gpu | tpu | app | browser | ray | gpu,ray | ray,store) setup "$@" ;;
-      *) fail "unknown '$*': ./launch.sh setup, or setup gpu, tpu, app, browser, ray, gpu,ray or ray,store" ;;
-    esac
+    [[ "$*" =~ ^((gpu|tpu|app|browser|ray|store|s3|gcs)(,|$))*$ && "$*" != *, ]] ||
+      fail "unknown '$*': ./launch.sh setup, or setup with some of gpu, tpu, app, browser, ray, store, s3, gcs"
+    setup "$@"
     ;;
   sky)
     # shellcheck source=launch/sky.sh

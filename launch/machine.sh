@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What happens on a rented machine, in a copy of the repository.
-#   machine.sh setup cpu|gpu|tpu [ray]
+#   machine.sh setup cpu|gpu|tpu [EXTRA,...]
 #   machine.sh run cpu|gpu|tpu PROGRAM [flags of experiments.PROGRAM]
 #   machine.sh stop    asks the run to save and end, and waits for it
 set -euo pipefail
@@ -17,7 +17,7 @@ setup() {
   export PYTHON
   case "$device" in
     cpu) ./launch.sh setup "$extra" ;;
-    tpu) ./launch.sh setup tpu ;;
+    tpu) ./launch.sh setup "tpu${extra:+,$extra}" ;;
     gpu)
       driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader)
       if [[ "${driver%%.*}" -ge 580 ]]; then
@@ -78,7 +78,7 @@ case "${1:-} ${2:-}" in
   'run cpu' | 'run gpu' | 'run tpu') execute "${@:2}" ;;
   'stop ') stop ;;
   *)
-    printf 'machine.sh: setup DEVICE [ray], run DEVICE PROGRAM [flags], or stop\n' >&2
+    printf 'machine.sh: setup DEVICE [EXTRA,...], run DEVICE PROGRAM [flags], or stop\n' >&2
     exit 2
     ;;
 esac

@@ -93,6 +93,10 @@ spread() {
     1,* | *,, | *,--engine=ray,) extra=ray ;;
     *) fail "--nodes=$nodes starts a Ray on them all: leave out --engine and --ray_address" ;;
   esac
+  case "$(flag workdir)" in # of a store
+    --workdir=s3://*) extra+=${extra:+,}s3 ;;
+    --workdir=gs://*) extra+=${extra:+,}gcs ;;
+  esac
 }
 
 # flag NAME: the last of the flags that is --NAME or --NAME=...

@@ -24,7 +24,7 @@ prepare() {
     none) device=cpu ;;
     tpu-*) device=tpu ;;
   esac
-  [[ "$device,$extra" != tpu,ray ]] || fail "$no_tpus"
+  [[ "$device,$extra" != tpu,ray* ]] || fail "$no_tpus"
   task=(--workdir "$root" --gpus "$gpus" --num-nodes "$nodes")
   "$spot" && task+=(--use-spot)
   [[ -z "$infra" ]] || task+=(--infra "$infra")
@@ -46,7 +46,7 @@ upload() {
 # Ray's token goes by the environment: a command line can be read by others.
 start() {
   local secret=()
-  if [[ "$extra" == ray ]]; then
+  if [[ "$extra" == ray* ]]; then
     RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
     export RAY_AUTH_TOKEN
     secret=(--secret RAY_AUTH_TOKEN)

@@ -31,7 +31,7 @@ prepare() {
   # Up to v3-8, v4-8 (cores) and v6e-8 (chips) it is one machine, above it several.
   chips=${type##*-}
   spread
-  [[ "$program,$extra" != study,ray && ("$program" != study || "10#$chips" -le 8) ]] ||
+  [[ "$program,$extra" != study,ray* && ("$program" != study || "10#$chips" -le 8) ]] ||
     fail "$no_tpus"
   if [[ "10#$chips" -gt 8 ]]; then
     distribute ''
@@ -70,7 +70,7 @@ create() {
       "$root"/{launch.sh,launch,pyproject.toml,constraints.txt,README.md,LICENSE} \
       "$root"/{gan_jax,experiments} "$name:gan_jax/" &&
     attend "${ssh[@]}" "$name" "${everywhere[@]}" \
-      --command 'cd gan_jax && bash launch/machine.sh setup tpu'
+      --command "cd gan_jax && bash launch/machine.sh setup tpu${extra:+ $extra}"
 }
 
 upload() {

@@ -103,6 +103,25 @@ def whole(dataset, tmp_path_factory):
     return found
 
 
+def test_a_program_is_compiled_once_for_all_its_waves(dataset, monkeypatch):
+    """What is compiled stays in memory: a study has thousands of waves."""
+    calls = []
+
+    def counted(name):
+        compile_one = getattr(many, name)
+
+        def call(*args, **how):
+            calls.append(name)
+            return compile_one(*args, **how)
+
+        monkeypatch.setattr(many, name, call)
+
+    for name in ("compile_initialise", "compile_train_steps"):
+        counted(name)
+    assert len(train(RATES, dataset, plan(), None)) == 2
+    assert sorted(calls) == ["compile_initialise", "compile_train_steps"]
+
+
 def test_a_gan_is_the_one_that_train_makes_of_its_flags(dataset, tmp_path):
     """In float32 and after one step of Adam: later, rounding has grown."""
     first = plan(steps=1)
