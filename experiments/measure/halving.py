@@ -23,7 +23,7 @@ from gan_jax.devices import available
 from gan_jax.evaluation.features import distance_in
 from gan_jax.losses import LOSSES
 from gan_jax.run import configuration
-from gan_jax.study import driver, engines, ledger, sweep, waves
+from gan_jax.study import driver, engines, halving, ledger, sweep, waves
 from gan_jax.study.halving import Halving
 
 _LOSS = flags.DEFINE_enum("loss", "wasserstein_gp", sorted(LOSSES), "Of all GANs.")
@@ -82,7 +82,8 @@ def main() -> None:
         seeds = range(repetition * settings, (repetition + 1) * settings)
         found.append(train(subject, plan, axes | {"seed": tuple(seeds)}))
         print(f"search {repetition}: {_line(found[-1], steps)}", flush=True)
-    rows = [replay(found, each, steps) for each in _TRIED]
+    curves = [[gan["fcd_train"] for gan in search] for search in found]
+    rows = [halving.replay(curves, each, steps) for each in _TRIED]
     header = ("--halving", "--rungs", "steps", "best found", "FCD above the best's")
     cells = [
         [
@@ -143,43 +144,6 @@ def train(
         }
         for row in rows
     ]
-
-
-def replay(
-    searches: Sequence[Sequence[Mapping[str, Any]]], halving: Halving, steps: int
-) -> dict[str, Any]:
-    """What a halving would have kept.
-
-    Args:
-      searches: as `train` gives them.
-      halving: what to try.
-      steps: generator steps of each GAN.
-
-    Returns:
-      ``halving`` and ``rungs``; ``share`` of the steps that it takes; ``hits``, how
-      many searches end with the best setting; and ``regrets``, of each search how far
-      the distance that it ends with is above the least, relatively.
-    """
-    taken, regrets = 0, []
-    for search in searches:
-        alive, before = {*range(len(search))}, 0
-        for step in halving.steps(steps):
-            taken += len(alive) * (step - before)
-            values = {i: [search[i]["fcd_train"][step]] for i in alive}
-            if step < steps:
-                alive = {*halving.go_on(values, len(values))}
-            before = step
-        ends = [gan["fcd_train"][steps] for gan in search]
-        least = min(end for end in ends if end is not None)
-        known = [ends[i] for i in alive if ends[i] is not None]
-        regrets.append(min(known, default=float("inf")) / least - 1)
-    return {
-        "halving": halving.factor,
-        "rungs": halving.rungs,
-        "share": taken / sum(len(search) * steps for search in searches),
-        "hits": sum(regret == 0 for regret in regrets),
-        "regrets": regrets,
-    }
 
 
 def _line(search: Sequence[Mapping[str, Any]], steps: int) -> str:

@@ -228,6 +228,8 @@ def _carry_out(
     """The task: a wave, or None where it was broken off."""
     import ray
 
+    if _asked(stop, [0.0, False]):
+        return None
     local, [subject], folder, mark = make  # in a list it stays a reference
     if subject.hex() not in _engines:
         _start(kind, wave.plan.num_devices)

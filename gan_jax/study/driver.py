@@ -20,6 +20,7 @@ from gan_jax.system.files import remove, writing
 from gan_jax.system.remote import Place
 
 _ALL = Halving(rungs=1)  # stops none
+_LOOK = 0.05  # share of the GANs, after which states are removed that are of no use
 Keep = Callable[[ledger.Row, np.ndarray | None], None]
 
 
@@ -101,10 +102,13 @@ class Driver:
         alive = {self.key(run): run for run in runs}
         programs = sweep.programs([*alive.values()], self._varying)
         for rung in range(self._halving.rungs):
+            since = 0  # GANs since what does not go on was last looked for
             for result in self._engine.run(self._waves(programs, alive, rung)):
                 self._record(result)
-                if self._halving.rungs > 1:
+                since += len(result.wave.runs)
+                if self._halving.rungs > 1 and since > _LOOK * len(alive):
                     self._forget(self._ranked(alive, rung)[1])
+                    since = 0
             if not all(self._at(key, run, rung) for key, run in alive.items()):
                 return False
             if rung + 1 < self._halving.rungs:
