@@ -115,8 +115,15 @@ def test_a_study_that_is_asked_to_end_saves_and_goes_on(begin, tmp_path):
     def saved():
         return {path: path.stat().st_mtime_ns for path in folder.glob("wave/*.npz")}
 
-    # The file of the first wave is gone before its lines are there.
-    wait_until(lambda: done.exists() and saved(), process)
+    first = set()
+
+    def second_wave_has_saved():
+        names = {*saved()}
+        if not done.exists():
+            first.update(names)
+        return done.exists() and names - first
+
+    wait_until(second_wave_has_saved, process)
     process.send_signal(signal.SIGTERM)
     status, _, stderr = process.end()
     assert status == 143, stderr
