@@ -16,7 +16,6 @@ sweep, it trains what is new.
 
 import contextlib
 import functools
-import os
 import sys
 from collections.abc import Iterator
 
@@ -105,8 +104,7 @@ def _plan(
 def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
     """What trains, with the data set at hand."""
     where, stop = data_flags.where(), cli.signals.should_stop
-    if where["data_dir"]:  # a task may run in another folder
-        where["data_dir"] = os.path.abspath(os.path.expanduser(where["data_dir"]))
+    where["data_dir"] = data_flags.absolute(where["data_dir"])  # in any folder
     load = functools.partial(
         engines.load,
         asked.dataset,
@@ -156,8 +154,7 @@ def _train(
             bar.update(already if total else 0)
         for each in searches:
             each.require_rows(found.rows.keys(), found.key)
-        is_whole = found.train(asked.runs) if not searches else True
-        is_whole = all(found.search(each) for each in searches) and is_whole
+        is_whole = found.train(asked.runs) and all(map(found.search, searches))
     runs = asked.runs + [run for each in searches for run in each.runs()]
     keyed = {found.key(run): run for run in runs}  # Optuna may choose the same twice
     runs = [*keyed.values()]

@@ -82,9 +82,14 @@ def place(dataset: data.Dataset) -> dict[str, Any]:
     """
     given = {"dataset": name_of(dataset)}
     given |= {flag.name: flag.value for flag in _PLACE if flag.value != flag.default}
-    if DATA_DIR.value:  # whatever folder another program is called in
-        given["data_dir"] = os.path.abspath(os.path.expanduser(DATA_DIR.value))
+    if DATA_DIR.value:
+        given["data_dir"] = absolute(DATA_DIR.value)
     return given
+
+
+def absolute(data_dir: str | None) -> str | None:
+    """The same place, whatever folder another process is started in."""
+    return os.path.abspath(os.path.expanduser(data_dir)) if data_dir else data_dir
 
 
 def where_of(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,17 +118,13 @@ class Asked(NamedTuple):
 
     def examples(self) -> list[sweep.Run]:
         """All its GANs; where Optuna chooses, one of every kind that it may choose."""
-        ends = {
-            name: (axis.low,) if isinstance(axis, sweep.Range) else axis
-            for name, axis in self.axes.items()
-        }
-        return self.runs or expand(self.searched, ends | {"seed": (0,)})
+        ends = {name: (axis.low,) for name, axis in self.drawn.items()}
+        return self.runs or expand(self.searched, self.axes | ends | {"seed": (0,)})
 
     @property
     def drawn(self) -> dict[str, sweep.Range]:
         """The intervals of the sweep."""
-        each = self.axes.items()
-        return {name: axis for name, axis in each if isinstance(axis, sweep.Range)}
+        return sweep.intervals(self.axes)
 
     def settings(self, dataset: str) -> dict[str, Any]:
         """What all GANs of the study share, by the names of the flags."""

@@ -57,7 +57,7 @@ def main() -> None:
         raise UserError(f"--nodes={','.join(_NODES.value)}: write numbers, as 1,2,4")
     if not 0 <= _SECONDS.value < 3600:
         raise UserError(f"--seconds={_SECONDS.value:g} must be in 0 ... 3600")
-    connection.require()
+    ray = connection.require()
     found = [measure(int(word)) for word in _NODES.value]
     header = ("nodes", "waves a minute", "ms a wave", "ms a wave and node")
     cells = [
@@ -77,7 +77,7 @@ def main() -> None:
             "waves": _WAVES.value,
             "seconds": _SECONDS.value,
             "cores": cli.cores(),
-            "versions": {**configuration.versions(), "ray": connection.version()},
+            "versions": {**configuration.versions(), "ray": ray.__version__},
             "rows": found,
         }
         text = json.dumps(document, indent=1) + "\n"
@@ -90,28 +90,20 @@ def measure(nodes: int) -> dict[str, Any]:
     Returns:
       ``nodes`` and ``waves_a_minute``.
     """
-    from ray import cluster_utils
-
-    head = {"num_cpus": 0, "include_dashboard": False}
-    there = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(nodes):
-            there.add_node(num_cpus=1)
-        with (
-            connection.connected(there.address),
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            path = pathlib.Path(folder)
-            (path / "config.json").write_text("{}")
-            engine = cluster.Cluster(_subject, 1, lambda: False, local=Idle)
-            engine.save_in(path)
-            plan = waves.Plan(engine.images, 1, 1, 1, 1, 1)
-            list(engine.run(_idle(plan, _WARM * nodes)))
-            begin = time.perf_counter()
-            count = sum(1 for _ in engine.run(_idle(plan, _WAVES.value)))
-            seconds = time.perf_counter() - begin
-    finally:
-        there.shutdown()
+    with (
+        connection.local_nodes(nodes) as there,
+        connection.connected(there.address),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        path = pathlib.Path(folder)
+        (path / "config.json").write_text("{}")
+        engine = cluster.Cluster(_subject, 1, lambda: False, local=Idle)
+        engine.save_in(path)
+        plan = waves.Plan(engine.images, 1, 1, 1, 1, 1)
+        list(engine.run(_idle(plan, _WARM * nodes)))
+        begin = time.perf_counter()
+        count = sum(1 for _ in engine.run(_idle(plan, _WAVES.value)))
+        seconds = time.perf_counter() - begin
     print(f"{nodes} nodes: {count} waves in {seconds:.1f} s", flush=True)
     return {"nodes": nodes, "waves_a_minute": 60 * count / seconds}
 

@@ -190,7 +190,7 @@ def _trainer(folder: pathlib.Path, changed: float) -> str | None:
         process, host = int(holder["process"]), str(holder["host"])[:100]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    if host == socket.gethostname() and not (process > 0 and is_alive(process)):
+    if host == socket.gethostname() and not is_alive(process):
         return None
     return f"process {process} on {host}"
 

@@ -80,8 +80,8 @@ class Cluster:
         )
         images, device, self._subject = task.remote(load, self._kind, num_devices)
         try:
-            self.images: Description = self._wait(images)
-            self.device: str = ray.get(device)
+            self.images: Description
+            self.images, self.device = ray.get([images, device])
         except ray.exceptions.RayError as error:
             raise UserError(_why(error)) from error
 
@@ -166,12 +166,6 @@ class Cluster:
         there = self._ray.cluster_resources().get(self._kind, 0)
         slots = int(there // self._num_devices)
         return max(1, slots + 1 + slots // 4)
-
-    def _wait(self, reference: Any) -> Any:
-        """The value of a task, unless a signal comes first."""
-        while not self._ray.wait([reference], timeout=_POLL)[0]:
-            pass
-        return self._ray.get(reference)
 
 
 class _Stop:

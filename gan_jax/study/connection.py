@@ -31,9 +31,28 @@ def require() -> Any:
     return ray
 
 
-def version() -> str:
-    """Of Ray."""
-    return require().__version__
+@contextlib.contextmanager
+def local_nodes(count: int, **head: Any) -> Iterator[Any]:
+    """A cluster of processes of this machine, as tests and measurements need it.
+
+    Args:
+      count: nodes of one core each.
+      **head: what the head has, beside no core.
+
+    Yields:
+      Ray's own object of it, with ``address``, ``add_node`` and ``remove_node``.
+    """
+    require()
+    from ray import cluster_utils
+
+    settings = {"num_cpus": 0, "include_dashboard": False} | head
+    there = cluster_utils.Cluster(initialize_head=True, head_node_args=settings)
+    try:
+        for _ in range(count):
+            there.add_node(num_cpus=1)
+        yield there
+    finally:
+        there.shutdown()
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ class Driver:
         self._forget(alive)
         return True
 
-    def search(self, trials: "Trials") -> bool:
+    def search(self, trials: Trials) -> bool:
         """Trains what is asked for while its results are told.
 
         Without rungs, the next GANs are asked for as soon as a wave is free; with them,
@@ -204,7 +204,8 @@ class Driver:
         ):
             config, steps = self._plan.config(run), result.wave.end
             row = ledger.row(run, config, result.seconds, measures, steps)
-            before = self.rows.get(ledger.key(config))
+            key = ledger.key(config)
+            before = self.rows.get(key)
             if self._halving.rungs > 1:
                 distance = distance_in(row)
                 names = ("steps", distance, f"{distance}_train")
@@ -214,7 +215,7 @@ class Driver:
             if before is not None and row["seconds"] is not None:
                 earlier = before["seconds"]
                 row["seconds"] = None if earlier is None else row["seconds"] + earlier
-            self.rows[ledger.key(config)] = row
+            self.rows[key] = row
             self._keep(row, samples)
             rows.append(row)
         ledger.append(self._folder, rows)

@@ -70,7 +70,7 @@ def read(
         shapes = [(leaf.shape, leaf.dtype) for leaf in leaves]
         if there != about or [(a.shape, a.dtype) for a in found] != shapes:
             raise UserError(f"{path} is of other GANs or of another version")
-    except (UserError, KeyError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         say(f"{error}: not used")
         return None
     state = jax.tree.unflatten(tree, found)

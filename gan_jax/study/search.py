@@ -15,7 +15,7 @@ from typing import Any
 
 from gan_jax.errors import UserError
 from gan_jax.evaluation.features import distance_in
-from gan_jax.study import ledger
+from gan_jax.study import ledger, sweep
 from gan_jax.study.sweep import Axis, Range, Run
 
 SAMPLERS = ("random", "grid", "tpe")
@@ -49,7 +49,7 @@ def check(axes: dict[str, Axis], sampler: str) -> None:
     require()
     if not axes.keys() - {"seed"}:
         raise UserError("--sampler has nothing to choose: --sweep has seeds alone")
-    drawn = [name for name, axis in axes.items() if isinstance(axis, Range)]
+    drawn = [*sweep.intervals(axes)]
     if sampler == "grid" and drawn:
         raise UserError(
             f"--sampler=grid takes lists, and {drawn[0]} is an interval: give it a"

@@ -15,14 +15,8 @@ from gan_jax.data import Description
 from gan_jax.errors import UserError
 from gan_jax.run import configuration
 from gan_jax.study import ledger, trainer
-from gan_jax.system.files import (
-    Place,
-    make_folder,
-    reading,
-    remove,
-    write_text,
-    writing,
-)
+from gan_jax.system.files import make_folder, reading, remove, write_text, writing
+from gan_jax.system.remote import Place
 
 JOURNAL = "optuna.journal"
 _UNDER_WAY = (trainer.WAVE, trainer.RUNG)

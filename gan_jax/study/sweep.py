@@ -212,6 +212,11 @@ def _wrong(item: str, why: str) -> UserError:
     )
 
 
+def intervals(axes: dict[str, Axis]) -> dict[str, Range]:
+    """Those axes from which each GAN draws its own number."""
+    return {name: axis for name, axis in axes.items() if isinstance(axis, Range)}
+
+
 def expand(
     losses: Sequence[str],
     table: str,
@@ -237,7 +242,7 @@ def expand(
     """
     lists = {name: axis for name, axis in axes.items() if not isinstance(axis, Range)}
     seeds = lists.pop("seed", (0,))
-    intervals = {name: axis for name, axis in axes.items() if isinstance(axis, Range)}
+    drawn = intervals(axes)
     count = math.prod(map(len, lists.values())) * len(seeds) * len(losses)
     if count > _MOST:
         raise UserError(f"--sweep makes {count} GANs: at most {_MOST}")
@@ -245,8 +250,8 @@ def expand(
     for loss in losses:
         for values in itertools.product(*lists.values(), seeds):
             chosen = dict(zip((*lists, "seed"), values, strict=True))
-            for name, share in _draws(intervals, chosen, draw_seed).items():
-                chosen[name] = intervals[name].at(share)
+            for name, share in _draws(drawn, chosen, draw_seed).items():
+                chosen[name] = drawn[name].at(share)
             seed = chosen.pop("seed")
             try:
                 recipe = recipes.recipe(loss, table, conditional=conditional, **chosen)
@@ -254,7 +259,7 @@ def expand(
                 values = ", ".join(f"{name}:{value}" for name, value in chosen.items())
                 where = f"loss {loss} with {values}" if values else f"loss {loss}"
                 raise UserError(f"{where}: {error}") from error
-            runs.append(Run(recipe, seed, chosen, tuple(intervals)))
+            runs.append(Run(recipe, seed, chosen, tuple(drawn)))
     return runs
 
 

@@ -106,15 +106,10 @@ class Trainer:
             like = (settings, keys, shape, self._devices)
             self._initialise = many.compile_initialise(self._make, *like)
         states = self._initialise(settings, keys)
-        place = None if folder is None else wave_file(folder, wave)
-        with saved.UnderWay(place, wave.about(), self._say) as under_way:
-            found = under_way.read(states)
-            if found is None and (wave.begin or wave.end < wave.total):
-                found = _read_members(wave, folder, states, self._say)
-            if found is not None:
-                self._say(f"going on with a wave at step {int(found.step[0, 0])}")
-                axis = jax.sharding.PartitionSpec(placement.AXIS)
-                states = placement.place(found, self._devices, axis)
+        about = wave.about()
+        place = None if folder is None else _wave_file(folder, about)
+        with saved.UnderWay(place, about, self._say) as under_way:
+            states = self._restored(wave, folder, about, under_way, states)
             if self._train_steps is None:
                 self._train_steps = self._compile(settings, states)
             begin, started = int(states.step[0, 0]), time.perf_counter()
@@ -123,10 +118,49 @@ class Trainer:
                 return None
             seconds = (time.perf_counter() - started) / len(wave.runs)
             if folder is not None and wave.end < wave.total:
-                for i, flags in enumerate(wave.about()["runs"]):
+                for i, flags in enumerate(about["runs"]):
                     path = member_file(folder, flags)
                     saved.write(path, flags, many.pick(done, i))
         return Trained(self._gan, done, seconds if begin == wave.begin else None)
+
+    def _restored(
+        self,
+        wave: Wave,
+        folder: "Place | None",
+        about: saved.About,
+        under_way: saved.UnderWay,
+        fresh: GANState,
+    ) -> GANState:
+        """What is saved of the wave, else of each of its GANs; else what it got."""
+        if (found := under_way.read(fresh)) is not None:
+            axis = jax.sharding.PartitionSpec(placement.AXIS)
+            states = placement.place(found, self._devices, axis)
+        elif (found := self._read_members(wave, folder, about, fresh)) is not None:
+            states = many.spread(found, self._devices)
+        else:
+            return fresh
+        self._say(f"going on with a wave at step {int(states.step[0, 0])}")
+        return states
+
+    def _read_members(
+        self, wave: Wave, folder: "Place | None", about: saved.About, like: GANState
+    ) -> GANState | None:
+        """The states of GANs that go on, ``[gans, ...]``; None if one is not there."""
+        if folder is None or (wave.begin == 0 and wave.end == wave.total):
+            return None
+        one = jax.eval_shape(lambda states: many.pick(states, 0), like)
+        found = [
+            saved.read(member_file(folder, flags), flags, one, self._say)
+            for flags in about["runs"]
+        ]
+        # All at its end: what it had come to was not recorded before the process died.
+        steps = {None if state is None else int(state.step) for state in found}
+        if steps in ({wave.begin}, {wave.end}):
+            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *self._fill(found))
+        if wave.begin:
+            said = f"step {wave.begin} is not there for all of this wave"
+            self._say(f"{said}: from the start")
+        return None
 
     def _loop(
         self,
@@ -165,14 +199,18 @@ class Trainer:
         return recipes.make_gan(recipe, **self._images)
 
     def _spread(self, members: list[Run]) -> tuple[jax.Array, many.Settings]:
-        """Keys and numbers; the last wave is filled up with copies of its last GAN."""
-        filled = members + members[-1:] * (self._plan.width - len(members))
+        """Keys and numbers."""
+        filled = self._fill(members)
         keys = jnp.stack([jax.random.key(run.seed) for run in filled])
         numbers = {
             name: np.array([getattr(run.recipe, name) for run in filled], np.float32)
             for name in self._names
         }
         return many.spread((keys, numbers), self._devices)
+
+    def _fill(self, members: list[Any]) -> list[Any]:
+        """A whole wave: the last one is filled up with copies of its last GAN."""
+        return members + members[-1:] * (self._plan.width - len(members))
 
     def _compile(self, settings: many.Settings, states: GANState) -> Callable[..., Any]:
         started = time.perf_counter()
@@ -192,7 +230,11 @@ class Trainer:
 
 def wave_file(folder: Place, wave: Wave) -> Place:
     """The file of a wave under way, of a study's folder."""
-    return folder / WAVE / saved.file_name(wave.about())
+    return _wave_file(folder, wave.about())
+
+
+def _wave_file(folder: Place, about: saved.About) -> Place:
+    return folder / WAVE / saved.file_name(about)
 
 
 def member_file(folder: Place, flags: saved.About) -> Place:
@@ -203,30 +245,3 @@ def member_file(folder: Place, flags: saved.About) -> Place:
       flags: its settings, as `configuration.Config.flags`.
     """
     return folder / RUNG / saved.file_name(flags)
-
-
-def _read_members(
-    wave: Wave, folder: "Place | None", like: GANState, say: Callable[[str], None]
-) -> GANState | None:
-    """The states of GANs that go on, from where all of them are; else None."""
-    if folder is None:
-        return None
-    one = jax.eval_shape(lambda states: many.pick(states, 0), like)
-    found = [
-        saved.read(member_file(folder, flags), flags, one, say)
-        for flags in wave.about()["runs"]
-    ]
-    # All at its end: what it had come to was not recorded before the process died.
-    steps = {None if state is None else int(state.step) for state in found}
-    if steps not in ({wave.begin}, {wave.end}):
-        if wave.begin:
-            say(f"step {wave.begin} is not there for all of this wave: from the start")
-        return None
-    found += found[-1:] * (wave.plan.width - len(found))
-    shape = (wave.plan.num_devices, wave.plan.at_once)
-
-    def stack(*leaves: Any) -> jax.Array:
-        stacked = jnp.stack(leaves)
-        return stacked.reshape(*shape, *stacked.shape[1:])
-
-    return jax.tree.map(stack, *found)

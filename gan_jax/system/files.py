@@ -178,7 +178,7 @@ def is_alive(process: int) -> bool:
         return True
     except (OSError, OverflowError):
         return False
-    return True
+    return process > 0  # others are groups of processes
 
 
 def write_text(path: Place, text: str) -> None:

@@ -14,7 +14,6 @@ from gan_jax.study.engines import Result, Subject
 
 pytestmark = pytest.mark.ray
 ray = pytest.importorskip("ray")
-cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 IMAGES = data.Description("garments", (28, 28, 1), 10, 64)
 PLAN = waves.Plan(IMAGES, 1, 10, 1, 1, 500)
@@ -63,14 +62,8 @@ def waves_of(count):
 @pytest.fixture(scope="module")
 def nodes():
     """A head without cores, and two nodes with one each."""
-    there = cluster_utils.Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False},
-    )
-    for _ in range(2):
-        there.add_node(num_cpus=1)
-    yield there
-    there.shutdown()
+    with connection.local_nodes(2) as there:
+        yield there
 
 
 @pytest.fixture
@@ -167,22 +160,15 @@ def test_waves_under_way_are_asked_to_stop(nodes, study):
 
 
 def test_what_does_not_fit_into_the_object_store_is_put_on_disk(study):
-    there = cluster_utils.Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 1,
-            "include_dashboard": False,
-            "object_store_memory": 80 * 2**20,
-        },
-    )
-    try:
-        with connection.connected(there.address):
-            engine = cluster.Cluster(load_much, 1, lambda: False, local=Summing)
-            engine.save_in(study)
-            found = [result.measures[0]["sum"] for result in engine.run(waves_of(3))]
-        assert found == [200 * 2**20] * 3
-    finally:
-        there.shutdown()
+    how = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    with (
+        connection.local_nodes(0, **how) as there,
+        connection.connected(there.address),
+    ):
+        engine = cluster.Cluster(load_much, 1, lambda: False, local=Summing)
+        engine.save_in(study)
+        found = [result.measures[0]["sum"] for result in engine.run(waves_of(3))]
+    assert found == [200 * 2**20] * 3
 
 
 def load_much():

@@ -12,15 +12,15 @@ import time
 
 import pytest
 
+from gan_jax.study import connection
 from tests.processes.running import FAST, ROOT
 
 pytestmark = pytest.mark.ray
-ray = pytest.importorskip("ray")
-cluster_utils = pytest.importorskip("ray.cluster_utils")
+pytest.importorskip("ray")
 
 SMALL = ("--quick", "--num_samples=100", "--loss=nonsaturating")
 GANS = "--sweep=network:mlp,width:8,batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
-LONG = ("--steps=4000", "--checkpoint_every=50")
+LONG = ("--steps=1000000", "--checkpoint_every=50")  # it is killed, or asked to end
 
 
 class Study:
@@ -64,14 +64,8 @@ def nodes(evaluation_cache):
         patch.setenv("XLA_FLAGS", FAST)
         patch.setenv("GAN_JAX_CACHE_DIR", str(evaluation_cache))
         patch.setenv("PYTHONPATH", str(ROOT))
-        there = cluster_utils.Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "include_dashboard": False},
-        )
-        for _ in range(2):
-            there.add_node(num_cpus=1)
-    yield there
-    there.shutdown()
+        with connection.local_nodes(2) as there:
+            yield there
 
 
 def rows_of(folder):

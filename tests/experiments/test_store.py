@@ -4,6 +4,7 @@ Needs the extra ``store``: ./launch.sh setup ray,store.
 """
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import pytest
 from gan_jax.errors import UserError
 from gan_jax.run import run_folder
 from gan_jax.system import files, locks, remote
-from tests.processes.running import FAST, ROOT, Process, wait_until
+from tests.processes.running import ROOT, begin_study, wait_until
 
 for _needed in ("s3fs", "moto", "flask_cors"):
     pytest.importorskip(_needed, reason="pip install 'gan_jax[store]'")
@@ -248,17 +249,7 @@ def test_of_many_that_take_over_the_same_lease_one_gets_it(folder):
 @pytest.fixture(scope="module")
 def begin(address, evaluation_cache):
     """Starts a study of small networks."""
-
-    def begin(folder, *flags, **environment):
-        return Process(
-            ["experiments.study", f"--workdir={folder}", *flags],
-            XLA_FLAGS=FAST,
-            GAN_JAX_CACHE_DIR=str(evaluation_cache),
-            JAX_NUM_CPU_DEVICES="2",
-            **environment,
-        )
-
-    return begin
+    return functools.partial(begin_study, evaluation_cache)
 
 
 def test_a_study_in_a_store_is_whole_and_goes_on(folder, begin):

@@ -1,6 +1,7 @@
 """Studies as a user runs them: what they leave, and that they go on."""
 
 import csv
+import functools
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.processes.running import FAST, Process, wait_until
+from tests.processes.running import begin_study, wait_until
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
 SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
@@ -22,16 +23,7 @@ SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
 @pytest.fixture(scope="module")
 def begin(evaluation_cache):
     """Starts a study of small networks."""
-
-    def begin(folder, *flags):
-        return Process(
-            ["experiments.study", f"--workdir={folder}", *flags],
-            XLA_FLAGS=FAST,
-            GAN_JAX_CACHE_DIR=str(evaluation_cache),
-            JAX_NUM_CPU_DEVICES="2",
-        )
-
-    return begin
+    return functools.partial(begin_study, evaluation_cache)
 
 
 @pytest.fixture(scope="module")

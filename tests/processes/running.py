@@ -75,6 +75,17 @@ class Process:
         return (self._folder / where).read_text()
 
 
+def begin_study(cache, folder, *flags, **environment):
+    """A study of small networks on two devices; ``cache`` has its classifier."""
+    return Process(
+        ["experiments.study", f"--workdir={folder}", *flags],
+        XLA_FLAGS=FAST,
+        GAN_JAX_CACHE_DIR=str(cache),
+        JAX_NUM_CPU_DEVICES="2",
+        **environment,
+    )
+
+
 @functools.cache
 def _server():
     process = subprocess.Popen(

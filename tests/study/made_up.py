@@ -20,7 +20,7 @@ def study(axes, losses=("hinge",), halved=False):
     """
     parsed = sweep.parse(axes)
     runs = sweep.expand(losses, "tuned", parsed)
-    drawn = {n: axis for n, axis in parsed.items() if isinstance(axis, sweep.Range)}
+    drawn = sweep.intervals(parsed)
     random = np.random.default_rng(0)
     rows = [_row(run, random) for run in runs]
     if halved:

@@ -25,16 +25,6 @@ ELSEWHERE = {
 }
 
 
-@pytest.fixture
-def objects(monkeypatch):
-    return memory_store.install(monkeypatch)
-
-
-@pytest.fixture
-def study(objects):
-    return remote.folder("s3://bucket/study")
-
-
 def wait_until(happened):
     while not happened():
         time.sleep(0.002)

@@ -13,16 +13,6 @@ from gan_jax.system import files, remote
 from tests import memory_store
 
 
-@pytest.fixture
-def objects(monkeypatch):
-    return memory_store.install(monkeypatch)
-
-
-@pytest.fixture
-def study(objects):
-    return remote.folder("s3://bucket/study")
-
-
 def test_a_folder_is_local_or_in_a_store(study, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     for text in ("runs/study", "~/study", "/a://b", "1://b"):
