@@ -8,10 +8,10 @@ Source: Moritz et al. 2018, https://arxiv.org/abs/1712.05889
 """
 
 import contextlib
-import functools
 import hashlib
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
 from typing import Any
 
 from gan_jax.data import Description
@@ -213,7 +213,8 @@ def _prepare(
     return subject.images, subject.device, subject
 
 
-_engines: dict[str, Local] = {}  # of this process: its data set and compiled programs
+# Of this process, with its data set and compiled programs; and whether it is to stop.
+_engines: dict[str, tuple[Local, Callable[[], bool]]] = {}
 
 
 def _carry_out(
@@ -222,19 +223,20 @@ def _carry_out(
     """The task: a wave, or None where it was broken off."""
     import ray
 
-    if _asked(stop, [0.0, False]):
-        return None
     local, [subject], folder, mark = make  # in a list it stays a reference
     if subject.hex() not in _engines:
         _start(kind, wave.plan.num_devices)
-        engine = local(ray.get(subject), functools.partial(_asked, stop, [0.0, False]))
+        should_stop = _watch(stop)
+        with futures.ThreadPoolExecutor(1) as thread:  # as in `_watch`
+            engine = local(thread.submit(ray.get, subject).result(), should_stop)
         if folder is not None and _is_there(folder, mark):
             engine.save_in(folder)
         else:
             print(f"{folder} is not on this machine: what is under way is not saved")
         _engines.clear()
-        _engines[subject.hex()] = engine
-    return _engines[subject.hex()].carry_out(wave)
+        _engines[subject.hex()] = engine, should_stop
+    engine, should_stop = _engines[subject.hex()]
+    return None if should_stop() else engine.carry_out(wave)
 
 
 def _is_there(folder: Place, mark: str) -> bool:
@@ -246,11 +248,26 @@ def _is_there(folder: Place, mark: str) -> bool:
         return False
 
 
-def _asked(stop: Any, last: list[Any]) -> bool:
-    """Whether the driver is to stop, asked about as often as it looks itself."""
+def _watch(stop: Any) -> Callable[[], bool]:
+    """Whether the driver is to stop, as a thread learns it twice a second.
+
+    Were it the task itself that waits for the answer, Ray would lend its cores to
+    another task meanwhile.
+    """
     import ray
 
-    now = time.monotonic()
-    if now - last[0] > _POLL:
-        last[:] = now, ray.get(stop.is_asked.remote())
-    return last[1]
+    known, asked = threading.Event(), threading.Event()
+
+    def look() -> None:
+        try:
+            while not asked.is_set():
+                if ray.get(stop.is_asked.remote()):
+                    asked.set()
+                known.set()
+                asked.wait(_POLL)
+        finally:
+            known.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    known.wait()
+    return asked.is_set

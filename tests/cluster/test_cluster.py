@@ -43,6 +43,7 @@ class Scripted:
             if self._should_stop():
                 return None
             time.sleep(0.05)
+        (self._folder / f"done_{run.seed}").touch()
         return Result(wave, 0.0, [{"node": here}], [None])
 
 
@@ -97,6 +98,22 @@ def test_waves_run_side_by_side_on_every_node(nodes, study):
         found = {result.wave.runs[0].seed: result for result in engine.run(waves_of(8))}
     assert sorted(found) == [*range(8)]
     assert len({result.measures[0]["node"] for result in found.values()}) == 2
+
+
+def test_no_more_waves_run_at_once_than_there_are_cores(nodes, study):
+    """They ask whether to stop all the while, and keep their cores meanwhile."""
+    most = []
+
+    def look():
+        begun, done = len(list(study.glob("*_*_*"))), len(list(study.glob("done_*")))
+        most.append(begun - done)
+        return False
+
+    with connection.connected(nodes.address):
+        what = dict.fromkeys(range(6), 4.0)
+        engine = engine_on(nodes, study, what, should_stop=look)
+        assert len(list(engine.run(waves_of(6)))) == 6
+    assert max(most) == 2
 
 
 def test_a_lost_node_costs_the_waves_that_ran_there_and_nothing_else(nodes, study):

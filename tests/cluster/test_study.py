@@ -124,6 +124,7 @@ def test_a_lost_node_and_a_killed_driver_cost_what_was_not_saved(
     assert f"--workdir={folder} is being trained in by process" in output
 
     nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
+    nodes.add_node(num_cpus=1)  # the other one is taken
     study.wait_until(lambda: "going on with a wave at step" in study.output.read_text())
     study.process.kill()
     study.process.wait()
