@@ -56,14 +56,20 @@ STORAGE = flags.DEFINE_string(
 HALVING = flags.DEFINE_integer(
     "halving",
     None,
-    "Successive halving: at each rung one of so many settings goes on, the best by the"
-    " distance to the training split.",
+    "Successive halving: each rung takes so many times the steps of the one before, and"
+    " of the settings --keep go on, the best by the distance to the training split.",
 )
 RUNGS = flags.DEFINE_integer(
     "rungs",
     4,
     "With --halving, how often GANs are measured, the end included: with --halving=3"
     " after 1/27, 1/9, 1/3 of their steps and all of them.",
+)
+KEEP = flags.DEFINE_integer(
+    "keep",
+    None,
+    "With --halving, at each rung one of so many settings goes on. Default: as"
+    " --halving; less costs more and misses the best less often (docs/study.md).",
 )
 ENGINE = flags.DEFINE_enum(
     "engine",
@@ -139,6 +145,7 @@ class Asked(NamedTuple):
             "quick": QUICK.value,
             "halving": HALVING.value,
             "rungs": RUNGS.value if HALVING.value else None,
+            "keep": _rungs().divisor if HALVING.value else None,
             "sampler": SAMPLER.value,
         }
 
@@ -193,13 +200,14 @@ def read() -> Asked:
 
 def _rungs() -> halving.Halving:
     if HALVING.value is None:
-        if flags.FLAGS[RUNGS.name].present:
-            raise UserError("--rungs is for --halving: give that, too")
+        for flag in (RUNGS, KEEP):
+            if flags.FLAGS[flag.name].present:
+                raise UserError(f"--{flag.name} is for --halving: give that, too")
         return halving.Halving()
-    for flag in (HALVING, RUNGS):
-        if flag.value < 2:
+    for flag in (HALVING, RUNGS, KEEP):
+        if flag.value is not None and flag.value < 2:
             raise UserError(f"--{flag.name}={flag.value} must be at least 2")
-    return halving.Halving(HALVING.value, RUNGS.value)
+    return halving.Halving(HALVING.value, RUNGS.value, KEEP.value)
 
 
 def expand(losses: Sequence[str], axes: dict[str, sweep.Axis]) -> list[sweep.Run]:

@@ -3,8 +3,8 @@
     python -m experiments.measure.halving --dataset=fashion_mnist --output=halving.json
 
 Trains all settings of a random search to their end and measures each at every rung. A
-GAN does not depend on which others go on, so that what any --halving and --rungs of
-experiments.study would have kept can be read from these numbers.
+GAN does not depend on which others go on, so that what any --halving, --rungs and
+--keep of experiments.study would have kept can be read from these numbers.
 """
 
 import datetime
@@ -36,6 +36,9 @@ _SETTINGS = flags.DEFINE_integer("settings", 27, "Of each repetition.")
 _REPETITIONS = flags.DEFINE_integer(
     "repetitions", 5, "Searches, each of its own draws."
 )
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of the first setting; the others count on from it."
+)
 _STEPS = flags.DEFINE_integer("steps", 540, "Generator steps of each GAN.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 2000, "Samples for each FCD.")
 _QUICK = flags.DEFINE_boolean("quick", False, "Drawn images, few steps: for tests.")
@@ -43,7 +46,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "JSON file for every number.")
 
 flags.adopt_module_key_flags(data_flags)
 
-_TRIED = (Halving(3, 4), Halving(3, 3))
+_TRIED = (Halving(3, 4), Halving(3, 3), Halving(3, 4, 2), Halving(3, 3, 2))
 
 
 class _All(Halving):
@@ -62,6 +65,7 @@ def main() -> None:
     """Prints the table and writes what was asked for."""
     for flag in (_SETTINGS, _REPETITIONS, _STEPS):
         cli.require_positive(flag)
+    cli.require_seed(_SEED)
     cli.require_writable(_OUTPUT)
     data_flags.check()
     quick = _QUICK.value
@@ -79,16 +83,25 @@ def main() -> None:
     plan = waves.Plan(subject.images, 1, steps, devices, 1, steps)
     found = []
     for repetition in range(repetitions):
-        seeds = range(repetition * settings, (repetition + 1) * settings)
+        first = _SEED.value + repetition * settings
+        seeds = range(first, first + settings)
         found.append(train(subject, plan, axes | {"seed": tuple(seeds)}))
         print(f"search {repetition}: {_line(found[-1], steps)}", flush=True)
     curves = [[gan["fcd_train"] for gan in search] for search in found]
     rows = [halving.replay(curves, each, steps) for each in _TRIED]
-    header = ("--halving", "--rungs", "steps", "best found", "FCD above the best's")
+    header = (
+        "--halving",
+        "--rungs",
+        "--keep",
+        "steps",
+        "best found",
+        "FCD above the best's",
+    )
     cells = [
         [
             str(row["halving"]),
             str(row["rungs"]),
+            str(row["keep"]),
             f"{row['share']:.0%}",
             f"{row['hits']} of {len(found)}",
             ", ".join(f"{regret:.1%}" for regret in row["regrets"]),

@@ -127,8 +127,7 @@ class Driver:
         Returns and raises as `train`.
         """
         if self._halving.rungs > 1:
-            bracket = self._halving.factor ** (self._halving.rungs - 1)
-            while asked := trials.ask(trials=bracket):
+            while asked := trials.ask(trials=self._halving.bracket):
                 if not self.train([run for _, runs in asked for run in runs]):
                     return False
                 for number, runs in asked:

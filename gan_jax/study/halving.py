@@ -1,7 +1,8 @@
 """Successive halving: GANs are trained to a rung, measured, and the best go on.
 
 Every rung multiplies the steps by a factor and divides the number of configurations by
-it, so that each costs about as much as the others. A configuration is what the sweep
+it, so that each costs about as much as the others, or by less, which costs more and is
+less often wrong. A configuration is what the sweep
 chose without the seed: all of its seeds go on, or none.
 
 The rungs are those of Jamieson & Talwalkar 2016, https://arxiv.org/abs/1502.07943,
@@ -21,12 +22,24 @@ class Halving(NamedTuple):
     """How often it is decided who goes on, and how many do.
 
     Attributes:
-      factor: one of so many goes on; at least 2.
+      factor: of the steps of a rung to those of the one before; at least 2.
       rungs: at which GANs are measured, the end of training included; 1 stops none.
+      keep: one of so many goes on; at least 2, by default ``factor``.
     """
 
     factor: int = 3
     rungs: int = 1
+    keep: int | None = None
+
+    @property
+    def divisor(self) -> int:
+        """One of so many goes on."""
+        return self.keep or self.factor
+
+    @property
+    def bracket(self) -> int:
+        """Of so many configurations one is trained to its end."""
+        return self.divisor ** (self.rungs - 1)
 
     def steps(self, total: int) -> list[int]:
         """The generator steps of the rungs, rising, of a GAN that takes ``total``.
@@ -52,7 +65,7 @@ class Halving(NamedTuple):
           of: how many there are, those included that are not measured yet.
 
         Returns:
-          The best, by the mean of their distances: one of ``factor`` of all, at least
+          The best, by the mean of their distances: one of ``divisor`` of all, at least
           one. A configuration that is not among the best of those measured will not be
           among the best of all.
         """
@@ -60,7 +73,7 @@ class Halving(NamedTuple):
             key: math.inf if None in many else math.fsum(many) / len(many)
             for key, many in values.items()
         }
-        return sorted(means, key=means.__getitem__)[: max(1, of // self.factor)]
+        return sorted(means, key=means.__getitem__)[: max(1, of // self.divisor)]
 
 
 def replay(
@@ -76,9 +89,9 @@ def replay(
       steps: generator steps of each GAN.
 
     Returns:
-      ``halving`` and ``rungs``; ``share`` of the steps that it takes; ``hits``, how
-      many searches end with the best setting; and ``regrets``, of each search how far
-      the distance that it ends with is above the least, relatively.
+      ``halving``, ``rungs`` and ``keep``; ``share`` of the steps that it takes;
+      ``hits``, how many searches end with the best setting; and ``regrets``, of each
+      search how far the distance that it ends with is above the least, relatively.
     """
     taken, regrets = 0, []
     for search in searches:
@@ -96,6 +109,7 @@ def replay(
     return {
         "halving": halving.factor,
         "rungs": halving.rungs,
+        "keep": halving.divisor,
         "share": taken / sum(len(search) * steps for search in searches),
         "hits": sum(regret == 0 for regret in regrets),
         "regrets": regrets,

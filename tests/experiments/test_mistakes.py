@@ -348,6 +348,8 @@ STUDY = {
     "halving": (["--halving=1"], "--halving=1 must be at least 2"),
     "one rung": (["--halving=3", "--rungs=1"], "--rungs=1 must be at least 2"),
     "rungs alone": (["--rungs=3"], "--rungs is for --halving"),
+    "keep alone": (["--keep=2"], "--keep is for --halving"),
+    "keep all": (["--halving=3", "--keep=1"], "--keep=1 must be at least 2"),
     "many rungs": (["--halving=9", "--rungs=9"], "use fewer --rungs"),
     "nothing to choose": (["--sampler=tpe"], "--sweep has seeds alone"),
     "a grid of an interval": (
