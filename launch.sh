@@ -3,7 +3,7 @@
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
 #   ./launch.sh explore [flags of experiments.explore]    runs in a browser
-#   ./launch.sh setup [gpu|tpu|app|browser|ray|store|s3|gcs,...]    .venv alone
+#   ./launch.sh setup [EXTRA,...]    .venv alone, with extras of pyproject.toml: gpu, app, ray, ...
 #   ./launch.sh sky   [--gpus=L4:1] [--nodes=1] [--spot] [--infra=CLOUD] [flags]
 #   ./launch.sh slurm [--gpus=1] [--nodes=1] [--time=1:00:00] [flags]
 #   ./launch.sh tpu   --zone=ZONE [--type=v6e-1] [--spot] [--project=ID]
@@ -115,8 +115,13 @@ case "$command" in
       --no-loadscope-reorder "$@"
     ;;
   setup)
-    [[ "$*" =~ ^((gpu|tpu|app|browser|ray|store|s3|gcs)(,|$))*$ && "$*" != *, ]] ||
-      fail "unknown '$*': ./launch.sh setup, or setup with some of gpu, tpu, app, browser, ray, store, s3, gcs"
+    known=$(sed -n '/^\[project.optional-dependencies\]/,/^\[tool/s/^\([a-z0-9]*\) = .*/\1/p' \
+      "$root/pyproject.toml")
+    IFS=, read -ra extras <<<"$*${*:+,}" # an empty one after a last comma is refused
+    for extra in ${extras[@]+"${extras[@]}"}; do
+      grep -qx -- "$extra" <<<"$known" ||
+        fail "unknown '$extra': ./launch.sh setup, or setup with some of $(paste -sd, - <<<"$known")"
+    done
     setup "$@"
     ;;
   sky)

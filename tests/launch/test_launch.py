@@ -553,6 +553,7 @@ def test_a_run_that_is_here_already_is_taken_along(root, engines, engine):
         (["sky", "--workdir="], "below this folder"),
         (["tpu", "--zone=z", "--workdir", "runs/mine"], "in one word"),
         (["setup", "cpu"], "unknown 'cpu'"),
+        (["setup", "ray,"], "unknown ''"),
         (["cloud"], "unknown command 'cloud'"),
     ],
 )
