@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 ROOMS = (
     *("errors", "backend", "own_code", "losses", "penalties", "optimisers", "plots"),
     *("networks", "system", "training", "data", "recipes", "devices", "theory", "run"),
-    *("evaluation", "study", "explore"),
+    *("export", "evaluation", "study", "explore"),
 )
 MOST_LINES = 300
 
@@ -55,7 +55,7 @@ def test_every_room_is_in_the_order():
 def test_imports_go_down():
     wrong = [
         (name, other)
-        for name in LIBRARY
+        for name in LIBRARY.keys() - {"gan_jax"}  # its face, which is over all
         for other in GRAPH[name] - {"gan_jax"}
         if other in PROGRAMS or ROOMS.index(room(other)) > ROOMS.index(room(name))
     ]

@@ -67,6 +67,15 @@ _PUBLISHED = {
         for name in _GRAY
     },
 }
+_LICENCES = {
+    "fashion_mnist": "MIT",
+    "mnist": "CC-BY-SA-3.0",
+    "kmnist": "CC-BY-SA-4.0",
+    "emnist": "none is stated; made of NIST Special Database 19",
+    "cifar10": "none is stated",
+    "cifar100": "none is stated",
+    "garments": "Apache-2.0",  # drawn by this project
+}
 DATASETS = ("auto", *_PUBLISHED, *OWN, f"{prepared.PREFIX}NAME")
 
 
@@ -88,6 +97,20 @@ def about(name: str) -> About | None:
       which must be opened first.
     """
     return _PUBLISHED.get("fashion_mnist" if name == "auto" else name)
+
+
+def licence(name: str) -> str:
+    """What the publishers of a data set say of its use.
+
+    Args:
+      name: as a run's config.json has it: of one's own images with a fingerprint.
+
+    Returns:
+      An identifier of SPDX, or what there is to say instead.
+    """
+    if name.startswith(prepared.PREFIX):
+        return f"see {name.removeprefix(prepared.PREFIX)} in the TFDS catalogue"
+    return _LICENCES.get(name.removeprefix(stacked.PREFIX), "of whose images they are")
 
 
 def needs_folder(name: str) -> str:

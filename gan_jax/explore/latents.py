@@ -91,7 +91,7 @@ def draw(
         it goes along, or its class is unknown.
     """
     check(view)
-    sampling.check_label(gan, view.label)
+    sampling.check_label(gan.num_classes, view.label)
     z = _latents(gan.latent_size, view)
     along = np.trim_zeros(np.asarray(view.along, np.float32), "b")
     if len(along):

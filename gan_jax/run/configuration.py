@@ -100,6 +100,26 @@ class Config:
             if name not in _USUAL or value != _USUAL[name]
         }
 
+    @classmethod
+    def from_flags(cls, flags: dict[str, Any]) -> "Config":
+        """The inverse of `flags`, which anybody may have written.
+
+        Raises:
+          ValueError, KeyError, TypeError, AttributeError: they are none.
+          UserError: a recipe that no GAN can have.
+        """
+        flags = dict(flags)
+        needed = _RECIPE_FIELDS - {*_LATER}
+        given = needed | _RECIPE_FIELDS & flags.keys()
+        recipe = Recipe(**{name: flags.pop(name) for name in given})
+        recipes.check(recipe)
+        if "shape" in flags:
+            flags["shape"] = tuple(flags["shape"])
+        flags["sources"] = tuple(dict(flags.get("sources", {})).items())
+        config = cls(recipe=recipe, **flags)
+        _check_types(config)
+        return config
+
     def make_gan(self, axis_name: str | None = None) -> GAN:
         """What it trains: `recipes.make_gan` for the images of its data set.
 
@@ -158,16 +178,8 @@ def read_config(folder: pathlib.Path) -> Config:
             f" python -m experiments.train --workdir={folder}"
         )
     try:
-        flags = dict(read_json(path)["flags"])
-        needed = _RECIPE_FIELDS - {*_LATER}
-        given = needed | _RECIPE_FIELDS & flags.keys()
-        recipe = Recipe(**{name: flags.pop(name) for name in given})
-        recipes.check(recipe)
-        if "shape" in flags:
-            flags["shape"] = tuple(flags["shape"])
-        flags["sources"] = tuple(dict(flags.get("sources", {})).items())
-        config = Config(recipe=recipe, **flags)
-        _check_types(config)
+        flags = read_json(path)["flags"]
+        config = Config.from_flags(flags)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(

@@ -37,6 +37,7 @@ _OURS = (
     "neighbours.png",
     "interpolation.png",
     "training.gif",
+    *(f"generator.{form}" for form in ("onnx", "stablehlo", "safetensors", "npz")),
     "samples",
     checkpoints.DAMAGED,
     checkpoints.FOLDER,

@@ -1,10 +1,12 @@
 """Images from a trained GAN."""
 
+import dataclasses
 import itertools
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -87,19 +89,19 @@ def first_latents(latent_size: int, seed: int, count: int) -> np.ndarray:
     return np.concatenate(found)[:count]
 
 
-def check_label(gan: training.GAN, label: int | None) -> None:
-    """Refuses a class that a GAN cannot be asked for; None passes.
+def check_label(num_classes: int | None, label: int | None) -> None:
+    """Refuses a class that a GAN of so many cannot be asked for; None passes.
 
     Raises:
       UserError: the GAN is unconditional, or does not know the class.
     """
-    if label is not None and gan.num_classes is None:
+    if label is not None and num_classes is None:
         raise UserError(
             f"--label={label} asks an unconditional GAN for a class: leave it out, or"
             " train with --conditional"
         )
-    if label is not None and not 0 <= label < gan.num_classes:
-        raise UserError(f"--label={label} must be in 0 ... {gan.num_classes - 1}")
+    if label is not None and not 0 <= label < num_classes:
+        raise UserError(f"--label={label} must be in 0 ... {num_classes - 1}")
 
 
 @jax.jit(static_argnums=0)
@@ -120,6 +122,85 @@ def images_of(
     return training.to_uint8(training.generate(gan, state, z, labels))
 
 
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """A trained generator, of a run or of an exported file.
+
+    Attributes:
+      generate: latents ``[batch, latent]``, and labels ``[batch]`` or None, to images
+        ``[batch, height, width, channels]``, uint8 or float32 in [-1, 1].
+      latent_size: dimension of z, a standard normal.
+      num_classes: of the labels; None of an unconditional generator.
+      about: what else is known of it (`gan_jax.export.describe`).
+    """
+
+    generate: Callable[[Any, Any], Any]
+    latent_size: int
+    num_classes: int | None = None
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __call__(self, z: Any, labels: Any = None) -> np.ndarray:
+        """Images of latents.
+
+        Args:
+          z: float32 ``[batch, latent]``.
+          labels: int32 ``[batch]`` of a conditional generator, None of another.
+
+        Returns:
+          uint8, ``[batch, height, width, channels]``.
+        """
+        z = np.asarray(z, np.float32)
+        labels = None if labels is None else np.asarray(labels, np.int32)
+        images = np.asarray(self.generate(z, labels))
+        if images.dtype == np.uint8:
+            return images
+        return np.asarray(training.to_uint8(images))
+
+    def draw(
+        self, num_samples: int, *, seed: int = 0, label: int | None = None
+    ) -> Samples:
+        """Draws images; the first n of a seed are the same, however many are drawn.
+
+        Args:
+          num_samples: how many.
+          seed: of the latents.
+          label: the class of all of them; by default a conditional generator takes its
+            classes one after another.
+
+        Returns:
+          Images, and labels where the generator is conditional.
+
+        Raises:
+          UserError: a label for an unconditional generator, or one that it does not
+            know.
+        """
+        check_label(self.num_classes, label)
+        labels = None
+        padded = -(-num_samples // _BATCH) * _BATCH
+        if self.num_classes is not None:
+            turns = np.arange(padded, dtype=np.int32) % self.num_classes
+            labels = turns if label is None else np.full_like(turns, label)
+        batches = []
+        with progress.bar("drawing samples", padded, unit="image") as bar:
+            parts = zip(
+                range(0, padded, _BATCH), latents(self.latent_size, seed), strict=False
+            )
+            for first, z in parts:
+                part = None if labels is None else labels[first : first + _BATCH]
+                batches.append(self(z, part))
+                bar.update(_BATCH)
+        images = np.concatenate(batches)[:num_samples]
+        return Samples(images, None if labels is None else labels[:num_samples])
+
+
+def sampler(
+    gan: training.GAN, state: training.GANState, about: Mapping[str, Any] | None = None
+) -> Sampler:
+    """The generator of a state, at any step."""
+    images = partial(images_of, gan, state)
+    return Sampler(images, gan.latent_size, gan.num_classes, about or {})
+
+
 def draw(
     gan: training.GAN,
     state: training.GANState,
@@ -128,41 +209,8 @@ def draw(
     seed: int = 0,
     label: int | None = None,
 ) -> Samples:
-    """Draws images from a state.
-
-    The first n images of a seed are the same, however many are drawn.
-
-    Args:
-      gan: what is trained.
-      state: at any step.
-      num_samples: how many.
-      seed: of the latents.
-      label: the class of all of them; by default a conditional GAN takes its classes
-        one after another.
-
-    Returns:
-      Images, and labels where the GAN is conditional.
-
-    Raises:
-      UserError: a label for an unconditional GAN, or one that it does not know.
-    """
-    check_label(gan, label)
-    labels = None
-    padded = -(-num_samples // _BATCH) * _BATCH
-    if gan.num_classes is not None:
-        turns = jnp.arange(padded, dtype=jnp.int32) % gan.num_classes
-        labels = turns if label is None else jnp.full_like(turns, label)
-    batches = []
-    with progress.bar("drawing samples", padded, unit="image") as bar:
-        parts = zip(
-            range(padded // _BATCH), latents(gan.latent_size, seed), strict=False
-        )
-        for i, z in parts:
-            part = None if labels is None else labels[i * _BATCH : (i + 1) * _BATCH]
-            batches.append(np.asarray(images_of(gan, state, z, part)))
-            bar.update(_BATCH)
-    images = np.concatenate(batches)[:num_samples]
-    return Samples(images, None if labels is None else np.asarray(labels)[:num_samples])
+    """Draws images from a state, at any step: `Sampler.draw` of its generator."""
+    return sampler(gan, state).draw(num_samples, seed=seed, label=label)
 
 
 def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:

@@ -279,6 +279,24 @@ EVALUATE = {
     "table": (["--workdir={0}/trained", "--markdown={0}"], "is a folder"),
 }
 
+EXPORT = {
+    "a run in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
+    "no workdir": (["--format=npz"], "--workdir is missing"),
+    "no run": (["--workdir={0}/empty", "--format=npz"], "no run in"),
+    "no checkpoint": (["--workdir={0}/run", "--format=npz"], "no checkpoint yet"),
+    "ending": (["--workdir={0}/trained", "--output={0}/a.h5"], "must end in .onnx"),
+    "no ending": (["--workdir={0}/trained", "--output={0}/a"], "must end in .onnx"),
+    "another ending": (
+        ["--workdir={0}/trained", "--output={0}/a.npz", "--format=stablehlo"],
+        "must end in .stablehlo",
+    ),
+    "no folder": (["--workdir={0}/trained", "--output={0}/none/a.npz"], "cannot write"),
+    "pixels of weights": (
+        ["--workdir={0}/trained", "--format=npz", "--pixels=float32"],
+        "--pixels is for onnx and stablehlo",
+    ),
+}
+
 INTERPOLATE = {
     "a run in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
     "no workdir": ([], "--workdir is missing"),
@@ -388,6 +406,7 @@ PROGRAMS = {
     "study": STUDY,
     "sample": SAMPLE,
     "evaluate": EVALUATE,
+    "export": EXPORT,
     "interpolate": INTERPOLATE,
     "explore": EXPLORE,
     "measure.quality": QUALITY,
@@ -470,6 +489,7 @@ STARTS = {
     "train": ["--dataset=garments", "--num_examples=64", "--workdir={0}/new"],
     "study": _QUICK,
     "sample": ["--workdir={0}/trained", "--output={0}/a.png"],
+    "export": ["--workdir={0}/trained", "--format=npz"],
     "evaluate": ["--workdir={0}/trained", "--quick"],
     "interpolate": ["--workdir={0}/trained"],
     "explore": ["--runs={0}"],

@@ -1,0 +1,165 @@
+"""A generator as a program: ONNX, and StableHLO as `jax.export` keeps it.
+
+Both are traced with convolutions of the library and a batch of any size. They compute
+in float32, also where training's precision was another.
+"""
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from gan_jax import backend, training
+from gan_jax.errors import UserError
+from gan_jax.export import about
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+_PROGRAM, _ABOUT = "program.jax_export", "about.json"  # in a .stablehlo, a zip archive
+
+
+def _traced(
+    gan: training.GAN, state: training.GANState, pixels: str
+) -> tuple[Callable[..., jax.Array], list[tuple[str, tuple[Any, ...], Any]]]:
+    """A function of latents (and labels), and the name, shape and type of each.
+
+    Its weights are arrays of NumPy: constants of the program.
+    """
+    weights = jax.tree.map(np.asarray, about.weights(state))
+    state = state.replace(ema=tuple(weights))
+
+    def images(z: jax.Array, *labels: jax.Array) -> jax.Array:
+        # For a TPU every convolution is one of the library, and nothing is a barrier.
+        with backend.tracing_for("tpu"):
+            found = training.generate(gan, state, z, *labels)
+            if pixels == "uint8":
+                return training.to_uint8(found)
+            return jnp.clip(found, -1, 1)
+
+    inputs = [("z", (gan.latent_size,), jnp.float32)]
+    if gan.num_classes is not None:
+        inputs.append(("label", (), jnp.int32))
+    return images, inputs
+
+
+def to_onnx(
+    gan: training.GAN, state: training.GANState, pixels: str, said: dict[str, Any]
+) -> bytes:
+    """An ONNX model, ``z`` (and ``label``) to ``images``.
+
+    Args:
+      gan: what is trained, in float32.
+      state: at any step.
+      pixels: "uint8", or "float32" for [-1, 1].
+      said: what it is to say of itself, as metadata "gan_jax".
+
+    Raises:
+      UserError: jax2onnx is not installed, or cannot write a layer of the generator.
+    """
+    jax2onnx = _library("jax2onnx", "jax2onnx")
+    function, inputs = _traced(gan, state, pixels)
+    shapes = [
+        jax.ShapeDtypeStruct(("batch", *shape), dtype) for _, shape, dtype in inputs
+    ]
+    names = [name for name, _, _ in inputs]
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # of shapes: all are inferred
+    try:
+        model = jax2onnx.to_onnx(
+            function,
+            shapes,
+            model_name="gan_jax_generator",
+            input_names=names,
+            output_names=["images"],
+        )
+    except Exception as error:  # of a layer that it does not know: of any kind
+        raise UserError(
+            f"jax2onnx cannot write this generator ({_one_line(error)}): use"
+            " --format=stablehlo, or safetensors"
+        ) from error
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "gan_jax", json.dumps(said)
+    return model.SerializeToString()
+
+
+def from_onnx(content: bytes) -> tuple[dict[str, Any], Callable[[Any, Any], Any]]:
+    """What an ONNX model says of itself, and its function of latents and labels.
+
+    Raises:
+      UserError: onnxruntime is not installed.
+      ValueError: the model is damaged, or not of this project.
+    """
+    runtime = _library("onnxruntime", "onnxruntime")
+    try:
+        session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds have no other base
+        raise ValueError(_one_line(error)) from error
+    found = session.get_modelmeta().custom_metadata_map
+    names = [each.name for each in session.get_inputs()]
+
+    def generate(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        values = [z] if labels is None else [z, labels]
+        return session.run(None, dict(zip(names, values, strict=True)))[0]
+
+    return about.parse(found.get("gan_jax", "{}")), generate
+
+
+def to_stablehlo(
+    gan: training.GAN, state: training.GANState, pixels: str, said: dict[str, Any]
+) -> bytes:
+    """A zip archive of a program of `jax.export` and ``about.json``.
+
+    Args and Raises: as `to_onnx`, but that it needs no library besides JAX.
+    """
+    function, inputs = _traced(gan, state, pixels)
+    (batch,) = export.symbolic_shape("batch")
+    shapes = [
+        jax.ShapeDtypeStruct((batch, *shape), dtype) for _, shape, dtype in inputs
+    ]
+    exported = export.export(jax.jit(function), platforms=PLATFORMS)(*shapes)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(_PROGRAM, exported.serialize())
+        archive.writestr(_ABOUT, json.dumps(said))
+    return buffer.getvalue()
+
+
+def from_stablehlo(content: bytes) -> tuple[dict[str, Any], Callable[[Any, Any], Any]]:
+    """What the archive says of itself, and its function of latents and labels.
+
+    Raises:
+      ValueError: the archive is damaged, or not of this project.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            said = about.parse(archive.read(_ABOUT))
+            program = export.deserialize(bytearray(archive.read(_PROGRAM)))
+    except ValueError:
+        raise
+    except Exception as error:  # of a flatbuffer that is cut: of any kind
+        raise ValueError(_one_line(error)) from error
+    call = jax.jit(program.call)
+
+    def generate(z: np.ndarray, labels: np.ndarray | None) -> jax.Array:
+        return call(z) if labels is None else call(z, labels)
+
+    return said, generate
+
+
+def _library(name: str, package: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise UserError(
+            f"ONNX needs {package}: pip install 'gan_jax[onnx]', or use"
+            " --format=stablehlo, safetensors or npz"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
