@@ -14,7 +14,7 @@ _kind: contextvars.ContextVar[str | None] = contextvars.ContextVar("kind", defau
 
 
 def kind() -> str:
-    """ "cpu", "gpu" or "tpu"."""
+    """ "cpu", "gpu" or "tpu"; "onnx" where a program is exported (`gan_jax.export`)."""
     return _kind.get() or jax.default_backend()
 
 

@@ -4,6 +4,7 @@ Both are traced with convolutions of the library and a batch of any size. They c
 in float32, also where training's precision was another.
 """
 
+import contextlib
 import io
 import json
 import logging
@@ -25,18 +26,18 @@ _PROGRAM, _ABOUT = "program.jax_export", "about.json"  # in a .stablehlo, a zip 
 
 
 def _traced(
-    gan: training.GAN, state: training.GANState, pixels: str
+    gan: training.GAN, state: training.GANState, pixels: str, kind: str
 ) -> tuple[Callable[..., jax.Array], list[tuple[str, tuple[Any, ...], Any]]]:
     """A function of latents (and labels), and the name, shape and type of each.
 
-    Its weights are arrays of NumPy: constants of the program.
+    Its weights are arrays of NumPy: constants of the program. Of whatever ``kind`` but
+    "cpu", every convolution is one of the library, and nothing is a barrier.
     """
     weights = jax.tree.map(np.asarray, about.weights(state))
     state = state.replace(ema=tuple(weights))
 
     def images(z: jax.Array, *labels: jax.Array) -> jax.Array:
-        # For a TPU every convolution is one of the library, and nothing is a barrier.
-        with backend.tracing_for("tpu"):
+        with backend.tracing_for(kind):
             found = training.generate(gan, state, z, *labels)
             if pixels == "uint8":
                 return training.to_uint8(found)
@@ -63,20 +64,21 @@ def to_onnx(
       UserError: jax2onnx is not installed, or cannot write a layer of the generator.
     """
     jax2onnx = _library("jax2onnx", "jax2onnx")
-    function, inputs = _traced(gan, state, pixels)
+    function, inputs = _traced(gan, state, pixels, "onnx")
     shapes = [
         jax.ShapeDtypeStruct(("batch", *shape), dtype) for _, shape, dtype in inputs
     ]
     names = [name for name, _, _ in inputs]
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # of shapes: all are inferred
     try:
-        model = jax2onnx.to_onnx(
-            function,
-            shapes,
-            model_name="gan_jax_generator",
-            input_names=names,
-            output_names=["images"],
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # some versions print there
+            model = jax2onnx.to_onnx(
+                function,
+                shapes,
+                model_name="gan_jax_generator",
+                input_names=names,
+                output_names=["images"],
+            )
     except Exception as error:  # of a layer that it does not know: of any kind
         raise UserError(
             f"jax2onnx cannot write this generator ({_one_line(error)}): use"
@@ -116,7 +118,7 @@ def to_stablehlo(
 
     Args and Raises: as `to_onnx`, but that it needs no library besides JAX.
     """
-    function, inputs = _traced(gan, state, pixels)
+    function, inputs = _traced(gan, state, pixels, "tpu")
     (batch,) = export.symbolic_shape("batch")
     shapes = [
         jax.ShapeDtypeStruct((batch, *shape), dtype) for _, shape, dtype in inputs

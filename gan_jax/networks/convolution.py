@@ -7,8 +7,8 @@ in every derivative, because its derivatives are slices and matrix products agai
 
 On a GPU a convolution of one network is cuDNN's, by ``lax.conv``: it launches fewer
 kernels, and writes no patches. On a TPU every one is ``lax.conv``, which moves a
-third of the bytes: patches would be padded to its tiles. That is decided here and
-nowhere else.
+third of the bytes: patches would be padded to its tiles. So is every one of a program
+that is exported. That is decided here and nowhere else.
 """
 
 import contextlib
@@ -44,12 +44,13 @@ def as_products() -> Iterator[None]:
 def _library_is_best() -> bool:
     if backend.kind() == "gpu":
         return not _as_products.get()
-    return backend.kind() == "tpu"
+    return backend.kind() != "cpu"
 
 
-def _lax_conv(
+def lax_conv(
     x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups: int = 1
 ) -> jax.Array:
+    """As `conv2d` and `grouped_conv2d`, the library's."""
     batch = x.shape[:-3]
     y = jax.lax.conv_general_dilated(
         x.reshape(-1, *x.shape[-3:]),
@@ -78,7 +79,7 @@ def conv2d(
       ``out = (in + 2 * padding - size) // stride + 1``.
     """
     if _library_is_best():
-        return _lax_conv(x, kernel, stride, padding)
+        return lax_conv(x, kernel, stride, padding)
     *batch, height, width, channels = x.shape
     size, _, _, features = kernel.shape
     out_h = (height + 2 * padding - size) // stride + 1
@@ -128,7 +129,7 @@ def grouped_conv2d(
       ``[..., out_height, out_width, features]``.
     """
     if _library_is_best():
-        return _lax_conv(x, kernel, 1, padding, groups)
+        return lax_conv(x, kernel, 1, padding, groups)
     parts = zip(
         jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True
     )

@@ -8,7 +8,8 @@ for a kernel of 3 x 3, and no array of the larger size in between.
 import jax
 import jax.numpy as jnp
 
-from gan_jax.networks.convolution import conv2d
+from gan_jax import backend
+from gan_jax.networks.convolution import conv2d, lax_conv
 
 Array = jax.Array
 
@@ -30,6 +31,8 @@ def conv2d_transpose(x: Array, kernel: Array, *, stride: int, padding: int) -> A
     """
     *batch, height, width, _ = x.shape
     size, _, _, features = kernel.shape
+    if backend.kind() == "onnx":  # whose writer gives a transpose no stride
+        return _spread_conv2d(x, kernel, stride, size - 1 - padding)
     sides = [(n - 1) * stride + size - 2 * padding for n in (height, width)]
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
 
@@ -38,6 +41,18 @@ def conv2d_transpose(x: Array, kernel: Array, *, stride: int, padding: int) -> A
 
     like = jax.ShapeDtypeStruct((*batch, *sides, features), x.dtype)
     return jax.linear_transpose(forward, like)(x)[0]
+
+
+def _spread_conv2d(x: Array, kernel: Array, stride: int, padding: int) -> Array:
+    """Zeros between the pixels, and a convolution of the library."""
+    *batch, height, width, channels = x.shape
+    n = len(batch)
+    for axis in (n + 1, n + 3):
+        x = jnp.expand_dims(x, axis)
+        x = jnp.concatenate([x, *[jnp.zeros_like(x)] * (stride - 1)], axis=axis)
+    x = x.reshape(*batch, height * stride, width * stride, channels)
+    x = x[..., : (height - 1) * stride + 1, : (width - 1) * stride + 1, :]
+    return lax_conv(x, kernel, 1, padding)
 
 
 def upsampled_conv2d(x: Array, kernel: Array) -> Array:
@@ -129,7 +144,13 @@ def downsample_bilinear(x: Array) -> Array:
 
 
 def _shifted(x: Array, by: int, axis: int) -> Array:
-    """Moved along an axis; zeros come in."""
+    """Moved by one along an axis; zeros come in."""
+    if backend.kind() == "onnx":  # of a batch of any size, its writer cannot pad
+        kept = [slice(None)] * x.ndim
+        kept[axis] = slice(None, -1) if by > 0 else slice(1, None)
+        zeros = jnp.zeros_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis))
+        parts = [zeros, x[tuple(kept)]]
+        return jnp.concatenate(parts[::by], axis=axis)
     edges = [(0, 0, 0)] * x.ndim
     edges[axis] = (by, -by, 0)
     return jax.lax.pad(x, jnp.zeros((), x.dtype), edges)

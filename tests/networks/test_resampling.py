@@ -1,11 +1,13 @@
 """Convolutions that change the size, against `lax.conv` and the steps they replace."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
 
+from gan_jax import backend
 from gan_jax.networks import resampling
 from gan_jax.networks.convolution import conv2d, grouped_conv2d
 from gan_jax.networks.layers import Conv, LayerNorm
@@ -52,6 +54,21 @@ def test_a_transposed_convolution_is_that_of_lax(
 
     x, kernel = draw(2, 5, 4, channels), draw(size, size, channels, features, seed=1)
     assert_same_map(transposed, definition, x, kernel)
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [(4, 2, 1), (3, 3, 0)])
+def test_a_form_for_export_is_the_same(size, stride, padding):
+    x, kernel = draw(2, 6, 4, 3), draw(size, size, 3, 5, seed=1)
+
+    def forms():
+        up = resampling.upsample_bilinear(x)
+        down = resampling.downsample_bilinear(x)
+        how = {"stride": stride, "padding": padding}
+        return up, down, resampling.conv2d_transpose(x, kernel, **how)
+
+    with backend.tracing_for("onnx"):
+        exported = forms()
+    chex.assert_trees_all_close(exported, forms(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
