@@ -21,6 +21,7 @@ from gan_jax import data
 from gan_jax.devices import available, placement, processes
 from gan_jax.run import configuration, loop, recorder, run_folder
 from gan_jax.run.metrics_log import read_metrics
+from gan_jax.run.tracking import trackers
 
 flags.adopt_module_key_flags(train_flags)
 
@@ -45,6 +46,7 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     available.local_batch_size(asked.recipe.batch_size, len(devices))
     # Whatever can be refused is refused before what takes time: a download, perhaps.
     if processes.is_first():
+        trackers.check(asked.track)
         if asked.dataset == "auto":
             run_folder.check_folder(asked.workdir)
         else:
@@ -107,6 +109,7 @@ def _run(
         evaluate=evaluate,
         devices=devices,
         images_on=asked.images_on,
+        track=asked.track,
         should_stop=cli.signals.should_stop,
     )
     return int(placement.local(state.step))
