@@ -37,7 +37,7 @@ class Tracker:
         why = "offline"
         if settings.mode != "online":
             self._run = begin(None)
-        elif not wandb.login(prompt=False):
+        elif not wandb.login(prompt=False, verify=False):
             why = "offline, without an API key"
             self._run = begin("offline")
         else:
@@ -45,6 +45,7 @@ class Tracker:
                 self._run = begin(None)
             except wandb.errors.CommError:
                 why = "offline, since its server does not answer"
+                wandb.teardown()  # else its process still holds the id
                 self._run = begin("offline")
         self.id = self._run.id
         folder = self._run.settings.sync_dir

@@ -186,7 +186,8 @@ def test_a_run_that_fails_says_so_to_its_trackers(run, install):
             records.scalars([line(40)])
             raise UserError("d_loss is nan")
 
-    pytest.raises(UserError, fail)
+    with pytest.raises(UserError):
+        fail()
     assert given[-1] == ("close", "failed")
 
 
