@@ -8,11 +8,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import filelock
 import mlflow
 from mlflow.entities import Metric, Param
 from PIL import Image
 
 from gan_jax.run.tracking.tracker import PROJECT, Line, Outcome, Run, numbers, prefer
+from gan_jax.system.files import cache_folder
 
 _STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _MOST = 1000  # metrics, and 100 parameters, of a call
@@ -30,7 +32,10 @@ class Tracker:
         prefer(MLFLOW_HTTP_REQUEST_TIMEOUT="10", MLFLOW_HTTP_REQUEST_MAX_RETRIES="2")
         if "MLFLOW_LOGGING_LEVEL" not in os.environ:
             logging.getLogger("mlflow").setLevel(logging.WARNING)
-        self._client = mlflow.MlflowClient()
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        # Two processes that make the same SQLite store at once break it.
+        with filelock.FileLock(cache_folder() / "mlflow.lock"):
+            self._client = mlflow.MlflowClient()
         found = self._find(record)
         self.is_new = found is None
         if found is None:
