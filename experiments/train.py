@@ -3,7 +3,7 @@
     python -m experiments.train --loss=wasserstein_gp
 
 Leaves config.json, metrics.jsonl, TensorBoard events, sample grids, curves.png and
-checkpoints in --workdir, and with --track the same in other trackers (docs/trackers.md).
+checkpoints in --workdir; with --track, the same in other trackers (docs/trackers.md).
 Started again on a workdir, a run goes on where it stopped; asked to end by SIGTERM or
 Ctrl-C, it saves and says how to go on (docs/reliability.md).
 """

@@ -27,6 +27,8 @@ TRACKERS = {
     "mlflow": "mlflow",
 }
 DEFAULT = ("tensorboard",)
+# Lines; something else; or, as the last one, how the run has ended.
+Job = list[Line] | Callable[[Tracker], None] | Outcome
 IDS = "trackers.json"  # of a run folder: the id of its record in each tracker
 _ID = re.compile(r"[\w.-]{1,300}")
 _SECONDS = 60  # to wait at the end for all of them
@@ -136,13 +138,13 @@ class Trackers:
         """Gives them lines of metrics.jsonl."""
         if lines:
             self._last = lines[-1]["step"]
-            self._all(lambda tracker: tracker.scalars(lines))
+            self._all([*lines])
 
     def image(self, step: int, name: str, path: pathlib.Path) -> None:
         """Gives them a PNG file that stays where it is."""
         self._all(lambda tracker: tracker.image(step, name, path))
 
-    def _all(self, job: Callable[[Tracker], None]) -> None:
+    def _all(self, job: "Job") -> None:
         for worker in self._workers.values():
             if worker.is_alive():  # else it has failed
                 worker.jobs.put(job)
@@ -175,8 +177,7 @@ class _Worker(threading.Thread):
         self, name: str, start: Callable[[], Tracker], say: Callable[[str], None]
     ) -> None:
         super().__init__(name=name, daemon=True)
-        self.jobs: queue.SimpleQueue[Callable[[Tracker], None] | Outcome]
-        self.jobs = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._open, self._say = start, say
 
     def close(self, outcome: Outcome) -> None:
@@ -188,13 +189,26 @@ class _Worker(threading.Thread):
         with self.told():
             tracker = self._open()
             try:
-                while callable(job := self.jobs.get()):
-                    job(tracker)
+                outcome = self._work(tracker)
             except BaseException:
                 with contextlib.suppress(Exception):
                     tracker.close("failed")
                 raise
-            tracker.close(job)
+            tracker.close(outcome)
+
+    def _work(self, tracker: Tracker) -> Outcome:
+        """Does what it is given until the end; lines that wait are given as one."""
+        while True:
+            lines, job = [], self.jobs.get()
+            while isinstance(job, list):
+                lines += job
+                job = None if self.jobs.empty() else self.jobs.get()
+            if lines:
+                tracker.scalars(lines)
+            if callable(job):
+                job(tracker)
+            elif job is not None:
+                return job
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:

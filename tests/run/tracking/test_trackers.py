@@ -140,6 +140,7 @@ def test_a_tracker_that_fails_is_one_line_and_the_others_go_on(
     given, said = install("wandb", tracker), []
     with trackers.Trackers(["wandb", "tensorboard"], run, said.append) as records:
         records.scalars([line(10, d_loss=1.0)])
+        records.image(10, "samples", run.folder / "real.png")  # else lines are joined
         records.scalars([line(20, d_loss=2.0)])
     assert said[-1] == (
         f"warning: --track=wandb fails, and records nothing from here on: {why}"
@@ -176,6 +177,28 @@ def test_a_tracker_that_does_not_come_back_stalls_nothing(run, install, monkeypa
             records.scalars([line(step)])
     free.set()
     assert said[-1].startswith("warning: wandb has not written all within")
+
+
+def test_lines_that_wait_are_given_at_once_and_in_their_order(run, install):
+    go, calls = threading.Event(), []
+
+    class Slow(Recording):
+        def scalars(self, lines):
+            go.wait()
+            calls.append([line["step"] for line in lines])
+
+        def image(self, step, name, path):
+            calls.append(name)
+
+    install("wandb", Slow)
+    with trackers.Trackers(["wandb"], at(run, 5)) as records:
+        for step in (10, 20):
+            records.scalars([line(step)])
+        records.image(20, "samples", run.folder / "real.png")
+        for step in (30, 40):
+            records.scalars([line(step)])
+        go.set()
+    assert calls == [[], "real", [10, 20], "samples", [30, 40]]
 
 
 def test_a_run_that_fails_says_so_to_its_trackers(run, install):
