@@ -10,7 +10,8 @@ none, of an untrained network; --features=inception takes Inception's (FID; pip 
 'gan_jax[fid]'). Runs that differ in their seed alone share a row of mean and standard
 deviation. The floor is what training images score, the ceiling what drawn garments or
 noise do. Leaves evaluation.json and neighbours.png, samples beside their nearest
-training images, in each run folder.
+training images, in each run folder, and adds its measures to the records that the run
+has in trackers (docs/trackers.md).
 """
 
 import itertools
@@ -24,7 +25,9 @@ from experiments.common import cli, data_flags, tables
 from gan_jax import data
 from gan_jax.errors import UserError
 from gan_jax.evaluation import comparison, features, report
-from gan_jax.run import configuration
+from gan_jax.run import configuration, run_folder
+from gan_jax.run.tracking import trackers
+from gan_jax.run.tracking.tracker import Run
 from gan_jax.system.files import write_text
 
 _WORKDIR = flags.DEFINE_list(
@@ -101,6 +104,9 @@ def main() -> None:
     if _MARKDOWN.value:
         text = f"{tables.as_markdown(*header_and_rows)}\n\n{note}\n"
         write_text(pathlib.Path(_MARKDOWN.value), text)
+    for subject, values in zip(subjects, compared.values, strict=True):
+        if subject.folder is not None:
+            _track(subject, values)
     for folder in folders:
         print(f"{folder / 'evaluation.json'}  {folder / 'neighbours.png'}")
         if warning := configuration.read_warning(folder):
@@ -109,6 +115,30 @@ def main() -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
+
+
+def _track(subject: comparison.Subject, values: comparison.Values) -> None:
+    """Adds what was measured to the records that the run has in trackers."""
+    folder, step = subject.folder, subject.step
+    measures = {
+        f"evaluation/{name}": value
+        for name, value in values.items()
+        if type(value) in (int, float)
+    }
+    try:
+        if not (names := trackers.read_ids(folder)):
+            return
+        run = Run.of(folder, subject.config, step)
+        # One process writes to a record: not this one while the run is being trained.
+        with (
+            run_folder.lock(folder, say=_say),
+            trackers.Trackers([*names], run, _say) as records,
+        ):
+            records.scalars([{"step": step, **measures}])
+            picture = folder / "neighbours.png"
+            records.image(step, "evaluation/neighbours", picture)
+    except UserError as error:
+        _say(f"warning: its trackers are not told of what was measured: {error}")
 
 
 def _reference(subjects: Sequence[comparison.Subject]) -> report.Reference:

@@ -3,8 +3,9 @@
     python -m experiments.train --loss=wasserstein_gp
 
 Leaves config.json, metrics.jsonl, TensorBoard events, sample grids, curves.png and
-checkpoints in --workdir. Started again on a workdir, a run goes on where it stopped;
-asked to end by SIGTERM or Ctrl-C, it saves and says how to go on (docs/reliability.md).
+checkpoints in --workdir; with --track, the same in other trackers (docs/trackers.md).
+Started again on a workdir, a run goes on where it stopped; asked to end by SIGTERM or
+Ctrl-C, it saves and says how to go on (docs/reliability.md).
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from gan_jax import data
 from gan_jax.devices import available, placement, processes
 from gan_jax.run import configuration, loop, recorder, run_folder
 from gan_jax.run.metrics_log import read_metrics
+from gan_jax.run.tracking import trackers
 
 flags.adopt_module_key_flags(train_flags)
 
@@ -45,6 +47,7 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     available.local_batch_size(asked.recipe.batch_size, len(devices))
     # Whatever can be refused is refused before what takes time: a download, perhaps.
     if processes.is_first():
+        trackers.check(asked.track)
         if asked.dataset == "auto":
             run_folder.check_folder(asked.workdir)
         else:
@@ -107,6 +110,7 @@ def _run(
         evaluate=evaluate,
         devices=devices,
         images_on=asked.images_on,
+        track=asked.track,
         should_stop=cli.signals.should_stop,
     )
     return int(placement.local(state.step))

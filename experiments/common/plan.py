@@ -8,6 +8,7 @@ from experiments.common import train_flags as given
 from gan_jax import data, own_code, recipes, training
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop
+from gan_jax.run.tracking import trackers
 
 
 class Processes(NamedTuple):
@@ -33,6 +34,7 @@ class Plan(NamedTuple):
     num_devices: int | None
     processes: Processes | None
     images_on: str
+    track: tuple[str, ...]
 
     def load(self) -> data.Dataset:
         """The training images; of one's own, those that are asked for are read later.
@@ -76,6 +78,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         num_examples = num_examples or about.size
     recipe = _recipe(num_devices or given.NUM_DEVICES.value or 1)
     cli.require_seed(given.SEED)
+    trackers.check(given.TRACK.value, here=False)
     if given.WORKDIR.value == "":
         raise UserError("--workdir is empty: name a folder")
     per_epoch = 1
@@ -108,6 +111,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         num_devices=given.NUM_DEVICES.value,
         processes=_processes(),
         images_on=given.IMAGES_ON.value,
+        track=tuple(given.TRACK.value),
     )
 
 

@@ -7,6 +7,7 @@ from gan_jax import networks, recipes
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
 from gan_jax.run import loop
+from gan_jax.run.tracking import trackers
 
 flags.adopt_module_key_flags(data_flags)
 
@@ -187,6 +188,13 @@ EVALUATE_EVERY = flags.DEFINE_integer(
     " training images in the features of a classifier (trained once, up to two"
     " minutes), or in random ones where there are no labels; of stacked images, of the"
     " modes among 26,000. Default: never.",
+)
+TRACK = flags.DEFINE_list(
+    "track",
+    list(trackers.DEFAULT),
+    "Where metrics, samples and settings are recorded as well, with commas between:"
+    f" {', '.join(trackers.TRACKERS)} (docs/trackers.md). All but the first are extras,"
+    " as in pip install 'gan_jax[wandb]'. --track= records nowhere else.",
 )
 OVERWRITE = flags.DEFINE_boolean(
     "overwrite", False, "Delete the run that --workdir holds."

@@ -24,6 +24,8 @@ from gan_jax.data.dataset import fingerprint
 from gan_jax.devices import available, parallel, placement, processes
 from gan_jax.run import configuration, recorder, restoring
 from gan_jax.run.schedule import Pace, Schedule, most_steps
+from gan_jax.run.tracking.tracker import Run
+from gan_jax.run.tracking.trackers import DEFAULT, Trackers
 
 IMAGES_ON = ("device", "host")
 
@@ -42,6 +44,7 @@ def train(
     evaluate: recorder.Evaluate | None = None,
     devices: Sequence[jax.Device] | None = None,
     images_on: str = "device",
+    track: Sequence[str] = DEFAULT,
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = print,
 ) -> training.GANState:
@@ -58,6 +61,8 @@ def train(
       devices: where to train; all by default.
       images_on: in `IMAGES_ON`: "device", each device holds all images; "host", it is
         sent those of the next steps. What is computed is the same.
+      track: trackers, already accepted by `tracking.trackers.check`, that get the
+        metrics, the samples and the settings as well.
       should_stop: asked between two chunks, of a line of metrics or a quarter of a
         second; where it says yes, in any process, the run is saved and broken off.
       say: takes the lines of the report.
@@ -110,13 +115,15 @@ def train(
         steps=(step, config.steps),
     ) as advance:
         say(f"compiled in {time.perf_counter() - started:.1f} s")
-        record = recorder.NullRecorder()
+        record, trackers = recorder.NullRecorder(), contextlib.nullcontext()
         if processes.is_first():
+            trackers = Trackers(track, Run.of(workdir, config, step), say)
             record = recorder.Recorder(
-                workdir, gan, config, dataset, schedule, evaluate, about, step
+                *(workdir, gan, config, dataset, schedule, evaluate, about, step),
+                trackers,
             )
         chunks = Chunks(schedule, per_epoch, most, devices)
-        with record:
+        with trackers, record:
             state, step = chunks.take(
                 advance, record, state, step, config.steps, should_stop
             )

@@ -1,10 +1,8 @@
-"""metrics.jsonl, a line a log step, and the same numbers as TensorBoard events."""
+"""metrics.jsonl, a line a log step."""
 
 import json
 import os
 import pathlib
-import time
-from collections.abc import Sequence
 from typing import Any
 
 from gan_jax.errors import UserError
@@ -14,7 +12,7 @@ _MOST = 1e40  # of any metric: they are computed in float32
 
 
 class MetricsLog:
-    """Appends to metrics.jsonl and to TensorBoard's events.
+    """Appends to metrics.jsonl.
 
     A log that is opened at step k forgets what was written after step k, so that an
     interrupted run goes on without a gap or a duplicate.
@@ -30,7 +28,6 @@ class MetricsLog:
         kept = [line for line in read_metrics(folder) if line["step"] <= step]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self.seconds = kept[-1]["seconds"] if kept else 0.0
-        self._events = _Events(folder, step)
 
     def write(self, *lines: dict[str, Any]) -> None:
         """Writes lines; each must hold ``step``.
@@ -41,55 +38,11 @@ class MetricsLog:
         text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
         with writing(self._path), self._path.open("a") as file:
             file.write(text)
-        self._events.write(lines)
 
     def sync(self) -> None:
         """Makes sure that the lines are on disk, not on their way there."""
         with writing(self._path), self._path.open("a") as file:
             os.fsync(file.fileno())
-
-    def close(self) -> None:
-        """Closes the events."""
-        self._events.close()
-
-
-class _Events:
-    """TensorBoard's file, written at once: a thread would keep its errors to itself."""
-
-    def __init__(self, folder: pathlib.Path, step: int) -> None:
-        from tensorboardX.event_file_writer import EventsWriter  # slow to import
-        from tensorboardX.proto import event_pb2
-
-        self._pb = event_pb2
-        self._folder = folder
-        earlier = any(folder.glob("events.out.*"))
-        with writing(folder / "events.out.tfevents"):
-            self._writer = EventsWriter(str(folder / "events"))
-        if earlier:  # TensorBoard drops what another process wrote after this step
-            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self._put(step + 1, session_log=start)
-
-    def write(self, lines: Sequence[dict[str, Any]]) -> None:
-        from tensorboardX.proto.summary_pb2 import Summary
-
-        for line in lines:
-            known = [
-                Summary.Value(tag=name, simple_value=value)
-                for name, value in line.items()
-                if name != "step" and value is not None
-            ]
-            self._put(line["step"], summary=Summary(value=known))
-        with writing(self._folder / "events.out.tfevents"):
-            self._writer.flush()  # to the disk itself: once for all of them
-
-    def _put(self, step: int, **what: Any) -> None:
-        event = self._pb.Event(wall_time=time.time(), step=step, **what)
-        with writing(self._folder / "events.out.tfevents"):
-            self._writer.write_event(event)
-
-    def close(self) -> None:
-        with writing(self._folder / "events.out.tfevents"):
-            self._writer.close()
 
 
 def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:

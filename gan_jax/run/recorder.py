@@ -21,6 +21,7 @@ from gan_jax.run import checkpoints, configuration, finite
 from gan_jax.run.metrics_log import MetricsLog, read_metrics
 from gan_jax.run.sample_grids import ROWS, grid_sampler, hundred_real
 from gan_jax.run.schedule import Schedule
+from gan_jax.run.tracking.trackers import Trackers
 from gan_jax.system import files, progress
 
 Evaluate = Callable[[training.GAN, training.GANState], dict[str, float]]
@@ -47,6 +48,7 @@ class Recorder:
         evaluate: Evaluate | None,
         about: dict[str, Any],
         step: int,
+        trackers: Trackers,
     ) -> None:
         """Opens the files of a run that goes on after ``step``.
 
@@ -59,18 +61,17 @@ class Recorder:
           evaluate: as in `loop.train`.
           about: what is saved beside each checkpoint.
           step: the last that was taken already.
+          trackers: are given the metrics and the samples as well.
 
         Raises:
           UserError: a file cannot be written.
         """
         self._workdir = workdir
-        self._gan = gan
-        self._steps = config.steps
-        self._schedule = schedule
+        self._gan, self._steps = gan, config.steps
+        self._schedule, self._trackers = schedule, trackers
         self._evaluate = evaluate
         self._skip = config.recipe.on_nan == "skip"
-        batch_size = config.recipe.batch_size
-        size = len(dataset.images)
+        batch_size, size = config.recipe.batch_size, len(dataset.images)
         self._per_epoch = training.steps_per_epoch(gan, size, batch_size)
         self._examples = batch_size * gan.critic_steps
         self._watched: list[str] = []
@@ -98,7 +99,7 @@ class Recorder:
         return self
 
     def __exit__(self, kind: type | None, error: Any, trace: Any) -> None:
-        """Ends the bar, waits for all that is being written, closes the log.
+        """Ends the bar, and waits for all that is being written.
 
         Raises:
           UserError: a file cannot be written; or, in place of one that was raised
@@ -106,7 +107,7 @@ class Recorder:
         """
         self._thread.shutdown()
         self._bar.close()
-        for close in (self._check, self._checkpoints.close, self._log.close):
+        for close in (self._check, self._checkpoints.close):
             try:
                 close()
             except Exception as failed:
@@ -220,6 +221,7 @@ class Recorder:
             with files.whole_file(path) as file:
                 images = np.asarray(images)
                 plots.save_grid(file, images, len(images) // ROWS)
+            self._trackers.image(step, "samples", path)
         if saved is not None:
             self._log.sync()  # no checkpoint is ahead of its metrics
             self._checkpoints.save(step, saved)
@@ -264,6 +266,7 @@ class Recorder:
                 first = stop
         finally:
             self._log.write(*lines)
+            self._trackers.scalars(lines)
         self._seconds += lap
         self.last = line
         self._bar.update(count)

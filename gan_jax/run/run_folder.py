@@ -2,7 +2,7 @@
 
 config.json      every setting, the data set really used, versions, devices
 metrics.jsonl    one line a log step (`gan_jax.run.metrics_log`)
-events.out.*     the same for TensorBoard
+events.out.*     the same for TensorBoard; trackers.json, its records in other trackers
 real.png         a hundred training images
 samples/         step_000050.png ...: the same hundred latents over training
 curves.png       the metrics, drawn
@@ -24,6 +24,7 @@ from gan_jax.run.configuration import (
     read_config,
     refuse_code_inside,
 )
+from gan_jax.run.tracking import trackers
 from gan_jax.system import locks, remote
 from gan_jax.system.files import PART, remove, remove_abandoned
 from gan_jax.system.remote import Place, is_remote
@@ -31,6 +32,7 @@ from gan_jax.system.remote import Place, is_remote
 LOCK = ".lock"
 _OURS = (
     "metrics.jsonl",
+    trackers.IDS,
     "real.png",
     "curves.png",
     "evaluation.json",

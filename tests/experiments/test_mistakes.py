@@ -160,6 +160,12 @@ TRAIN = {
     "samples": (["--sample_every=0"], "--sample_every=0"),
     "checkpoints": (["--checkpoint_every=-5"], "--checkpoint_every=-5"),
     "log": (["--log_every=0"], "--log_every=0"),
+    "tracker": (["--track=tensorbord"], "did you mean 'tensorboard'"),
+    "tracker, far off": (["--track=foo"], "tensorboard, trackio, wandb, mlflow"),
+    "tracker twice": (
+        ["--track=tensorboard,tensorboard"],
+        "names tensorboard twice: name it once",
+    ),
     "no device": (["--num_devices=0"], "--num_devices=0"),
     "devices": (["--num_devices=99"], "this machine has 8"),
     # contradictions

@@ -57,7 +57,7 @@ def test_a_run_survives_the_refusal_of_every_single_write(
     devices = jax.devices()[:1]
     whole = train(tmp_path / "whole", dataset, recipe, devices)
     kinds = {path.name.partition(".")[0].rstrip("0123456789_") for path in disk.paths}
-    assert kinds >= {"config", "real", "samples", "metrics", "events", "step", "curves"}
+    assert kinds >= {"config", "real", "samples", "metrics", "step", "curves"}
     for refuses in range(1, disk.writes + 1):
         disk.writes, disk.refuses = 0, refuses
         disk.error = _ERRORS[refuses % len(_ERRORS)]

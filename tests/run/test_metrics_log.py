@@ -1,4 +1,4 @@
-"""metrics.jsonl and the events: no gap, no duplicate, no half line."""
+"""metrics.jsonl: no gap, no duplicate, no half line."""
 
 import json
 
@@ -16,12 +16,10 @@ def test_a_log_that_goes_on_after_a_step_has_no_gap_and_no_duplicate(tmp_path):
     log = MetricsLog(tmp_path, 0)
     for step in (10, 20, 30):  # and a first sitting that died after step 30
         log.write(line(step))
-    log.close()
     log = MetricsLog(tmp_path, 20)
     assert log.seconds == 2.0
     log.write(line(30))
     log.write(line(40))
-    log.close()
     assert [entry["step"] for entry in read_metrics(tmp_path)] == [10, 20, 30, 40]
 
 
@@ -41,11 +39,3 @@ def test_a_damaged_line_before_the_last_is_refused_and_not_rewritten(tmp_path):
 
 def test_no_metrics_are_an_empty_list(tmp_path):
     assert read_metrics(tmp_path) == []
-
-
-def test_tensorboard_events_hold_the_same_numbers(tmp_path):
-    log = MetricsLog(tmp_path, 0)
-    log.write(line(10))
-    log.close()
-    (events,) = tmp_path.glob("events.out.*")
-    assert b"d_loss" in events.read_bytes()

@@ -25,6 +25,8 @@ from gan_jax.recipes.recipe import PRECISIONS
 from gan_jax.run import configuration, recorder
 from gan_jax.run import loop as run_loop
 from gan_jax.run.schedule import Schedule
+from gan_jax.run.tracking import trackers
+from gan_jax.run.tracking.tracker import Run
 from gan_jax.training import Examples
 
 if TYPE_CHECKING:
@@ -150,16 +152,12 @@ def recorded(
             )
         )
         config = configuration.Config(recipe, "noise", 0, _FOREVER)
+        folder = pathlib.Path(kept.enter_context(tempfile.TemporaryDirectory()))
+        track = trackers.Trackers(trackers.DEFAULT, Run.of(folder, config, 0))
         record = recorder.Recorder(
-            pathlib.Path(kept.enter_context(tempfile.TemporaryDirectory())),
-            gan,
-            config,
-            dataset,
-            schedule,
-            None,
-            {},
-            0,
+            folder, gan, config, dataset, schedule, None, {}, 0, track
         )
+        kept.enter_context(track)
         kept.enter_context(record)
         step = 0
 
