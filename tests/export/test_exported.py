@@ -19,6 +19,16 @@ from gan_jax.run import sampling
 from tests.explore.making import config_of, make_run
 
 NEEDS = {"onnx": ("jax2onnx", "onnxruntime"), "safetensors": ("safetensors",)}
+
+
+def forms(names):
+    """Formats; those that need a library are run where CI has it."""
+    return [
+        pytest.param(name, marks=[pytest.mark.export] * (name in NEEDS))
+        for name in names
+    ]
+
+
 KINDS = {
     "unconditional": {},
     "conditional": {"conditional": True, "ema_decay": 0.9},
@@ -27,7 +37,7 @@ KINDS = {
 
 def need(form):
     for library in NEEDS.get(form, ()):
-        pytest.importorskip(library, reason=f"no {library}: ./launch.sh setup onnx")
+        pytest.importorskip(library, reason=f"./launch.sh setup {form}")
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -37,7 +47,7 @@ def run(request, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=export.FORMATS)
+@pytest.fixture(scope="module", params=forms(export.FORMATS))
 def exported(request, run):
     """A run, a file of its generator, and what was said when it was written."""
     need(request.param)
@@ -127,7 +137,7 @@ def test_moving_averages_and_running_statistics_are_exported():
     assert not any(array.any() for array in without.values())
 
 
-@pytest.mark.parametrize("form", export.PROGRAMS)
+@pytest.mark.parametrize("form", forms(export.PROGRAMS))
 def test_a_program_gives_pixels_in_minus_one_to_one(form, plain, tmp_path):
     need(form)
     written = export.write(plain, tmp_path / f"a.{form}", form, "float32")
@@ -168,7 +178,7 @@ def test_a_run_in_bfloat16_is_exported_in_float32(tmp_path):
     assert files.largest_difference(found, gan, state) <= 1
 
 
-@pytest.mark.parametrize("form", export.PROGRAMS)
+@pytest.mark.parametrize("form", forms(export.PROGRAMS))
 @pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("network", ["reference", "dcgan", "resnet", "r3gan"])
 @pytest.mark.slow  # MLPs are the others'
@@ -211,6 +221,7 @@ def test_stablehlo_is_for_every_kind_of_device_and_needs_jax_alone(plain, tmp_pa
     assert told.stdout == "(16, 28, 28, 1) uint8 ('cpu', 'cuda', 'tpu')\n"
 
 
+@pytest.mark.export
 def test_onnx_needs_no_jax(plain, tmp_path):
     """By the code of docs/export.md."""
     need("onnx")
@@ -229,6 +240,7 @@ def test_onnx_needs_no_jax(plain, tmp_path):
     assert told.stdout == "(16, 28, 28, 1) uint8 Apache-2.0\n"
 
 
+@pytest.mark.export
 def test_pytorch_reads_the_reference_generator(tmp_path):
     """By the code of docs/export.md: the run's images, to the rounding of float32."""
     torch = pytest.importorskip("torch")
