@@ -96,7 +96,7 @@ _PAGE = "# Page\n\n## Part\n\n[a part](index.md#part)\n"
     [
         ("all is well", "", None),
         ("a page that is not there", "[x](none.md)", "'none.md'"),
-        ("a heading that is not there", "[x](index.md#none)", "'#none'"),
+        ("a heading that is not there", "[x](index.md#none)", "no such anchor"),
         ("a picture that is not there", "![x](none.png)", "'none.png'"),
         ("a folder", "[x](folder)", "'folder'"),
         ("an absolute path", "[x](/index.md)", "absolute"),
