@@ -3,6 +3,7 @@
 #   ./launch.sh local [flags of experiments.train]
 #   ./launch.sh test  [arguments of pytest]
 #   ./launch.sh explore [flags of experiments.explore]    runs in a browser
+#   ./launch.sh docs [flags of mkdocs serve]    the documentation in a browser
 #   ./launch.sh setup [EXTRA,...]    .venv alone, with extras of pyproject.toml: gpu, app, ray, ...
 #   ./launch.sh sky   [--gpus=L4:1] [--nodes=1] [--spot] [--infra=CLOUD] [flags]
 #   ./launch.sh slurm [--gpus=1] [--nodes=1] [--time=1:00:00] [flags]
@@ -17,7 +18,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$root/.venv/bin/python
 
 usage() {
-  sed -n '2,14s/^# \{0,1\}//p' "$root/launch.sh"
+  sed -n '2,15s/^# \{0,1\}//p' "$root/launch.sh"
 }
 
 dry_run=false
@@ -106,6 +107,11 @@ case "$command" in
     export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
     run "$python" -m experiments.explore --open "$@"
     ;;
+  docs)
+    setup docs
+    export NO_MKDOCS_2_WARNING=1 # a page-long notice: pyproject.toml says what it says
+    run "$python" -m mkdocs serve --open --config-file "$root/mkdocs.yml" "$@"
+    ;;
   test)
     setup
     cd "$root"
@@ -143,6 +149,6 @@ case "$command" in
     usage
     ;;
   *)
-    fail "unknown command '${command}': ./launch.sh local, explore, test, setup, sky, slurm, tpu or --help"
+    fail "unknown command '${command}': ./launch.sh local, explore, docs, test, setup, sky, slurm, tpu or --help"
     ;;
 esac

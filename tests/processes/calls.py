@@ -3,7 +3,8 @@
     python -m tests.processes.calls '{"experiments.train": [["--loss=x"], ...]}'
 
 The argument maps names of modules to lists of arguments; printed is the same with, for
-each list, exit status, standard output and standard error.
+each list, exit status, standard output and standard error. With ``--parse`` behind it
+the flags are parsed, and no program begins.
 """
 
 import contextlib
@@ -53,6 +54,9 @@ def call(module, arguments):
 if __name__ == "__main__":
     calls = json.loads(sys.argv[1])
     modules = {name: importlib.import_module(name) for name in calls}
+    if "--parse" in sys.argv:
+        for module in modules.values():
+            module.main = lambda: None
     app.define_help_flags()
     flags.FLAGS(["calls"])
     results = {

@@ -137,12 +137,12 @@ def start(folder, *flags, devices=1, hang=None):
     return Process(argv, hang=hang, JAX_NUM_CPU_DEVICES=str(devices))
 
 
-def call(*groups, **how):
+def call(*groups, parse=False, **how):
     """Calls entry points, each group in a process: see `tests.processes.calls`."""
-    argv = ["tests.processes.calls"]
     how = {"small": False, **how}
-    found = {}
-    for process in [Process([*argv, json.dumps(calls)], **how) for calls in groups]:
+    found, more = {}, ["--parse"] if parse else []
+    argvs = [["tests.processes.calls", json.dumps(calls), *more] for calls in groups]
+    for process in [Process(argv, **how) for argv in argvs]:
         status, stdout, stderr = process.end()
         assert status == 0, stderr
         found |= json.loads(stdout)
