@@ -14,8 +14,8 @@ from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.tracking import trackers
 from tests.processes.running import Process, data_flags, lines_in, wait_until
 from tests.run.tracking.reading import trackio_rows, wandb_rows
-from tests.run.tracking.twice import NAMES
 
+NAMES = [name for name in trackers.TRACKERS if name not in trackers.DEFAULT]
 for _needed in (*NAMES, "sqlalchemy"):
     pytest.importorskip(_needed, reason="pip install 'gan_jax[track]'")
 pytestmark = pytest.mark.track

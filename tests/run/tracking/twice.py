@@ -19,7 +19,7 @@ from gan_jax.run import configuration
 from gan_jax.run.tracking import trackers
 from gan_jax.run.tracking.tracker import Run
 
-NAMES = ("trackio", "wandb", "mlflow")
+NAMES = [name for name in trackers.TRACKERS if name not in trackers.DEFAULT]
 
 
 def main(folder):
