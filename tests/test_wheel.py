@@ -72,13 +72,23 @@ def test_in_a_bare_environment_the_code_of_the_readme_runs(wheel, tmp_path):
 
 
 def test_every_library_that_is_imported_is_a_dependency():
-    declared, optional = set(), set()
+    extras = (
+        "fid",
+        "ray",
+        "optuna",
+        "onnx",
+        "safetensors",
+        "trackio",
+        "wandb",
+        "mlflow",
+    )
+    declared, optional = set(), {*extras}  # most have their package's name
     for line in importlib.metadata.requires("gan_jax"):
         name = re.match(r"[\w.-]+", line)[0].lower().replace("_", "-")
         of_extra = re.search(r"extra == .(\w+)", line)
         if of_extra is None:
             declared.add(name)
-        elif of_extra[1] in ("fid", "ray", "optuna"):
+        elif of_extra[1] in extras:
             optional.add(name)
     of_module = importlib.metadata.packages_distributions()
     imported = set()
