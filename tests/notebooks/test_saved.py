@@ -65,7 +65,7 @@ def test_text_comes_between_short_cells(notebook):
     kinds = [cell["cell_type"] for cell in notebook["cells"]]
     assert kinds[0] == kinds[-1] == "markdown"
     assert "code code code code" not in " ".join(kinds)
-    assert max(len(cell.splitlines()) for cell in code(notebook)) <= 50
+    assert max(len(cell.splitlines()) for cell in code(notebook)) <= 40
 
 
 def test_no_path_of_a_machine_is_named(notebook):
