@@ -22,7 +22,7 @@ NAMES = ("train_and_look", "write_your_own", "why_gans_fail")
 AT_THE_ENDS = """
 vanishing(8.0, 0.4)
 vanishing(0.1, 2.0)
-going_round("hinge", 1.0, 2.0, True)
+going_round("hinge", 10**-0.5, 2.0, True)
 going_round("minimax", 0.01, 0.0, False)
 collapse([2.0], 1e-2, 9)
 """
@@ -147,7 +147,7 @@ def test_steps_move_by_the_modulus_of_theory(executed):
 
 def test_each_experiment_has_sliders_and_a_figure_under_them(executed):
     states = _widgets(executed("why_gans_fail")[0])
-    sliders = [s for s in states if "Slider" in s.get("_model_name", "")]
+    sliders = [s for s in states if s.get("_model_name", "").endswith("SliderModel")]
     assert len(sliders) == 6
     drawn = [s for s in states if any("data" in o for o in s.get("outputs", []))]
     assert len(drawn) == 3
