@@ -11,7 +11,7 @@ from tests.docs import pages
 from tests.processes.running import call
 
 # Programs of others, which tests do not have.
-_FOREIGN = ("sky", "gcloud", "optuna-dashboard")
+_FOREIGN = ("sky", "gcloud", "optuna-dashboard", "git", "docker", ".venv/bin/jupyter")
 _BEFORE = ("srun", "--ntasks=2", "/usr/bin/time", "-v")
 _LISTED = re.compile(r"[\w./*]+\.(json|jsonl|png|py|csv|journal|\*)|.*/")  # files
 
@@ -44,7 +44,7 @@ _PYTHON = [
 
 def test_every_line_of_code_is_a_command_that_is_known_or_names_a_file():
     known = {"python", ".venv/bin/python", "pip", "./launch.sh", ".venv/bin/ruff"}
-    known |= {"experiments/measure/on_gpu.sh", "pytest", *_FOREIGN}
+    known |= {"experiments/measure/on_gpu.sh", ".venv/bin/pip", "pytest", *_FOREIGN}
     lines = {(page, words[0]) for page, words in _COMMANDS}
     assert len(lines) > 50
     assert [x for x in lines if x[1] not in known and not _LISTED.fullmatch(x[1])] == []
