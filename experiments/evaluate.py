@@ -26,6 +26,7 @@ from gan_jax import data
 from gan_jax.errors import UserError
 from gan_jax.evaluation import comparison, features, report
 from gan_jax.run import configuration, run_folder
+from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.tracking import trackers
 from gan_jax.run.tracking.tracker import Run
 from gan_jax.system.files import write_text
@@ -128,7 +129,10 @@ def _track(subject: comparison.Subject, values: comparison.Values) -> None:
     try:
         if not (names := trackers.read_ids(folder)):
             return
-        run = Run.of(folder, subject.config, step)
+        # Behind all that is there: TensorBoard drops what an earlier file has after it.
+        lines = read_metrics(folder)
+        last = max([step, *(line["step"] for line in lines[-1:])])
+        run = Run.of(folder, subject.config, last, is_trained=False)
         # One process writes to a record: not this one while the run is being trained.
         with (
             run_folder.lock(folder, say=_say),

@@ -48,6 +48,8 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     # Whatever can be refused is refused before what takes time: a download, perhaps.
     if processes.is_first():
         trackers.check(asked.track)
+        if asked.track and not asked.overwrite:
+            trackers.read_ids(asked.workdir)
         if asked.dataset == "auto":
             run_folder.check_folder(asked.workdir)
         else:

@@ -27,11 +27,13 @@ def load(workdir: str | os.PathLike) -> "Sampler":
     return export.load_run(workdir)
 
 
-def load_exported(path: str | os.PathLike) -> "Sampler":
+def load_exported(path: str | os.PathLike, *, own_code: bool = False) -> "Sampler":
     """The generator of a file that `experiments.export` wrote.
 
     Args:
       path: ends in .onnx, .stablehlo, .safetensors or .npz.
+      own_code: whether a network of one's own that the file names, as mine.py:NAME, is
+        run. Look at it first: a file may be anybody's.
 
     Raises:
       UserError: there is no such file, it is damaged or of another version, or the
@@ -39,4 +41,4 @@ def load_exported(path: str | os.PathLike) -> "Sampler":
     """
     from gan_jax import export
 
-    return export.load_exported(path)
+    return export.load_exported(path, own_code=own_code)

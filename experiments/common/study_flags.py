@@ -145,7 +145,7 @@ class Asked(NamedTuple):
             "quick": QUICK.value,
             "halving": HALVING.value,
             "rungs": RUNGS.value if HALVING.value else None,
-            "keep": _rungs().divisor if HALVING.value else None,
+            "keep": KEEP.value if KEEP.value != HALVING.value else None,
             "sampler": SAMPLER.value,
         }
 

@@ -65,10 +65,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
     Raises:
       ValueError: it is not of this project, or of a later version of it.
     """
-    try:
-        about = json.loads(text)
-    except RecursionError as error:
-        raise ValueError(str(error)) from error
+    about = json.loads(text)
     if not isinstance(about, dict) or "gan_jax_export" not in about:
         raise ValueError("it says nothing of what it is")
     if about["gan_jax_export"] != _VERSION:
@@ -79,3 +76,14 @@ def parse(text: str | bytes) -> dict[str, Any]:
     if len(sizes) < 4 or not all(type(n) is int and n > 0 for n in sizes):
         raise ValueError(f"its sizes are {sizes}")
     return about
+
+
+def check_inputs(about: dict[str, Any], shapes: list[tuple[Any, ...]]) -> None:
+    """Makes sure that a program's inputs are those that its file speaks of.
+
+    Raises:
+      ValueError: they are others.
+    """
+    wanted = [(about["latent_size"],)] + [()] * (about["num_classes"] is not None)
+    if [shape[1:] for shape in shapes] != wanted:
+        raise ValueError(f"its inputs are {shapes}")

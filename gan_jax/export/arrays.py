@@ -1,8 +1,8 @@
 """A generator's weights under the names that Flax gives them: safetensors, and npz."""
 
+import dataclasses
 import io
 import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +10,15 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from gan_jax import training
+from gan_jax import own_code as own
+from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.export import about
+from gan_jax.export.libraries import library
 from gan_jax.run.configuration import Config
 from gan_jax.run.sampling import images_of
 
-_ABOUT = "about"
+_ABOUT, _SAFETENSORS = "about", "safetensors.numpy"
 
 
 def flat(state: training.GANState) -> dict[str, np.ndarray]:
@@ -31,7 +33,9 @@ def to_safetensors(state: training.GANState, said: dict[str, Any]) -> bytes:
     Raises:
       UserError: safetensors is not installed.
     """
-    return _safetensors().save(flat(state), {_ABOUT: json.dumps(said)})
+    return library(_SAFETENSORS, "safetensors").save(
+        flat(state), {_ABOUT: json.dumps(said)}
+    )
 
 
 def to_npz(state: training.GANState, said: dict[str, Any]) -> bytes:
@@ -46,13 +50,9 @@ def from_safetensors(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarr
 
     Raises:
       UserError: safetensors is not installed.
-      ValueError: it is damaged, or not of this project.
+      Exception: of any kind, it is damaged, or not of this project.
     """
-    library = _safetensors()
-    try:
-        arrays = library.load(content)
-    except Exception as error:  # its own kind has no other base
-        raise ValueError(str(error)) from error
+    arrays = library(_SAFETENSORS, "safetensors").load(content)
     # Eight bytes of length, then JSON: `load` leaves the metadata out.
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     return about.parse(header.get("__metadata__", {}).get(_ABOUT, "{}")), arrays
@@ -62,26 +62,41 @@ def from_npz(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What a file says of itself, and its arrays.
 
     Raises:
-      ValueError: it is damaged, or not of this project.
+      Exception: of any kind, it is damaged, or not of this project.
     """
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(str(error)) from error
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
     return about.parse(str(arrays.pop(_ABOUT, "{}"))), arrays
 
 
 def generator(
-    said: dict[str, Any], arrays: dict[str, np.ndarray]
+    said: dict[str, Any], arrays: dict[str, np.ndarray], *, own_code: bool
 ) -> Callable[[Any, Any], Any]:
     """The function of latents and labels that weights belong to.
 
+    Args:
+      said: what the file says of itself, which anybody may have written.
+      arrays: of the file.
+      own_code: whether networks of one's own, which it may name, are run.
+
     Raises:
-      UserError: they name code of somebody's own that is not there, or has changed.
-      ValueError, KeyError, TypeError, AttributeError: they are of another generator.
+      UserError: they are not, or are not there, or have changed.
+      Exception: of any kind, the weights are of another generator.
     """
     config = Config.from_flags(said["flags"])
+    # A generator is a network: whatever else of one's own it was trained with, no code
+    # of that is run.
+    recipe, usual = config.recipe, recipes.recipe("nonsaturating")
+    others = {name: getattr(usual, name) for name in ("loss", "penalty", "optimiser")}
+    config = dataclasses.replace(config, recipe=dataclasses.replace(recipe, **others))
+    if own.is_own(recipe.network):
+        if not own_code:
+            raise UserError(
+                f"its network is code of somebody's own ({recipe.network}): look at it,"
+                " and load the file with own_code=True"
+            )
+    else:
+        config = dataclasses.replace(config, sources=())
     gan = config.make_gan()
     if (said["latent_size"], said["num_classes"]) != (gan.latent_size, gan.num_classes):
         raise ValueError("its sizes are not those of its settings")
@@ -107,14 +122,3 @@ def generator(
         ema=None,
     )
     return lambda z, labels: images_of(gan, state, z, labels)
-
-
-def _safetensors() -> Any:
-    try:
-        from safetensors import numpy
-    except ImportError as error:
-        raise UserError(
-            "safetensors are not installed: pip install 'gan_jax[safetensors]', or use"
-            " --format=npz, which has the same arrays"
-        ) from error
-    return numpy

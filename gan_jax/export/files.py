@@ -10,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import training
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, quote
 from gan_jax.export import arrays, programs
 from gan_jax.export.about import describe
-from gan_jax.run import configuration, sampling
+from gan_jax.run import configuration, run_folder, sampling
 from gan_jax.system.files import whole_file
 
-PROGRAMS = ("onnx", "stablehlo")
-WEIGHTS = ("safetensors", "npz")
-FORMATS = (*PROGRAMS, *WEIGHTS)
+FORMATS = run_folder.EXPORTED
+PROGRAMS, WEIGHTS = FORMATS[:2], FORMATS[2:]
 PIXELS = ("uint8", "float32")
 _CHECKED = 1000  # latents
 _MOST = {"uint8": 1.0, "float32": 1e-4}  # levels of 255; of [-1, 1]
@@ -70,7 +69,7 @@ def write(
         pixels = "uint8"  # as `sampling.images_of` has them
         make = {"safetensors": arrays.to_safetensors, "npz": arrays.to_npz}[form]
         content = make(state, said)
-    found = _sampler(content, form)
+    found = _sampler(content, form, own_code=True)
     difference = largest_difference(found, gan, state)
     if not difference <= _MOST[pixels]:
         raise UserError(
@@ -136,7 +135,9 @@ def load_run(workdir: str | os.PathLike) -> sampling.Sampler:
     return sampling.sampler(gan, state, said)
 
 
-def load_exported(path: str | os.PathLike) -> sampling.Sampler:
+def load_exported(
+    path: str | os.PathLike, *, own_code: bool = False
+) -> sampling.Sampler:
     """The generator of a file that `write` wrote: `gan_jax.load_exported`."""
     file = pathlib.Path(path).expanduser()
     form = file.suffix[1:]
@@ -151,20 +152,21 @@ def load_exported(path: str | os.PathLike) -> sampling.Sampler:
             f" python -m experiments.export --output={file}"
         ) from error
     try:
-        return _sampler(content, form)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        why = " ".join(str(error).split())[:200]
+        return _sampler(content, form, own_code=own_code)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the bytes of a stranger make a reader raise
         raise UserError(
-            f"{file} is damaged, or is not of gan_jax ({why}): export it again"
+            f"{file} is damaged, or is not of gan_jax ({quote(error)}): export it again"
         ) from error
 
 
-def _sampler(content: bytes, form: str) -> sampling.Sampler:
+def _sampler(content: bytes, form: str, *, own_code: bool) -> sampling.Sampler:
     if form in PROGRAMS:
         read = {"onnx": programs.from_onnx, "stablehlo": programs.from_stablehlo}[form]
         said, generate = read(content)
     else:
         read = {"safetensors": arrays.from_safetensors, "npz": arrays.from_npz}[form]
         said, found = read(content)
-        generate = arrays.generator(said, found)
+        generate = arrays.generator(said, found, own_code=own_code)
     return sampling.Sampler(generate, said["latent_size"], said["num_classes"], said)

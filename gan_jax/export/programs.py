@@ -18,8 +18,9 @@ import numpy as np
 from jax import export
 
 from gan_jax import backend, training
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, quote
 from gan_jax.export import about
+from gan_jax.export.libraries import library
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _PROGRAM, _ABOUT = "program.jax_export", "about.json"  # in a .stablehlo, a zip archive
@@ -63,7 +64,7 @@ def to_onnx(
     Raises:
       UserError: jax2onnx is not installed, or cannot write a layer of the generator.
     """
-    jax2onnx = _library("jax2onnx", "jax2onnx")
+    jax2onnx = library("jax2onnx", "onnx")
     function, inputs = _traced(gan, state, pixels, "onnx")
     shapes = [
         jax.ShapeDtypeStruct(("batch", *shape), dtype) for _, shape, dtype in inputs
@@ -81,7 +82,7 @@ def to_onnx(
             )
     except Exception as error:  # of a layer that it does not know: of any kind
         raise UserError(
-            f"jax2onnx cannot write this generator ({_one_line(error)}): use"
+            f"jax2onnx cannot write this generator ({quote(error)}): use"
             " --format=stablehlo, or safetensors"
         ) from error
     entry = model.metadata_props.add()
@@ -94,21 +95,20 @@ def from_onnx(content: bytes) -> tuple[dict[str, Any], Callable[[Any, Any], Any]
 
     Raises:
       UserError: onnxruntime is not installed.
-      ValueError: the model is damaged, or not of this project.
+      Exception: of any kind, the model is damaged, or not of this project.
     """
-    runtime = _library("onnxruntime", "onnxruntime")
-    try:
-        session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own kinds have no other base
-        raise ValueError(_one_line(error)) from error
+    runtime = library("onnxruntime", "onnx")
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     found = session.get_modelmeta().custom_metadata_map
+    said = about.parse(found.get("gan_jax", "{}"))
+    about.check_inputs(said, [(*each.shape,) for each in session.get_inputs()])
     names = [each.name for each in session.get_inputs()]
 
     def generate(z: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         values = [z] if labels is None else [z, labels]
         return session.run(None, dict(zip(names, values, strict=True)))[0]
 
-    return about.parse(found.get("gan_jax", "{}")), generate
+    return said, generate
 
 
 def to_stablehlo(
@@ -135,33 +135,15 @@ def from_stablehlo(content: bytes) -> tuple[dict[str, Any], Callable[[Any, Any],
     """What the archive says of itself, and its function of latents and labels.
 
     Raises:
-      ValueError: the archive is damaged, or not of this project.
+      Exception: of any kind, the archive is damaged, or not of this project.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            said = about.parse(archive.read(_ABOUT))
-            program = export.deserialize(bytearray(archive.read(_PROGRAM)))
-    except ValueError:
-        raise
-    except Exception as error:  # of a flatbuffer that is cut: of any kind
-        raise ValueError(_one_line(error)) from error
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        said = about.parse(archive.read(_ABOUT))
+        program = export.deserialize(bytearray(archive.read(_PROGRAM)))
+    about.check_inputs(said, [each.shape for each in program.in_avals])
     call = jax.jit(program.call)
 
     def generate(z: np.ndarray, labels: np.ndarray | None) -> jax.Array:
         return call(z) if labels is None else call(z, labels)
 
     return said, generate
-
-
-def _library(name: str, package: str) -> Any:
-    try:
-        return __import__(name)
-    except ImportError as error:
-        raise UserError(
-            f"ONNX needs {package}: pip install 'gan_jax[onnx]', or use"
-            " --format=stablehlo, safetensors or npz"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -85,7 +85,6 @@ class Recorder:
         self._checkpoints = checkpoints.Writer(workdir, about, keep=keep)
         self._log = MetricsLog(workdir, step)
         self._saved = step if step else None
-        self._lap = time.perf_counter()
         self._seconds = self._log.seconds  # of training, earlier processes included
         self._bar = progress.bar(
             None, config.steps, unit="step", initial=step, delay=0, leave=True
@@ -95,7 +94,8 @@ class Recorder:
         self._failed: BaseException | None = None  # the first error of the background
 
     def __enter__(self) -> Self:
-        """Nothing is left to open."""
+        """Nothing is left to open; the clock of training begins."""
+        self._lap = time.perf_counter()
         return self
 
     def __exit__(self, kind: type | None, error: Any, trace: Any) -> None:

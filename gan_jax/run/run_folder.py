@@ -30,6 +30,7 @@ from gan_jax.system.files import PART, remove, remove_abandoned
 from gan_jax.system.remote import Place, is_remote
 
 LOCK = ".lock"
+EXPORTED = ("onnx", "stablehlo", "safetensors", "npz")  # endings of `gan_jax.export`
 _OURS = (
     "metrics.jsonl",
     trackers.IDS,
@@ -39,7 +40,7 @@ _OURS = (
     "neighbours.png",
     "interpolation.png",
     "training.gif",
-    *(f"generator.{form}" for form in ("onnx", "stablehlo", "safetensors", "npz")),
+    *(f"generator.{ending}" for ending in EXPORTED),
     "samples",
     checkpoints.DAMAGED,
     checkpoints.FOLDER,

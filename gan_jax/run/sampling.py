@@ -148,8 +148,18 @@ class Sampler:
 
         Returns:
           uint8, ``[batch, height, width, channels]``.
+
+        Raises:
+          UserError: latents of another shape; labels are missing, or of no use.
         """
         z = np.asarray(z, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.latent_size:
+            raise UserError(
+                f"latents of shape {list(z.shape)}: this generator takes [batch,"
+                f" {self.latent_size}]"
+            )
+        if (labels is None) != (self.num_classes is None):
+            raise UserError("a conditional generator takes labels, and no other does")
         labels = None if labels is None else np.asarray(labels, np.int32)
         images = np.asarray(self.generate(z, labels))
         if images.dtype == np.uint8:
@@ -171,10 +181,12 @@ class Sampler:
           Images, and labels where the generator is conditional.
 
         Raises:
-          UserError: a label for an unconditional generator, or one that it does not
-            know.
+          UserError: fewer than one sample; a label for an unconditional generator, or
+            one that it does not know.
         """
         check_label(self.num_classes, label)
+        if num_samples < 1:
+            raise UserError(f"{num_samples} samples: ask for at least one")
         labels = None
         padded = -(-num_samples // _BATCH) * _BATCH
         if self.num_classes is not None:

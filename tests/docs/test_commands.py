@@ -48,6 +48,10 @@ def test_every_line_of_code_is_a_command_that_is_known_or_names_a_file():
     lines = {(page, words[0]) for page, words in _COMMANDS}
     assert len(lines) > 50
     assert [x for x in lines if x[1] not in known and not _LISTED.fullmatch(x[1])] == []
+    ours = ("gan_jax/", "experiments/", "notebooks/", "tests/", "docs/")
+    named = [w for p, w in lines if p == "README.md" and w.startswith(ours)]
+    assert len(named) > 10
+    assert [word for word in named if not (pages.ROOT / word).exists()] == []
     assert {words[0] for _, words in _PYTHON if "experiments" not in words[0]} <= {
         *("pip", "pytest")
     }

@@ -92,7 +92,9 @@ def test_every_change_that_a_page_proposes_can_be_made():
             header, *lines = block.splitlines()
             path = pages.ROOT / header.removeprefix("--- ")
             old, new = (
-                "".join(line[1:] + "\n" for line in lines if line[:1] in ("", sign))
+                "".join(
+                    line[1:] + "\n" for line in lines if line[:1] in ("", " ", sign)
+                )
                 for sign in "-+"
             )
             source = path.read_text()
@@ -102,5 +104,7 @@ def test_every_change_that_a_page_proposes_can_be_made():
 
 
 def test_every_experiment_says_what_breaks_it():
-    for name in re.findall(r"\]\((\w+\.md)\) \|", pages.PAGES["docs/theory.md"]):
+    names = re.findall(r"\]\((\w+\.md)\) \|", pages.PAGES["docs/theory.md"])
+    assert len(names) == 19
+    for name in names:
         assert "\n## Change this to see it break\n" in pages.PAGES[f"docs/{name}"], name

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gan_jax
-from gan_jax import export, recipes, training
+from gan_jax import export, own_code, recipes, training
 from gan_jax.errors import UserError
 from gan_jax.export import about, arrays, files, programs
 from gan_jax.run import sampling
@@ -281,6 +281,7 @@ def with_about(path, **changes):
         ({"num_classes": 10}, "sizes are not those"),
         ({"shape": [28, 28]}, "its sizes are"),
         ({"flags": {}}, "damaged"),
+        ({"step": 1e20}, "damaged"),
         ({"flags": config_of(latent_size=9).flags(), "latent_size": 9}, "is float32"),
         ({"flags": config_of(network="reference", width=None).flags()}, "too "),
     ],
@@ -307,28 +308,79 @@ def test_other_files_are_refused(tmp_path):
         gan_jax.load_exported(tmp_path / "none.npz")
 
 
-def test_code_that_has_changed_is_refused(tmp_path, monkeypatch):
-    """A file may name code of its reader's; it runs only as it was then."""
+def test_a_network_of_ones_own_is_run_where_that_is_asked_for_and_as_it_was(
+    tmp_path, monkeypatch
+):
+    """Of a loss of one's own, nothing is run."""
     monkeypatch.chdir(tmp_path)
-    source = pathlib.Path("loss.py")
-    source.write_text("from gan_jax.losses import LOSSES\nmine = LOSSES['hinge']\n")
-    config = config_of("loss.py:mine")
-    config = dataclasses.replace(
-        config, sources=tuple(recipes.sources(config.recipe).items())
+    pathlib.Path("mine.py").write_text(
+        "from gan_jax.losses import LOSSES\n"
+        "from gan_jax.networks import Discriminator, Generator\n"
+        "mine = LOSSES['hinge']\n"
     )
-    make_run(tmp_path / "run", config)
-    export.write(tmp_path / "run", tmp_path / "a.npz", "npz")
-    assert gan_jax.load_exported("a.npz").draw(1).images.shape == (1, 28, 28, 1)
-    (place,) = dict(config.sources)
+    for numbers, asks in (
+        ({"loss": "mine.py:mine"}, False),
+        ({"network": "mine.py:Generator,Discriminator", "width": None}, True),
+    ):
+        config = config_of(**numbers)
+        sources = recipes.sources(config.recipe)
+        config = dataclasses.replace(config, sources=tuple(sources.items()))
+        make_run(tmp_path / f"run_{asks}", config)
+        export.write(tmp_path / f"run_{asks}", tmp_path / "a.npz", "npz")
+        if asks:
+            with pytest.raises(
+                UserError, match=r"look at it, and load .* own_code=True"
+            ):
+                gan_jax.load_exported("a.npz")
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(own_code, "find", None)
+                patch.setattr(own_code, "source", None)
+                gan_jax.load_exported("a.npz")
+        drawn = gan_jax.load_exported("a.npz", own_code=True).draw(1)
+        assert drawn.images.shape == (1, 28, 28, 1)
+    (place,) = sources
     with_about("a.npz", flags=config.flags() | {"sources": {place: "0" * 64}})
-    with pytest.raises(UserError, match="not as it was"):
-        gan_jax.load_exported("a.npz")
+    with pytest.raises(UserError, match="not as it was") as error:
+        gan_jax.load_exported("a.npz", own_code=True)
+    assert "damaged" not in str(error.value)
 
 
-def test_a_library_that_is_missing_is_named(plain, tmp_path, monkeypatch):
-    for name in ("jax2onnx", "safetensors"):
+@pytest.mark.parametrize("form", forms(("onnx", "safetensors")))
+def test_a_library_that_is_missing_is_named(plain, tmp_path, monkeypatch, form):
+    need(form)
+    file = tmp_path / f"a.{form}"
+    export.write(plain, file, form)
+    for name in ("jax2onnx", "onnxruntime", "safetensors.numpy"):
         monkeypatch.setitem(sys.modules, name, None)
-    for form, extra in (("onnx", "onnx"), ("safetensors", "safetensors")):
-        with pytest.raises(UserError, match=rf"pip install 'gan_jax\[{extra}\]'"):
-            export.write(plain, tmp_path / f"a.{form}", form)
-    assert [*tmp_path.iterdir()] == []
+    words = rf"^\S+ is not installed: pip install 'gan_jax\[{form}\]'"
+    with pytest.raises(UserError, match=words):
+        gan_jax.load_exported(file)
+    with pytest.raises(UserError, match=words):
+        export.write(plain, tmp_path / f"b.{form}", form)
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_a_program_that_is_not_what_it_says_is_refused(plain, tmp_path):
+    file = tmp_path / "a.stablehlo"
+    export.write(plain, file, "stablehlo")
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    said = json.loads(parts["about.json"])
+    for changes in ({"latent_size": 9}, {"num_classes": 10}):
+        said_otherwise = json.dumps(said | changes)
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in (parts | {"about.json": said_otherwise}).items():
+                archive.writestr(name, content)
+        with pytest.raises(UserError, match="its inputs are"):
+            gan_jax.load_exported(file)
+
+
+def test_a_sampler_refuses_what_it_cannot_draw(plain):
+    sampler = gan_jax.load(plain)
+    with pytest.raises(UserError, match=r"of shape \[2, 9\]: .* \[batch, 8\]"):
+        sampler(np.zeros((2, 9)))
+    with pytest.raises(UserError, match="takes labels, and no other"):
+        sampler(np.zeros((2, 8)), [0, 1])
+    with pytest.raises(UserError, match="at least one"):
+        sampler.draw(0)

@@ -76,7 +76,7 @@ def test_dependencies_do_not_depend_on_the_sources():
     ]
 
 
-def test_the_entry_point_is_the_readmes_first_command():
+def test_the_entry_point_is_the_program_that_the_readme_trains_with():
     assert 'ENTRYPOINT ["python", "-m", "experiments.train"]' in LINES
     assert (ROOT / "experiments" / "train.py").exists()
     readme = (ROOT / "README.md").read_text()

@@ -108,6 +108,7 @@ def test_overwriting_deletes_the_run_and_nothing_else(run):
     (run / "metrics.jsonl").write_text("{}\n")
     (run / "events.out.tfevents.1").write_text("")
     (run / "trackers.json").write_text("{}\n")
+    (run / "generator.npz").write_text("")
     (run / "checkpoints" / "5").mkdir(parents=True)
     (run / "notes.txt").write_text("mine")
     other = dataclasses.replace(CONFIG, seed=4)

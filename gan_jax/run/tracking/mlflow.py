@@ -16,6 +16,7 @@ from PIL import Image
 from gan_jax.run.tracking.tracker import PROJECT, Line, Outcome, Run, numbers, prefer
 from gan_jax.system.files import cache_folder
 
+prefer(MLFLOW_HTTP_REQUEST_TIMEOUT="10", MLFLOW_HTTP_REQUEST_MAX_RETRIES="2")
 _STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 _MOST = 1000  # metrics, and 100 parameters, of a call
 
@@ -29,7 +30,6 @@ class Tracker:
 
     def __init__(self, run: Run, record: str | None) -> None:
         """Opens the run of that id, or a new one where there is none."""
-        prefer(MLFLOW_HTTP_REQUEST_TIMEOUT="10", MLFLOW_HTTP_REQUEST_MAX_RETRIES="2")
         if "MLFLOW_LOGGING_LEVEL" not in os.environ:
             logging.getLogger("mlflow").setLevel(logging.WARNING)
         cache_folder().mkdir(parents=True, exist_ok=True)
@@ -41,8 +41,10 @@ class Tracker:
         if found is None:
             found = self._client.create_run(self._experiment(), run_name=run.name)
         self.id = found.info.run_id
-        self._put_config(run.config, found.data.params)
-        self._client.update_run(self.id, status="RUNNING")
+        self._put_config(run.config, found.data)
+        self._is_trained = run.is_trained
+        if run.is_trained:
+            self._client.update_run(self.id, status="RUNNING")
         uri = mlflow.get_tracking_uri()
         self.where = f"mlflow: run {self.id} in {uri}"
         if not uri.startswith("http"):
@@ -68,13 +70,13 @@ class Tracker:
                 found = self._client.get_experiment_by_name(name)
         return found.experiment_id
 
-    def _put_config(self, config: dict[str, Any], there: dict[str, str]) -> None:
+    def _put_config(self, config: dict[str, Any], there: Any) -> None:
         params = []
         for name, value in config.items():
             text = value if isinstance(value, str) else json.dumps(value)
-            if name not in there:
+            if name not in there.params:
                 params.append(Param(name, text))
-            elif there[name] != text:
+            elif there.tags.get(name, there.params[name]) != text:
                 self._client.set_tag(self.id, name, text)
         self._client.log_batch(self.id, params=params)
 
@@ -96,4 +98,5 @@ class Tracker:
 
     def close(self, outcome: Outcome) -> None:
         """Says how the run has ended."""
-        self._client.set_terminated(self.id, _STATUS[outcome])
+        if self._is_trained:
+            self._client.set_terminated(self.id, _STATUS[outcome])

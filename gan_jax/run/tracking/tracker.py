@@ -22,17 +22,22 @@ class Run:
       folder: of the run; its name is the record's name.
       config: the settings, by the names of their flags.
       step: the last that was taken before.
+      is_trained: whether it is being trained; else something is added to its record,
+        and how it has ended stays as it is.
     """
 
     folder: pathlib.Path
     config: dict[str, Any]
     step: int
+    is_trained: bool = True
 
     @classmethod
-    def of(cls, folder: pathlib.Path, config: Config, step: int) -> "Run":
+    def of(
+        cls, folder: pathlib.Path, config: Config, step: int, *, is_trained: bool = True
+    ) -> "Run":
         """The run of a config in a folder."""
         workdir = {"workdir": str(folder.absolute())}
-        return cls(folder, config.flags() | workdir, step)
+        return cls(folder, config.flags() | workdir, step, is_trained)
 
     @property
     def name(self) -> str:

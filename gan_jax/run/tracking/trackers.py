@@ -48,7 +48,9 @@ def check(names: Sequence[str], *, here: bool = True) -> None:
         check_name("tracker", name, TRACKERS)
         if name in names[:i]:
             raise UserError(f"--track names {name} twice: name it once")
-        if here and importlib.util.find_spec(TRACKERS[name]) is None:
+        # wandb leaves a folder of its name, which counts as a package of no origin.
+        found = importlib.util.find_spec(TRACKERS[name]) if here else None
+        if here and (found is None or found.origin is None):
             raise UserError(
                 f"--track={name} needs a package that is not installed: pip install"
                 f" 'gan_jax[{name}]'"
@@ -69,9 +71,9 @@ def read_ids(folder: pathlib.Path) -> dict[str, str]:
         for name, record in ids.items():
             if name not in TRACKERS or not _ID.fullmatch(record):
                 raise ValueError(f"{name!r}: {record!r}")
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{path} is damaged ({quote(error)}): delete it, and the run begins new"
+            f"{path} cannot be read ({quote(error)}): delete it, and the run begins new"
             " records in its trackers"
         ) from error
     return ids
@@ -102,7 +104,7 @@ class Trackers:
         """
         self._run, self._say = run, say
         self._last = run.step
-        self._ids = read_ids(run.folder)
+        self._ids = read_ids(run.folder) if names else {}
         self._lock = threading.Lock()
         self._workers = {
             name: _Worker(name, partial(self._open, name), say) for name in names
@@ -152,11 +154,6 @@ class Trackers:
     def _open(self, name: str) -> Tracker:
         module = importlib.import_module(f"gan_jax.run.tracking.{name}")
         tracker = module.Tracker(self._run, self._ids.get(name))
-        with self._lock:
-            if self._ids.get(name) != tracker.id:
-                self._ids[name] = tracker.id
-                text = json.dumps(self._ids, indent=2) + "\n"
-                write_text(self._run.folder / IDS, text)
         if tracker.where:
             self._say(tracker.where)
         if tracker.is_new:
@@ -164,6 +161,11 @@ class Trackers:
             lines = read_metrics(self._run.folder) if step else []
             tracker.scalars([line for line in lines if line["step"] <= step])
             tracker.image(0, "real", self._run.folder / "real.png")
+        with self._lock:  # now, since a record that lacks its beginning is begun again
+            if self._ids.get(name) != tracker.id:
+                self._ids[name] = tracker.id
+                text = json.dumps(self._ids, indent=2) + "\n"
+                write_text(self._run.folder / IDS, text)
         return tracker
 
 
@@ -217,6 +219,6 @@ class _Worker(threading.Thread):
             yield
         except (Exception, SystemExit) as error:  # of anybody's code
             self._say(
-                f"warning: --track={self.name} fails, and records nothing from here on:"
-                f" {quote(error)}"
+                f"warning: the tracker {self.name} fails, and records nothing from here"
+                f" on: {quote(error)}"
             )

@@ -8,6 +8,9 @@ import wandb
 
 from gan_jax.run.tracking.tracker import PROJECT, Line, Outcome, Run, numbers, prefer
 
+prefer(WANDB_SILENT="true", WANDB_CONSOLE="off")
+prefer(WANDB_INIT_TIMEOUT="20", WANDB_FINISH_TIMEOUT="30")  # seconds
+
 
 class Tracker:
     """A run of wandb: `gan_jax.run.tracking.tracker`.
@@ -18,10 +21,9 @@ class Tracker:
 
     def __init__(self, run: Run, record: str | None) -> None:
         """Opens the run of that id, or a new one; never asks for a key."""
-        prefer(WANDB_SILENT="true", WANDB_CONSOLE="off")
-        prefer(WANDB_INIT_TIMEOUT="20", WANDB_FINISH_TIMEOUT="30")  # seconds
         settings = wandb.setup().settings
         self.is_new = record is None
+        self._is_trained = run.is_trained
 
         def begin(mode: Any) -> Any:
             return wandb.init(
@@ -66,4 +68,5 @@ class Tracker:
 
     def close(self, outcome: Outcome) -> None:
         """Waits until all is sent, half a minute at most."""
-        self._run.finish(exit_code=0 if outcome == "finished" else 1)
+        is_well = outcome == "finished" or not self._is_trained
+        self._run.finish(exit_code=0 if is_well else 1)

@@ -13,7 +13,7 @@ from gan_jax.run import checkpoints, configuration
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.tracking import trackers
 from tests.processes.running import Process, data_flags, lines_in, wait_until
-from tests.run.tracking.reading import trackio_rows, wandb_rows
+from tests.run.tracking.reading import event_values, trackio_rows, wandb_rows
 
 NAMES = [name for name in trackers.TRACKERS if name not in trackers.DEFAULT]
 for _needed in (*NAMES, "sqlalchemy"):
@@ -212,11 +212,15 @@ def test_what_was_measured_is_in_the_same_record(twice):
     assert run.info.status == "FINISHED"
     rows, _ = trackio_rows(place / "trackio")
     (step, row), (_, picture) = rows[ids["trackio"]][-2:]
-    assert (step, row) == (40, expected)
+    assert (step, row) == (30, expected)
     assert "evaluation/neighbours" in picture
     row = wandb_rows(offline_runs(place, ids)[-1])[0][0]
     assert {name: row[name] for name in expected} == expected
-    assert row["step"] == 40
+    assert row["step"] == 30
+    # TensorBoard drops nothing of the steps behind the one that was measured.
+    losses = [step for step, _ in event_values(place / "twice", "d_loss")]
+    assert losses == [10, 20, 30, 40]
+    assert event_values(place / "twice", "evaluation/fcd") == [(30, 12.5)]
 
 
 def test_where_wandbs_server_does_not_answer_its_record_is_kept_offline(twice):

@@ -143,7 +143,7 @@ def test_a_tracker_that_fails_is_one_line_and_the_others_go_on(
         records.image(10, "samples", run.folder / "real.png")  # else lines are joined
         records.scalars([line(20, d_loss=2.0)])
     assert said[-1] == (
-        f"warning: --track=wandb fails, and records nothing from here on: {why}"
+        f"warning: the tracker wandb fails, and records nothing from here on: {why}"
     )
     assert [pair for pair in given if pair[0] in ("line", "close")] == left
     assert event_values(run.folder, "d_loss") == [(10, 1.0), (20, 2.0)]
@@ -158,7 +158,9 @@ def test_a_package_that_cannot_be_imported_is_one_line(run, monkeypatch):
     with trackers.Trackers(["wandb"], run, said.append) as records:
         records.scalars([line(10)])
     (only,) = said
-    assert "--track=wandb fails, and records nothing from here on: ImportError" in only
+    assert (
+        "the tracker wandb fails, and records nothing from here on: ImportError" in only
+    )
 
 
 def test_a_tracker_that_does_not_come_back_stalls_nothing(run, install, monkeypatch):
@@ -220,7 +222,7 @@ def test_a_run_that_fails_says_so_to_its_trackers(run, install):
 )
 def test_a_damaged_file_of_ids_is_refused_and_kept(run, text):
     (run.folder / "trackers.json").write_text(text)
-    with pytest.raises(UserError, match=r"trackers.json is damaged .*: delete it"):
+    with pytest.raises(UserError, match=r"trackers.json cannot be read .*: delete it"):
         trackers.Trackers(["wandb"], run)
     assert (run.folder / "trackers.json").read_text() == text
 

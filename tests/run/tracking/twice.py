@@ -2,7 +2,8 @@
 
     python -m tests.run.tracking.twice FOLDER
 
-It dies after step 30, with its last checkpoint at step 20.
+It dies after step 30, with its last checkpoint at step 20. Measured is an earlier
+checkpoint than its last line is of.
 """
 
 import json
@@ -19,8 +20,6 @@ from gan_jax.run import configuration
 from gan_jax.run.tracking import trackers
 from gan_jax.run.tracking.tracker import Run
 
-NAMES = [name for name in trackers.TRACKERS if name not in trackers.DEFAULT]
-
 
 def main(folder):
     """Three sittings, in one process."""
@@ -29,11 +28,15 @@ def main(folder):
         Image.fromarray(np.zeros((4, 6), np.uint8)).save(folder / name)
     config = configuration.Config(recipes.recipe("hinge"), "garments", 0, 40)
     for start, steps in ((0, (10, 20, 30)), (20, (30, 40))):
-        with trackers.Trackers(NAMES, Run.of(folder, config, start)) as records:
+        with trackers.Trackers(
+            trackers.TRACKERS, Run.of(folder, config, start)
+        ) as records:
             for step in steps:
                 records.scalars([{"step": step, "d_loss": step / 10}])
+    line = {"step": 40, "seconds": 1.0, "d_loss": 4.0}
+    (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
     values = {"fcd": 12.5, "modes": 9, "classes": [1, 2]}
-    subject = comparison.Subject("run", list, (28, 28, 1), 0, config, folder, step=40)
+    subject = comparison.Subject("run", list, (28, 28, 1), 0, config, folder, step=30)
     evaluate._track(subject, values)
     print(json.dumps(trackers.read_ids(folder)))
 
