@@ -2,30 +2,12 @@
 
 import json
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
 from gan_jax import data, training
 from gan_jax.run import configuration
 
 _VERSION = 1  # of what is written
-
-
-class Weights(NamedTuple):
-    """What a generator computes with after training.
-
-    Attributes:
-      params: of the generator, as Flax nests them.
-      batch_stats: running statistics of batch norm, and of spectral norm.
-    """
-
-    params: Any
-    batch_stats: Any
-
-
-def weights(state: training.GANState) -> Weights:
-    """The moving averages where there are some, else the weights of the last step."""
-    player = state.generator
-    return Weights(*(state.ema or (player.params, player.batch_stats)))
 
 
 def describe(

@@ -23,7 +23,7 @@ _ABOUT, _SAFETENSORS = "about", "safetensors.numpy"
 
 def flat(state: training.GANState) -> dict[str, np.ndarray]:
     """``params/Dense_0/kernel`` and so on, of what samples are drawn with."""
-    nested = jax.tree.map(np.asarray, about.weights(state)._asdict())
+    nested = jax.tree.map(np.asarray, training.weights(state)._asdict())
     return traverse_util.flatten_dict(nested, sep="/")
 
 
@@ -102,7 +102,7 @@ def generator(
         raise ValueError("its sizes are not those of its settings")
     key = jax.random.key(0)
     like = jax.eval_shape(lambda: training.init_state(gan, key, config.shape))
-    wanted = traverse_util.flatten_dict(about.weights(like)._asdict(), sep="/")
+    wanted = traverse_util.flatten_dict(training.weights(like)._asdict(), sep="/")
     if differing := wanted.keys() ^ arrays.keys():
         name = min(differing)
         raise ValueError(f"it has {name} too {'much' if name in arrays else 'little'}")

@@ -6,7 +6,6 @@ import pathlib
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import training
@@ -112,19 +111,14 @@ def largest_difference(
         np.asarray(sampler.generate(z[part], None if labels is None else labels[part]))
         for part in (slice(1), slice(1, count))
     ]
-    images = sampling.images_of if found[0].dtype == np.uint8 else _pixels
-    wanted = np.asarray(images(gan, state, z, labels), np.float64)
     got = np.concatenate(found)
+    wanted = np.asarray(_images(gan, state, got.dtype.name, z, labels), np.float64)
     if got.shape != wanted.shape or not np.isfinite(got).all():
         return np.inf
     return float(np.abs(got - wanted).max())
 
 
-@jax.jit(static_argnums=0)
-def _pixels(
-    gan: training.GAN, state: training.GANState, z: jax.Array, labels: jax.Array | None
-) -> jax.Array:
-    return jnp.clip(training.generate(gan, state, z, labels), -1, 1)
+_images = jax.jit(programs.images, static_argnums=(0, 2))
 
 
 def load_run(workdir: str | os.PathLike) -> sampling.Sampler:

@@ -26,28 +26,39 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 _PROGRAM, _ABOUT = "program.jax_export", "about.json"  # in a .stablehlo, a zip archive
 
 
+def images(
+    gan: training.GAN,
+    state: training.GANState,
+    pixels: str,
+    z: jax.Array,
+    labels: jax.Array | None = None,
+) -> jax.Array:
+    """What a program computes: `training.generate`, as "uint8" or in [-1, 1]."""
+    found = training.generate(gan, state, z, labels)
+    if pixels == "uint8":
+        return training.to_uint8(found)
+    return jnp.clip(found, -1, 1)
+
+
 def _traced(
-    gan: training.GAN, state: training.GANState, pixels: str, kind: str
-) -> tuple[Callable[..., jax.Array], list[tuple[str, tuple[Any, ...], Any]]]:
-    """A function of latents (and labels), and the name, shape and type of each.
+    gan: training.GAN, state: training.GANState, pixels: str, kind: str, batch: Any
+) -> tuple[Callable[..., jax.Array], dict[str, jax.ShapeDtypeStruct]]:
+    """`images` of latents (and labels), and these by name, of a batch of a symbol.
 
     Its weights are arrays of NumPy: constants of the program. Of whatever ``kind`` but
     "cpu", every convolution is one of the library, and nothing is a barrier.
     """
-    weights = jax.tree.map(np.asarray, about.weights(state))
+    weights = jax.tree.map(np.asarray, training.weights(state))
     state = state.replace(ema=tuple(weights))
 
-    def images(z: jax.Array, *labels: jax.Array) -> jax.Array:
+    def traced(*inputs: jax.Array) -> jax.Array:
         with backend.tracing_for(kind):
-            found = training.generate(gan, state, z, *labels)
-            if pixels == "uint8":
-                return training.to_uint8(found)
-            return jnp.clip(found, -1, 1)
+            return images(gan, state, pixels, *inputs)
 
-    inputs = [("z", (gan.latent_size,), jnp.float32)]
+    inputs = {"z": jax.ShapeDtypeStruct((batch, gan.latent_size), jnp.float32)}
     if gan.num_classes is not None:
-        inputs.append(("label", (), jnp.int32))
-    return images, inputs
+        inputs["label"] = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    return traced, inputs
 
 
 def to_onnx(
@@ -65,19 +76,15 @@ def to_onnx(
       UserError: jax2onnx is not installed, or cannot write a layer of the generator.
     """
     jax2onnx = library("jax2onnx", "onnx")
-    function, inputs = _traced(gan, state, pixels, "onnx")
-    shapes = [
-        jax.ShapeDtypeStruct(("batch", *shape), dtype) for _, shape, dtype in inputs
-    ]
-    names = [name for name, _, _ in inputs]
+    function, inputs = _traced(gan, state, pixels, "onnx", "batch")
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # of shapes: all are inferred
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # some versions print there
             model = jax2onnx.to_onnx(
                 function,
-                shapes,
+                [*inputs.values()],
                 model_name="gan_jax_generator",
-                input_names=names,
+                input_names=[*inputs],
                 output_names=["images"],
             )
     except Exception as error:  # of a layer that it does not know: of any kind
@@ -118,12 +125,9 @@ def to_stablehlo(
 
     Args and Raises: as `to_onnx`, but that it needs no library besides JAX.
     """
-    function, inputs = _traced(gan, state, pixels, "tpu")
     (batch,) = export.symbolic_shape("batch")
-    shapes = [
-        jax.ShapeDtypeStruct((batch, *shape), dtype) for _, shape, dtype in inputs
-    ]
-    exported = export.export(jax.jit(function), platforms=PLATFORMS)(*shapes)
+    function, inputs = _traced(gan, state, pixels, "tpu", batch)
+    exported = export.export(jax.jit(function), platforms=PLATFORMS)(*inputs.values())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(_PROGRAM, exported.serialize())

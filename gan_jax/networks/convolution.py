@@ -47,10 +47,9 @@ def _library_is_best() -> bool:
     return backend.kind() != "cpu"
 
 
-def lax_conv(
+def _lax_conv(
     x: jax.Array, kernel: jax.Array, stride: int, padding: int, groups: int = 1
 ) -> jax.Array:
-    """As `conv2d` and `grouped_conv2d`, the library's."""
     batch = x.shape[:-3]
     y = jax.lax.conv_general_dilated(
         x.reshape(-1, *x.shape[-3:]),
@@ -79,7 +78,7 @@ def conv2d(
       ``out = (in + 2 * padding - size) // stride + 1``.
     """
     if _library_is_best():
-        return lax_conv(x, kernel, stride, padding)
+        return _lax_conv(x, kernel, stride, padding)
     *batch, height, width, channels = x.shape
     size, _, _, features = kernel.shape
     out_h = (height + 2 * padding - size) // stride + 1
@@ -129,7 +128,7 @@ def grouped_conv2d(
       ``[..., out_height, out_width, features]``.
     """
     if _library_is_best():
-        return lax_conv(x, kernel, 1, padding, groups)
+        return _lax_conv(x, kernel, 1, padding, groups)
     parts = zip(
         jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True
     )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import backend
-from gan_jax.networks.convolution import conv2d, lax_conv
+from gan_jax.networks.convolution import conv2d
 
 Array = jax.Array
 
@@ -44,7 +44,7 @@ def conv2d_transpose(x: Array, kernel: Array, *, stride: int, padding: int) -> A
 
 
 def _spread_conv2d(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    """Zeros between the pixels, and a convolution of the library."""
+    """Zeros between the pixels, and a convolution."""
     *batch, height, width, channels = x.shape
     n = len(batch)
     for axis in (n + 1, n + 3):
@@ -52,7 +52,7 @@ def _spread_conv2d(x: Array, kernel: Array, stride: int, padding: int) -> Array:
         x = jnp.concatenate([x, *[jnp.zeros_like(x)] * (stride - 1)], axis=axis)
     x = x.reshape(*batch, height * stride, width * stride, channels)
     x = x[..., : (height - 1) * stride + 1, : (width - 1) * stride + 1, :]
-    return lax_conv(x, kernel, 1, padding)
+    return conv2d(x, kernel, padding=padding)
 
 
 def upsampled_conv2d(x: Array, kernel: Array) -> Array:

@@ -178,8 +178,7 @@ def read_config(folder: pathlib.Path) -> Config:
             f" python -m experiments.train --workdir={folder}"
         )
     try:
-        flags = read_json(path)["flags"]
-        config = Config.from_flags(flags)
+        config = Config.from_flags(read_json(path)["flags"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(

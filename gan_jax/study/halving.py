@@ -2,8 +2,8 @@
 
 Every rung multiplies the steps by a factor and divides the number of configurations by
 it, so that each costs about as much as the others, or by less, which costs more and is
-less often wrong. A configuration is what the sweep
-chose without the seed: all of its seeds go on, or none.
+less often wrong. A configuration is what the sweep chose without the seed: all of its
+seeds go on, or none.
 
 The rungs are those of Jamieson & Talwalkar 2016, https://arxiv.org/abs/1502.07943,
 algorithm 1: a rung waits for all of its GANs. ASHA (Li et al. 2020,

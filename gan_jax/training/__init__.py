@@ -13,10 +13,12 @@ from gan_jax.training.state import (
     GANState,
     Metrics,
     Player,
+    Weights,
     check_batch,
     generate,
     init_state,
     score,
+    weights,
 )
 from gan_jax.training.step import (
     discriminator_gradients,
@@ -31,6 +33,7 @@ __all__ = [
     "GANState",
     "Metrics",
     "Player",
+    "Weights",
     "check_batch",
     "discriminator_gradients",
     "epoch_permutation",
@@ -43,4 +46,5 @@ __all__ = [
     "to_uint8",
     "train_step",
     "train_steps",
+    "weights",
 ]

@@ -151,6 +151,24 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
     return initialise(key)
 
 
+class Weights(NamedTuple):
+    """What a generator computes with after training.
+
+    Attributes:
+      params: of the generator, as Flax nests them.
+      batch_stats: running statistics of batch norm, and of spectral norm.
+    """
+
+    params: Any
+    batch_stats: Any
+
+
+def weights(state: GANState) -> Weights:
+    """The moving averages where there are some, else the weights of the last step."""
+    player = state.generator
+    return Weights(*(state.ema or (player.params, player.batch_stats)))
+
+
 def generate(gan: GAN, state: GANState, z: Array, labels: Array | None = None) -> Array:
     """Samples for evaluation: moving averages where kept, batch norm's running ones.
 
@@ -163,11 +181,7 @@ def generate(gan: GAN, state: GANState, z: Array, labels: Array | None = None) -
     Returns:
       ``[batch, ...]``.
     """
-    params, batch_stats = state.ema or (
-        state.generator.params,
-        state.generator.batch_stats,
-    )
-    variables = {"params": params, "batch_stats": batch_stats}
+    variables = weights(state)._asdict()
     with backend.products(gan.products):
         return gan.generator.apply(variables, z, *context(labels), train=False)
 

@@ -285,11 +285,15 @@ EVALUATE = {
     "table": (["--workdir={0}/trained", "--markdown={0}"], "is a folder"),
 }
 
-EXPORT = {
+# Of programs that take one run, and nothing else that has to be given.
+OF_A_RUN = {
     "a run in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
-    "no workdir": (["--format=npz"], "--workdir is missing"),
-    "no run": (["--workdir={0}/empty", "--format=npz"], "no run in"),
-    "no checkpoint": (["--workdir={0}/run", "--format=npz"], "no checkpoint yet"),
+    "no workdir": ([], "--workdir is missing"),
+    "no run": (["--workdir={0}/empty"], "no run in"),
+    "no checkpoint": (["--workdir={0}/run"], "no checkpoint yet"),
+}
+
+EXPORT = OF_A_RUN | {
     "ending": (["--workdir={0}/trained", "--output={0}/a.h5"], "must end in .onnx"),
     "no ending": (["--workdir={0}/trained", "--output={0}/a"], "must end in .onnx"),
     "another ending": (
@@ -303,11 +307,7 @@ EXPORT = {
     ),
 }
 
-INTERPOLATE = {
-    "a run in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
-    "no workdir": ([], "--workdir is missing"),
-    "no run": (["--workdir={0}/empty"], "no run in"),
-    "no checkpoint": (["--workdir={0}/run"], "no checkpoint yet"),
+INTERPOLATE = OF_A_RUN | {
     "no rows": (["--workdir={0}/trained", "--rows=0"], "--rows=0"),
     "rows": (["--workdir={0}/trained", "--rows=101"], "more than 100"),
     "no time": (["--workdir={0}/trained", "--milliseconds=0"], "--milliseconds=0"),

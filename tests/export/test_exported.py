@@ -14,7 +14,7 @@ import pytest
 import gan_jax
 from gan_jax import export, own_code, recipes, training
 from gan_jax.errors import UserError
-from gan_jax.export import about, arrays, files, programs
+from gan_jax.export import arrays, files, programs
 from gan_jax.run import sampling
 from tests.explore.making import config_of, make_run
 
@@ -153,7 +153,7 @@ def test_a_program_gives_pixels_in_minus_one_to_one(form, plain, tmp_path):
 
 def test_another_generator_than_the_runs_is_not_written(plain, tmp_path, monkeypatch):
     """Of it, one pixel's bias is another."""
-    weights = about.weights
+    weights = training.weights
 
     def moved(state):
         found = jax.tree.map(np.array, weights(state))
@@ -161,7 +161,7 @@ def test_another_generator_than_the_runs_is_not_written(plain, tmp_path, monkeyp
         bias += 0.1
         return found
 
-    monkeypatch.setattr(about, "weights", moved)
+    monkeypatch.setattr(training, "weights", moved)
     with pytest.raises(UserError, match=r"differ from the run's by up to .*: nothing"):
         export.write(plain, tmp_path / "a.stablehlo", "stablehlo", "float32")
     assert [*tmp_path.iterdir()] == []
@@ -205,39 +205,28 @@ def test_every_network_is_exported(network, conditional, form):
 
 def test_stablehlo_is_for_every_kind_of_device_and_needs_jax_alone(plain, tmp_path):
     """By the code of docs/export.md, without Flax and this project."""
-    file = tmp_path / "generator.stablehlo"
-    export.write(plain, file, "stablehlo")
-    code = block("stablehlo").replace("generator.stablehlo", str(file))
-    code += "\nimport sys; print(images.shape, images.dtype, program.platforms)"
-    code += "\nassert not {'flax', 'gan_jax', 'optax'} & sys.modules.keys()"
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-        env={"JAX_PLATFORMS": "cpu"},
+    printed = run_block(
+        "stablehlo",
+        plain,
+        tmp_path / "generator.stablehlo",
+        "print(images.shape, images.dtype, program.platforms)",
+        without=("flax", "gan_jax", "optax"),
     )
-    assert told.stdout == "(16, 28, 28, 1) uint8 ('cpu', 'cuda', 'tpu')\n"
+    assert printed == "(16, 28, 28, 1) uint8 ('cpu', 'cuda', 'tpu')\n"
 
 
 @pytest.mark.export
 def test_onnx_needs_no_jax(plain, tmp_path):
     """By the code of docs/export.md."""
     need("onnx")
-    file = tmp_path / "generator.onnx"
-    export.write(plain, file, "onnx")
-    code = block("onnxruntime").replace("generator.onnx", str(file))
-    code += "\nimport sys; print(images.shape, images.dtype, about['licence'])"
-    code += "\nassert 'jax' not in sys.modules"
-    told = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
+    printed = run_block(
+        "onnxruntime",
+        plain,
+        tmp_path / "generator.onnx",
+        "print(images.shape, images.dtype, about['licence'])",
+        without=("jax",),
     )
-    assert told.stdout == "(16, 28, 28, 1) uint8 Apache-2.0\n"
+    assert printed == "(16, 28, 28, 1) uint8 Apache-2.0\n"
 
 
 @pytest.mark.export
@@ -263,6 +252,25 @@ def block(library):
     blocks = [part.partition("```")[0] for part in text.split("```python\n")[1:]]
     (found,) = [each for each in blocks if library in each]
     return found
+
+
+def run_block(library, run, file, more, without):
+    """What that code prints, of an exported run and with a line more.
+
+    In a process of its own, which has not imported some modules by then.
+    """
+    export.write(run, file, file.suffix[1:])
+    code = block(library).replace(file.name, str(file))
+    code += f"\nimport sys; {more}\nassert not {{*{without}}} & sys.modules.keys()"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=file.parent,
+        env={"JAX_PLATFORMS": "cpu"},
+    )
+    return told.stdout
 
 
 def with_about(path, **changes):
