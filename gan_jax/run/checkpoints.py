@@ -14,6 +14,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+import time
 from typing import Any
 
 import jax
@@ -183,15 +184,27 @@ class Writer:
         try:
             yield
         except Exception as error:
-            # What is half written would only fill the disk further.
-            for path in self._folder.glob(f"*{self._ocp.utils.TMP_DIR_SUFFIX}*"):
-                shutil.rmtree(path, ignore_errors=True)
+            self._remove_half_written()
             step = self._saving
             what = "write to" if step is None else f"save checkpoint {step} in"
             raise UserError(
                 f"cannot {what} {self._folder} ({files.reason(error)}): mend that, such"
                 " as space or permission, and start again"
             ) from error
+
+    def _remove_half_written(self, seconds: float = 5) -> None:
+        """What is half written would only fill the disk further.
+
+        Where one file of a checkpoint fails, Orbax's threads may still be writing its
+        other files: so more than once, for so long.
+        """
+        end = time.monotonic() + seconds
+        while found := [*self._folder.glob(f"*{self._ocp.utils.TMP_DIR_SUFFIX}*")]:
+            for path in found:
+                shutil.rmtree(path, ignore_errors=True)
+            if time.monotonic() > end:
+                return
+            time.sleep(0.1)
 
 
 def alone() -> Any:
