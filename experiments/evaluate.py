@@ -24,7 +24,7 @@ from absl import flags
 from experiments.common import cli, data_flags, tables
 from gan_jax import data
 from gan_jax.errors import UserError
-from gan_jax.evaluation import comparison, features, report
+from gan_jax.evaluation import comparison, features, references, report, score_table
 from gan_jax.run import configuration, run_folder
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.tracking import trackers
@@ -92,7 +92,7 @@ def main() -> None:
     subjects += [comparison.file_subject(path, count) for path in files]
     reference = _reference(subjects)
     compared = comparison.compare(subjects, reference, count, _say)
-    header_and_rows = comparison.table(compared)
+    header_and_rows = score_table.table(compared)
     print(tables.as_text(*header_and_rows))
     split = reference.test_split
     note = (
@@ -145,7 +145,7 @@ def _track(subject: comparison.Subject, values: comparison.Values) -> None:
         _say(f"warning: its trackers are not told of what was measured: {error}")
 
 
-def _reference(subjects: Sequence[comparison.Subject]) -> report.Reference:
+def _reference(subjects: Sequence[comparison.Subject]) -> references.Reference:
     """The data set of --dataset; by default that of the runs, of files Fashion-MNIST.
 
     Raises:
@@ -165,7 +165,7 @@ def _reference(subjects: Sequence[comparison.Subject]) -> report.Reference:
                 f"{run} does not say where its images are: name them with --dataset"
                 " and --data_dir"
             )
-    reference = report.load_reference(
+    reference = references.load_reference(
         name,
         measured_in=_FEATURES.value,
         inception_weights=_INCEPTION_WEIGHTS.value,

@@ -119,10 +119,10 @@ def _run(
 
 
 def _monitor(asked: Plan, dataset: data.Dataset) -> recorder.Evaluate:
-    from gan_jax.evaluation import monitor, report  # late: most runs do without
+    from gan_jax.evaluation import monitor, references  # late: most runs do without
 
     name = data_flags.name_of(dataset)
-    return monitor.Monitor(report.load_reference(name, **asked.where))
+    return monitor.Monitor(references.load_reference(name, **asked.where))
 
 
 def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:

@@ -7,7 +7,7 @@ from absl import flags
 
 from experiments.common import cli, data_flags
 from gan_jax.errors import UserError
-from gan_jax.evaluation import report
+from gan_jax.evaluation import references
 from gan_jax.study import connection, halving, search, study_folder, sweep
 from gan_jax.system.remote import Place, folder, is_remote
 
@@ -160,9 +160,9 @@ def read() -> Asked:
         cli.require_positive(flag)
     cli.require_losses(LOSS)
     cli.require_seed(SEED)
-    if not 2 <= NUM_SAMPLES.value <= report.MOST:
+    if not 2 <= NUM_SAMPLES.value <= references.MOST:
         raise UserError(
-            f"--num_samples={NUM_SAMPLES.value} must be in 2 ... {report.MOST}"
+            f"--num_samples={NUM_SAMPLES.value} must be in 2 ... {references.MOST}"
         )
     if not WORKDIR.value:
         raise UserError("--workdir is empty: name a folder")

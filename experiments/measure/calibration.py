@@ -16,7 +16,7 @@ from absl import flags
 
 from experiments.common import cli, data_flags, tables
 from gan_jax import plots
-from gan_jax.evaluation import calibration, comparison, features, report
+from gan_jax.evaluation import calibration, features, references, report, score_table
 from gan_jax.run import run_folder
 from gan_jax.system.files import write_text
 
@@ -46,7 +46,7 @@ def main() -> None:
     report.check_count(count)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
-    reference = report.load_reference(
+    reference = references.load_reference(
         data_flags.name_or("garments" if _QUICK.value else "fashion_mnist"),
         measured_in=_FEATURES.value,
         quick=_QUICK.value,
@@ -55,13 +55,13 @@ def main() -> None:
     if warning := reference.test_split.warning:
         print(f"warning: {warning}", file=sys.stderr)
     results = calibration.calibrate(reference, count, _SEED.value)
-    there = comparison.columns([line for lines in results.values() for line in lines])
+    there = score_table.columns([line for lines in results.values() for line in lines])
     header = ["damage", "level", *there]
     rows = [
         [
             damage if i == 0 else "",
             f"{line['level']:g}",
-            *comparison.cells([line], there),
+            *score_table.cells([line], there),
         ]
         for damage, lines in results.items()
         for i, line in enumerate(lines)
@@ -79,7 +79,7 @@ def main() -> None:
             damage: [(i, line[key]) for i, line in enumerate(lines)]
             for damage, lines in results.items()
         }
-        for title, (key, _) in comparison.COLUMNS.items()
+        for title, (key, _) in score_table.COLUMNS.items()
         if title in there and title != "class KL"
     }
     plots.save_panels(

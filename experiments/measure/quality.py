@@ -26,7 +26,7 @@ from experiments.common import cli, data_flags, tables
 from gan_jax import data, recipes, training
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
-from gan_jax.evaluation import comparison, report
+from gan_jax.evaluation import comparison, references, report, score_table
 from gan_jax.evaluation.features import distance_in
 from gan_jax.run import checkpoints, configuration, loop, run_folder
 from gan_jax.system.files import write_text
@@ -154,7 +154,7 @@ def summarise(
     values: dict[str, comparison.Values], jobs: list[Job]
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows: a row a GAN and program, means and deviations over seeds."""
-    rows, there = [], comparison.columns(list(values.values()))
+    rows, there = [], score_table.columns(list(values.values()))
     for gan in dict.fromkeys(job.gan for job in jobs):
         peer = [j for j in jobs if (j.gan, j.program) == (gan, "peer")]
         for program in dict.fromkeys(job.program for job in jobs):
@@ -163,7 +163,7 @@ def summarise(
             if peer and program != "peer":
                 means = [_mean_distance(values, jobs) for jobs in (group, peer)]
                 ratio = f"{means[0] / means[1]:.2f}"
-            cells = comparison.cells([values[job.name] for job in group], there)
+            cells = score_table.cells([values[job.name] for job in group], there)
             rows.append([gan, program, ratio, *cells])
     return ["GAN", "program", "Frechet / peer's", *there], rows
 
@@ -220,7 +220,7 @@ def main() -> None:
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
-    reference = report.load_reference(
+    reference = references.load_reference(
         data_flags.name_of(dataset), quick=_QUICK.value, say=say, **data_flags.where()
     )
     if dataset.warning:
@@ -236,7 +236,7 @@ def main() -> None:
         for subject, value in zip(subjects, compared.values, strict=True)
     }
     header, rows = summarise(values, jobs)
-    cells = comparison.cells([compared.floor], header[3:])
+    cells = score_table.cells([compared.floor], header[3:])
     rows.append([comparison.FLOOR, "", "", *cells])
     print(tables.as_text(header, rows))
     document: dict[str, Any] = {

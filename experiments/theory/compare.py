@@ -22,7 +22,7 @@ from experiments.common import cli, data_flags, experiment, tables
 from gan_jax import plots, recipes, training
 from gan_jax.devices import many, placement
 from gan_jax.errors import UserError
-from gan_jax.evaluation import frechet, report
+from gan_jax.evaluation import frechet, references
 from gan_jax.evaluation.features import DISTANCES
 from gan_jax.run import sampling
 from gan_jax.theory import theory_table
@@ -71,9 +71,9 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         cli.require_positive(flag)
     cli.require_losses(_LOSSES)
     data_flags.check()
-    if not 2 <= _NUM_SAMPLES.value <= report.MOST:
+    if not 2 <= _NUM_SAMPLES.value <= references.MOST:
         raise UserError(
-            f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {report.MOST}"
+            f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {references.MOST}"
         )
     count = cli.unless_quick(_SEEDS, 2, quick)
     if seed + count > 2**32:
@@ -81,7 +81,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     names = tuple(dict.fromkeys(_LOSSES.value))
     wanted = {name: recipes.recipe(name, _RECIPE.value) for name in names}
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
-    reference = report.load_reference(dataset, quick=quick, **data_flags.where())
+    reference = references.load_reference(dataset, quick=quick, **data_flags.where())
     seeds = range(seed, seed + count)
     epochs = cli.unless_quick(_EPOCHS, None, quick)
     races = {
@@ -113,7 +113,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
 
 def _race(
     recipe: recipes.Recipe,
-    reference: report.Reference,
+    reference: references.Reference,
     seeds: range,
     epochs: int | None,
 ) -> Race:

@@ -3,14 +3,14 @@
 import itertools
 from typing import Any
 
-from gan_jax.evaluation import corruptions, features, report
+from gan_jax.evaluation import corruptions, features, references, report
 from gan_jax.run.sampling import Samples
 
 DISTANCES = (*features.DISTANCES, "kid", "sliced_wasserstein")
 
 
 def calibrate(
-    reference: report.Reference, num_samples: int, seed: int = 0
+    reference: references.Reference, num_samples: int, seed: int = 0
 ) -> dict[str, list[dict[str, Any]]]:
     """Measures damaged images.
 
@@ -23,14 +23,14 @@ def calibrate(
     Returns:
       Damage -> values for each level from 0 (none) up, ``level`` among them.
     """
-    clean = report.floor(reference, num_samples, seed)
-    undamaged = {"level": 0.0} | report.measure(clean, reference)
+    clean = references.floor(reference, num_samples, seed)
+    undamaged = {"level": 0.0} | report.measure(clean, reference, replicates=0)
     results = {}
     for name, (damage, levels) in corruptions.CORRUPTIONS.items():
         results[name] = [undamaged]
         for level in levels:
             damaged = Samples(damage(clean.images, level), clean.labels)
-            values = report.measure(damaged, reference)
+            values = report.measure(damaged, reference, replicates=0)
             results[name].append({"level": level} | values)
     return results
 

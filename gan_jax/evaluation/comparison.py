@@ -1,16 +1,15 @@
-"""Several sets of samples, measured against one reference and laid out as a table."""
+"""Several sets of samples, measured against one reference."""
 
 import dataclasses
 import json
 import pathlib
-import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.evaluation import features, neighbours, overfitting, report
+from gan_jax.evaluation import kept, neighbours, overfitting, references, report
 from gan_jax.run import (
     checkpoints,
     configuration,
@@ -131,7 +130,7 @@ def common_dataset(subjects: Sequence[Subject]) -> str | None:
 
 def compare(
     subjects: Sequence[Subject],
-    reference: report.Reference,
+    reference: references.Reference,
     num_samples: int,
     say: Callable[[str], None] = print,
 ) -> Comparison:
@@ -160,9 +159,7 @@ def compare(
             return report.measure(samples, reference)
 
     seen = reference.seen()
-    floor = measured(FLOOR, report.floor(reference, num_samples))
-    ceiling_name, samples = report.ceiling(reference, num_samples)
-    ceiling = measured(ceiling_name, samples)
+    floor, ceiling = _bounds(reference, num_samples, measured)
     values = []
     for subject in subjects:
         samples = subject.draw()
@@ -187,7 +184,7 @@ def compare(
             "features": reference.measured_in.describe(),
             "values": values[-1],
             "floor": {"name": FLOOR} | floor,
-            "ceiling": {"name": ceiling_name} | ceiling,
+            "ceiling": ceiling,
         }
         if warning := configuration.read_warning(subject.folder):
             document["warning"] = warning
@@ -197,84 +194,26 @@ def compare(
             plots.save_grid(
                 file, neighbours.beside_nearest(samples.images, seen.images)
             )
-    return Comparison(subjects, values, floor, ceiling_name, ceiling)
+    return Comparison(subjects, values, floor, ceiling.pop("name"), ceiling)
 
 
-# Column -> the value in it, and its digits.
-COLUMNS = {
-    **{title: (key, 2) for key, title in features.DISTANCES.items()},
-    "KID": ("kid", 3),
-    "precision": ("precision", 3),
-    "recall": ("recall", 3),
-    "density": ("density", 3),
-    "coverage": ("coverage", 3),
-    "sliced W1": ("sliced_wasserstein", 2),
-    "modes": ("modes", 0),
-    "class KL": ("class_kl", 3),
-    "class accuracy": ("class_accuracy", 3),
-    "overfitting": ("overfitting", 3),
-}
+def _bounds(
+    reference: references.Reference,
+    num_samples: int,
+    measured: Callable[[str, sampling.Samples], Values],
+) -> tuple[Values, Values]:
+    """Floor and ceiling, this one with its name: they are the same for every run."""
 
+    def kept_scores(what: str, make: Callable[[], Values]) -> Values:
+        splits = [reference.training_split, reference.test_split]
+        told = f"{what} of {num_samples}"
+        return kept.scores(told, reference.measured_in, splits, make)
 
-def table(compared: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: the floor, all subjects by Frechet distance, the ceiling.
+    def make_floor() -> Values:
+        return measured(FLOOR, references.floor(reference, num_samples))
 
-    Finished runs of equal configurations but for the seed share a row, mean and
-    standard deviation (of the sample: n - 1), and have no rows of their own.
-    """
-    groups: dict[Any, list[int]] = {}
-    for i, subject in enumerate(compared.subjects):
-        key: Any = i
-        if subject.config is not None and subject.step == subject.config.steps:
-            key = dataclasses.replace(subject.config, seed=0)
-        groups.setdefault(key, []).append(i)
-    rows = []
-    for members in groups.values():
-        configs = {compared.subjects[i].config for i in members}
-        if len(configs) == len(members):
-            rows.append(members)
-        else:  # copies of a run are no evidence of spread
-            rows.extend([i] for i in members)
-    key = features.distance_in(compared.floor)
-    rows.sort(key=lambda row: statistics.mean(compared.values[i][key] for i in row))
-    named = [
-        (_name(compared.subjects, row), [compared.values[i] for i in row])
-        for row in rows
-    ]
-    floor = (FLOOR, [compared.floor])
-    ceiling = (compared.ceiling_name, [compared.ceiling])
-    there = columns([*compared.values, compared.floor])
-    return ["samples", *there], [
-        [name, *cells(values, there)] for name, values in (floor, *named, ceiling)
-    ]
+    def make_ceiling() -> Values:
+        name, samples = references.ceiling(reference, num_samples)
+        return {"name": name} | measured(name, samples)
 
-
-def _name(subjects: Sequence[Subject], row: Sequence[int]) -> str:
-    name, more = subjects[row[0]].name, len(row) - 1
-    if not more:
-        return name
-    return f"{name} + {more} more seed{'s' if more > 1 else ''}"
-
-
-def columns(measured: Sequence[Values]) -> list[str]:
-    """Those of `COLUMNS` that anything has a value in."""
-    return [
-        name
-        for name, (key, _) in COLUMNS.items()
-        if any(key in values for values in measured)
-    ]
-
-
-def cells(members: Sequence[Values], names: Sequence[str]) -> list[str]:
-    """A row under those columns: a value, or mean ± standard deviation of several."""
-    return [_cell(members, *COLUMNS[name]) for name in names]
-
-
-def _cell(members: Sequence[Values], key: str, digits: int) -> str:
-    numbers = [member[key] for member in members if key in member]
-    if not numbers:
-        return ""
-    mean = f"{statistics.mean(numbers):.{digits}f}"
-    if len(numbers) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}"
+    return kept_scores("floor", make_floor), kept_scores("ceiling", make_ceiling)

@@ -90,6 +90,7 @@ def of_channels(trained: classifier.Classifier) -> Features:
     """
 
     def extract(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        images = np.asarray(images)
         channels = [
             classifier.classify(trained, np.ascontiguousarray(images[..., i : i + 1]))
             for i in range(stacked.DEPTH)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from gan_jax.errors import UserError
 from gan_jax.evaluation.neighbours import as_samples
+from gan_jax.evaluation.threads import each
 
 _MEASURE = "the Frechet distance"
 
@@ -63,6 +64,47 @@ def frechet_distance_of_moments(a: Moments, b: Moments) -> float:
     squares = np.square(a.mean - b.mean).sum()
     # The second part is a distance by itself, so each is at least 0.
     return float(squares + max(traces - 2 * overlap, 0.0))
+
+
+def resampled_distances(
+    x: ArrayLike, reference: Moments, counts: ArrayLike
+) -> np.ndarray:
+    """`frechet_distance` of resamples of some samples to a reference that stays.
+
+    Args:
+      x: features, ``[n, d]``.
+      reference: moments of what they are compared with.
+      counts: how often each sample is drawn, ``[replicates, n]``, as
+        `bootstrap.resamples` gives it.
+
+    Returns:
+      float64 ``[replicates]``.
+
+    Raises:
+      UserError: as `moments`.
+    """
+    (x,) = as_samples(_MEASURE, 2, x=x)
+    counts = np.asarray(counts, np.float64)
+    n, mean = len(x), x.mean(axis=0)
+    x = x - mean
+    means = counts @ x / n
+    traces = (counts @ np.einsum("ij,ij->i", x, x) - n * np.vecdot(means, means)) / (
+        n - 1
+    )
+    squares = np.square(mean + means - reference.mean).sum(axis=1)
+    # With the reference's factor B, the singular values of A^T B, C = A A^T, are the
+    # square roots of the eigenvalues of B^T C B.
+    factor = _factor(reference.covariance)
+    along = x @ factor
+
+    def overlap(count: np.ndarray) -> float:
+        drawn, shift = np.sqrt(count)[:, None] * along, count @ along / n
+        covariance = (drawn.T @ drawn - n * np.outer(shift, shift)) / (n - 1)
+        return np.sqrt(np.maximum(np.linalg.eigvalsh(covariance), 0)).sum()
+
+    overlaps = np.array([*each(overlap, counts)])
+    traces += np.trace(reference.covariance)
+    return squares + np.maximum(traces - 2 * overlaps, 0)
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gan_jax.evaluation.neighbours import BLOCK_SIZE, as_samples, blocks
+from gan_jax.evaluation.threads import each
 
 
 class KID(NamedTuple):
@@ -39,7 +40,7 @@ def estimate_kid(x: ArrayLike, y: ArrayLike, *, block_size: int = BLOCK_SIZE) ->
     Args:
       x: features, ``[n, d]``.
       y: features, ``[m, d]``.
-      block_size: samples taken at a time; memory grows with ``block_size * (n + m)``.
+      block_size: samples of either taken at a time; memory grows with its square.
 
     Returns:
       The estimate and its standard error, both in the units of k.
@@ -50,15 +51,55 @@ def estimate_kid(x: ArrayLike, y: ArrayLike, *, block_size: int = BLOCK_SIZE) ->
     Source: Binkowski et al. 2018 (KID), section 4, https://arxiv.org/abs/1801.01401;
     Gretton et al. 2012, eq. 3 (the estimator); Hoeffding 1948 (its variance)
     """
+    return _estimate(x, y, None, block_size)[0]
+
+
+def estimate_kid_resampled(
+    x: ArrayLike, y: ArrayLike, counts: ArrayLike, *, block_size: int = BLOCK_SIZE
+) -> tuple[KID, np.ndarray]:
+    """`estimate_kid`, and its value with each resample of x in place of x.
+
+    A pair of copies of one sample is no pair of samples: it is left out, or a resample
+    would seem less spread than what it was drawn from.
+
+    Args:
+      x: features, ``[n, d]``.
+      y: features, ``[m, d]``.
+      counts: how often each sample of x is drawn, ``[replicates, n]``, as
+        `bootstrap.resamples` gives it; each of at least two samples.
+      block_size: as in `estimate_kid`.
+
+    Returns:
+      The estimate, and float64 ``[replicates]``.
+
+    Raises:
+      UserError: as `estimate_kid`.
+    """
+    return _estimate(x, y, np.asarray(counts, np.float64), block_size)
+
+
+def _estimate(
+    x: ArrayLike, y: ArrayLike, counts: np.ndarray | None, block_size: int
+) -> tuple[KID, np.ndarray]:
     x, y = as_samples("KID", 2, x=x, y=y)
-    n, m = len(x), len(y)
     centre = (x.mean(axis=0) + y.mean(axis=0)) / 2
-    xx = _sums(x, x, centre, block_size, diagonal=False)
-    yy = _sums(y, y, centre, block_size, diagonal=False)
+    xx = _sums(x, x, centre, block_size, within=True, counts=counts)
+    yy = _sums(y, y, centre, block_size, within=True)
     xy = _sums(x, y, centre, block_size)
-    value = xx.total / (n * (n - 1)) + yy.total / (m * (m - 1)) - 2 * xy.total / (n * m)
+    n, m = len(x), len(y)
+    within = yy.total / (m * (m - 1))
+    value = float(xx.total / (n * (n - 1)) + within - 2 * xy.total / (n * m))
+    replicates = np.zeros(0)
+    if counts is not None:
+        pairs = n**2 - np.square(counts).sum(axis=1)
+        replicates = xx.weighted / pairs + within - 2 * (counts @ xy.rows) / (n * m)
+    return KID(value, _standard_error(xx, yy, xy)), replicates
+
+
+def _standard_error(xx: "_Sums", yy: "_Sums", xy: "_Sums") -> float:
+    n, m = len(xy.rows), len(xy.columns)
     if min(n, m) < 4:
-        return KID(float(value), math.nan)
+        return math.nan
 
     # k(a, b) = constant + p(a) + q(b) + g(a, b), the last uncorrelated with all else.
     # What follows are the unbiased estimates of E g^2 of each kind of pair: residual
@@ -75,7 +116,7 @@ def estimate_kid(x: ArrayLike, y: ArrayLike, *, block_size: int = BLOCK_SIZE) ->
         + 4 / m * (y_means.var(ddof=1) - g_yy / (m - 2) - g_xy / n)
     )  # fmt: skip
     second = 2 * g_xx / (n * (n - 1)) + 2 * g_yy / (m * (m - 1)) + 4 * g_xy / (n * m)
-    return KID(float(value), math.sqrt(max(first, 0.0) + second))
+    return math.sqrt(max(first, 0.0) + second)
 
 
 class _Sums(NamedTuple):
@@ -83,8 +124,12 @@ class _Sums(NamedTuple):
 
     rows: np.ndarray  # of each row, [n]
     columns: np.ndarray  # of each column, [m]
-    total: float
     squares: float  # of the squared values
+    weighted: np.ndarray | None  # of values times how often both are drawn
+
+    @property
+    def total(self) -> float:
+        return self.rows.sum()
 
 
 def _sums(
@@ -93,30 +138,53 @@ def _sums(
     centre: np.ndarray,
     block_size: int,
     *,
-    diagonal: bool = True,
+    within: bool = False,
+    counts: np.ndarray | None = None,
 ) -> _Sums:
-    """Sums of ``k(a_i, b_j)``, with or without those of i = j.
+    """Sums of ``k(a_i, b_j)``; within a set, which is a and b, without those of i = j.
 
     The kernel is centred, ``k(a, b) - f(a) - f(b)`` with
     ``f(a) = k(a, c) - k(c, c) / 2``, c the centre of all samples. Neither the distance
     nor its variance depends on f, whatever it is; but what remains is small, so that
     squares of it can be subtracted from each other.
+
+    A block against a block at a time, which the processor's cache holds; of a set with
+    itself, each pair once.
     """
     a_offsets, b_offsets = (
         _kernel(points, centre) - _kernel(centre, centre) / 2 for points in (a, b)
     )
-    rows, columns, squares = np.empty(len(a)), np.zeros(len(b)), 0.0
-    for block in blocks(len(a), block_size):
-        k = _kernel(a[block], b)
-        k -= a_offsets[block, None]
-        k -= b_offsets
-        if not diagonal:
-            i = np.arange(len(k))
-            k[i, block.start + i] = 0
-        rows[block] = k.sum(axis=1)
-        columns += k.sum(axis=0)
-        squares += np.vdot(k, k)
-    return _Sums(rows, columns, rows.sum(), squares)
+
+    def of_block(block: slice) -> _Sums:
+        rows, columns, squares = np.zeros(len(a)), np.zeros(len(b)), 0.0
+        weighted = None if counts is None else np.zeros(len(counts))
+        for others in blocks(len(b), block_size):
+            if within and others.start < block.start:
+                continue
+            k = _kernel(a[block], b[others])
+            k -= a_offsets[block, None]
+            k -= b_offsets[others]
+            times = 1
+            if within and block == others:
+                np.fill_diagonal(k, 0)
+            elif within:
+                rows[others] += k.sum(axis=0)
+                times = 2
+            rows[block] += k.sum(axis=1)
+            columns[others] += k.sum(axis=0)
+            squares += times * np.vdot(k, k)
+            if weighted is not None:
+                products = counts[:, block] @ k
+                weighted += times * np.vecdot(products, counts[:, others])
+        return _Sums(rows, columns, squares, weighted)
+
+    rows, columns, squares, weighted = np.zeros(len(a)), np.zeros(len(b)), 0.0, 0.0
+    for part in each(of_block, blocks(len(a), block_size)):
+        rows += part.rows
+        columns += part.columns
+        squares += part.squares
+        weighted += 0 if part.weighted is None else part.weighted
+    return _Sums(rows, columns, squares, None if counts is None else weighted)
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:

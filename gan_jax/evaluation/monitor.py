@@ -1,7 +1,8 @@
 """A GAN is measured while it trains."""
 
 from gan_jax.evaluation import frechet
-from gan_jax.evaluation.report import Reference, of_classes
+from gan_jax.evaluation.references import Reference
+from gan_jax.evaluation.report import of_classes
 from gan_jax.run.sampling import draw
 from gan_jax.training import GAN, GANState
 

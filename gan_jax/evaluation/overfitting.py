@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from gan_jax import training
+from gan_jax.data.dataset import Part
 from gan_jax.evaluation.batches import in_batches
 
 
@@ -45,7 +46,7 @@ def logits(
     def score(*batch: np.ndarray) -> list[jax.Array]:
         return [_logits(gan, state, *batch)]
 
-    [found] = in_batches(score, examples.images[chosen], None, *labels)
+    [found] = in_batches(score, Part(examples.images, chosen), None, *labels)
     return found
 
 

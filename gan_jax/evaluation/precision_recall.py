@@ -1,6 +1,5 @@
 """Precision, recall, density and coverage: is it real, and is all of it there?"""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +11,11 @@ from gan_jax.evaluation.neighbours import (
     approximate_squares,
     as_samples,
     blocks,
-    direct_distances,
     nearest,
+    pair_distances,
+    places,
 )
+from gan_jax.evaluation.threads import each
 
 
 class PRDC(NamedTuple):
@@ -52,7 +53,7 @@ def precision_recall_density_coverage(
       fake: ``[m, d]``.
       neighbours: k; the published values are 3 for precision and recall, 5 for density
         and coverage.
-      block_size: samples taken at a time; memory grows with ``block_size * (n + m)``.
+      block_size: samples of either taken at a time; memory grows with its square.
 
     Returns:
       The four, without units.
@@ -71,19 +72,25 @@ def precision_recall_density_coverage(
     real, fake = as_samples(measure, neighbours + 1, real=real, fake=fake)
     # A sample is the first of its own nearest, at 0: one more, and drop a 0.
     real_radii, fake_radii = (
-        nearest(x, x, count=neighbours + 1, block_size=block_size)[1][:, -1]
-        for x in (real, fake)
+        nearest(x, x, count=neighbours + 1)[1][:, -1] for x in (real, fake)
     )
 
-    balls = []  # how many real balls hold each fake
-    covered = np.zeros(len(real), bool)
-    for inside in _inside(fake, real, real_radii, block_size):
-        balls.append(inside.sum(axis=1))
-        covered |= inside.any(axis=0)
-    balls = np.concatenate(balls)
-    recalled = np.concatenate(
-        [inside.any(axis=1) for inside in _inside(real, fake, fake_radii, block_size)]
-    )
+    balls = np.zeros(len(fake), np.int64)  # how many real balls hold each fake
+
+    def look(block: slice) -> tuple[np.ndarray, np.ndarray]:
+        held, holds = np.zeros((2, len(real)), bool)
+        for others in blocks(len(real), block_size):
+            pairs = _Pairs(fake[block], real[others])
+            inside = pairs.within(real_radii[others])
+            balls[block] += np.count_nonzero(inside, axis=1)
+            held[others] = inside.any(axis=0)
+            holds[others] = pairs.within(fake_radii[block][:, None]).any(axis=0)
+        return held, holds
+
+    covered, recalled = np.zeros((2, len(real)), bool)
+    for held, holds in each(look, blocks(len(fake), block_size)):
+        covered |= held
+        recalled |= holds
     return PRDC(
         precision=float(np.mean(balls > 0)),
         recall=float(np.mean(recalled)),
@@ -92,20 +99,30 @@ def precision_recall_density_coverage(
     )
 
 
-def _inside(
-    points: np.ndarray, centres: np.ndarray, radii: np.ndarray, block_size: int
-) -> Iterator[np.ndarray]:
-    """Which balls hold which points, bool ``[block, centres]`` at a time."""
-    for block in blocks(len(points), block_size):
-        excess, errors = approximate_squares(points[block], centres)
-        excess -= radii**2
+class _Pairs:
+    """The distances between two sets."""
+
+    def __init__(self, a: np.ndarray, b: np.ndarray) -> None:
+        self._a, self._b = a, b
+        self._squares, errors = approximate_squares(a, b)
+        self._errors = errors[:, None]
+
+    def within(self, radii: np.ndarray) -> np.ndarray:
+        """Which pairs are at most so far apart.
+
+        Args:
+          radii: distances, ``[m]`` or ``[n, 1]``.
+
+        Returns:
+          bool ``[n, m]``.
+        """
+        excess = self._squares - np.square(radii)
         inside = excess <= 0
         np.abs(excess, out=excess)
         # On the border, where a sample that defines the radius lies, rounding would
         # decide: there take the very distance from which the radius was taken.
-        unsure = excess <= errors[:, None]
-        for i in np.flatnonzero(unsure.any(axis=1)):
-            near = np.flatnonzero(unsure[i])
-            distances = direct_distances(points[block.start + i], centres[near])
-            inside[i, near] = distances <= radii[near]
-        yield inside
+        rows, columns = places(excess <= self._errors)
+        distances = pair_distances(self._a, self._b, rows, columns)
+        borders = np.broadcast_to(radii, inside.shape)[rows, columns]
+        inside[rows, columns] = distances <= borders
+        return inside

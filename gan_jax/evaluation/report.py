@@ -1,151 +1,40 @@
 """All measures of some samples at once, against a reference data set."""
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gan_jax import data
-from gan_jax.data import stacked
-from gan_jax.errors import UserError, check_name
+from gan_jax.errors import UserError
 from gan_jax.evaluation import (
+    bootstrap,
     classes,
-    classifier,
+    extrapolation,
     features,
     frechet,
     kid,
     precision_recall,
     sliced,
 )
+from gan_jax.evaluation.references import MOST, Reference
 from gan_jax.run.sampling import Samples
 
 NEIGHBOURS = 5  # of precision, recall, density and coverage
-_QUICK_SIZE = 2000  # images of each split
 FEWEST = NEIGHBOURS + 1  # samples that every measure can work with
-MOST = 100_000  # the measures that look at all pairs take minutes
+_MOST_RESAMPLED = 512  # dimensions, where a replicate takes some 50 ms
 
 
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """What samples are measured against.
-
-    Attributes:
-      measured_in: the features that are taken.
-      training_split: what a GAN is trained on; its images may be read when asked for.
-      test_split: what samples are compared with; of more than 100,000 images, so many
-        of them, spread evenly.
-      features: of the test split, float64 ``[N, dimension]``.
-    """
-
-    measured_in: features.Features
-    training_split: data.Dataset
-    test_split: data.Dataset
-    features: np.ndarray
-
-    def seen(self) -> data.Dataset:
-        """The training images that are measured: at most 100,000, spread evenly."""
-        return _in_memory(self.training_split)
-
-
-def load_reference(
-    name: str,
+def measure(
+    samples: Samples,
+    reference: Reference,
     *,
-    measured_in: str = "auto",
-    inception_weights: str | None = None,
-    quick: bool = False,
-    say: Callable[[str], None] = print,
-    **where: Any,
-) -> Reference:
-    """Loads a data set and what it is measured in.
-
-    A classifier is trained if it is not cached.
-
-    Args:
-      name: data set, as in `data.load`.
-      measured_in: of `features.NAMES`; or 'auto', the classifier of a data set with
-        labels, and random features of one without.
-      inception_weights: as in `inception.load`.
-      quick: take few images and a classifier of little training, for tests.
-      say: takes the lines of what takes time.
-      **where: ``data_dir`` and ``pictures``, as in `data.load`.
-
-    Raises:
-      UserError: as `data.load` and `inception.load`; or a classifier is asked for where
-        there are no labels.
-    """
-    check_name("features", measured_in, ("auto", *features.NAMES))
-    size = _QUICK_SIZE if quick else None
-    training, test = _load(name, size, **where)
-    test = _in_memory(test)
-    if measured_in == "auto":
-        measured_in = "classifier" if training.num_classes > 1 else "random"
-    if measured_in == "inception":
-        chosen = features.of_inception(inception_weights)
-    elif measured_in == "random":
-        chosen = features.of_untrained_network(test)
-    elif training.num_classes < 2:
-        raise UserError(
-            f"{training.name} has no labels to train a classifier with: use"
-            " --features=random or inception"
-        )
-    else:
-        chosen = _classifier(name, [_in_memory(training), test], size, say, where)
-    return Reference(chosen, training, test, chosen.extract(test.images)[0])
-
-
-def _load(name: str, size: int | None, **where: Any) -> list[data.Dataset]:
-    """Both splits, or the first images of each."""
-    splits = [
-        data.load(name, split, garments_size=size, **where) for split in data.SPLITS
-    ]
-    return [
-        dataclasses.replace(
-            split,
-            images=split.images[:size],
-            labels=None if split.labels is None else split.labels[:size],
-        )
-        if size
-        else split
-        for split in splits
-    ]
-
-
-def _in_memory(split: data.Dataset) -> data.Dataset:
-    """The images as one array, of which there are not too many."""
-    count = len(split.images)
-    if isinstance(split.images, np.ndarray) and count <= MOST:
-        return split
-    chosen = np.linspace(0, count - 1, min(count, MOST)).astype(np.int64)
-    labels = None if split.labels is None else split.labels[chosen]
-    return dataclasses.replace(split, images=split.images[chosen], labels=labels)
-
-
-def _classifier(
-    name: str,
-    splits: list[data.Dataset],
-    size: int | None,
-    say: Callable[[str], None],
-    where: dict[str, Any],
-) -> features.Features:
-    """Of the data set itself; of stacked images, of those that they consist of."""
-    is_stacked = name.startswith(stacked.PREFIX)
-    if is_stacked:
-        splits = _load(name.removeprefix(stacked.PREFIX), size, **where)
-    count = len(splits[0].images)
-    epochs = {} if size else {"epochs": classifier.enough_epochs(count)}
-    trained = classifier.load_or_train(*splits, say=say, **epochs)
-    if is_stacked:
-        return features.of_channels(trained)
-    return features.of_classifier(trained)
-
-
-def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
+    replicates: int = bootstrap.REPLICATES,
+) -> dict[str, Any]:
     """Every measure of some samples against the test split.
 
     Args:
       samples: images, and the labels that were asked for where conditional.
       reference: what to compare with.
+      replicates: how many resamples of the samples the intervals are from; 0 for none.
 
     Returns:
       The Frechet distance under the name of the features: ``fcd`` in those of the
@@ -156,6 +45,13 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
       uniform), of stacked images ``modes`` (how many classes are found), and where
       there are labels ``class_accuracy``.
 
+      With enough samples (`extrapolation.fewest`) also ``fcd_infinity``, what
+      infinitely many would score; and with replicates, ``fcd_interval`` and
+      ``kid_interval``, ``[lower, upper]`` of 95 %: how far the values go when other
+      samples are drawn of the same generator, against the same reference. Those of a
+      Frechet distance in its own name, and not in Inception's 2,048 dimensions, where
+      each replicate takes seconds.
+
     Raises:
       UserError: there are fewer samples than a measure needs, or of another shape.
     """
@@ -163,24 +59,42 @@ def measure(samples: Samples, reference: Reference) -> dict[str, Any]:
     check_shape(samples.images.shape[1:], reference)
     measured_in = reference.measured_in
     fake, predicted = measured_in.extract(samples.images)
-    distance = kid.estimate_kid(fake, reference.features)
-    prdc = precision_recall.precision_recall_density_coverage(
+    values: dict[str, Any] = _frechet(fake, reference, replicates)
+    values |= _kid(fake, reference, replicates)
+    values |= precision_recall.precision_recall_density_coverage(
         reference.features, fake, neighbours=NEIGHBOURS
+    )._asdict()
+    values["sliced_wasserstein"] = sliced.sliced_wasserstein(
+        samples.images, reference.test_split.images
     )
-    values = {
-        measured_in.distance: frechet.frechet_distance(fake, reference.features),
-        "kid": distance.value,
-        "kid_error": distance.standard_error,
-        **prdc._asdict(),
-        "sliced_wasserstein": sliced.sliced_wasserstein(
-            samples.images, reference.test_split.images
-        ),
-    }
     if predicted is not None:
         values |= of_classes(predicted, samples.labels, measured_in)
-    shares = values.pop("class_histogram", None)
-    numbers: dict[str, Any] = {name: float(value) for name, value in values.items()}
-    return numbers if shares is None else numbers | {"class_histogram": shares}
+    return {
+        name: value if isinstance(value, list) else float(value)
+        for name, value in values.items()
+    }
+
+
+def _frechet(fake: np.ndarray, reference: Reference, replicates: int) -> dict[str, Any]:
+    key, real = reference.measured_in.distance, reference.moments
+    distance = frechet.frechet_distance_of_moments(frechet.moments(fake), real)
+    values: dict[str, Any] = {key: distance}
+    if replicates and fake.shape[1] <= _MOST_RESAMPLED:
+        counts = bootstrap.resamples(len(fake), replicates)
+        resampled = frechet.resampled_distances(fake, real, counts)
+        values[f"{key}_interval"] = list(bootstrap.interval(distance, resampled))
+    if len(fake) >= extrapolation.fewest(fake.shape[1]):
+        values[f"{key}_infinity"] = extrapolation.frechet_infinity(fake, real)
+    return values
+
+
+def _kid(fake: np.ndarray, reference: Reference, replicates: int) -> dict[str, Any]:
+    counts = bootstrap.resamples(len(fake), replicates)
+    distance, resampled = kid.estimate_kid_resampled(fake, reference.features, counts)
+    values = {"kid": distance.value, "kid_error": distance.standard_error}
+    if replicates:
+        values["kid_interval"] = list(bootstrap.interval(distance.value, resampled))
+    return values
 
 
 def of_classes(
@@ -239,34 +153,3 @@ def check_count(num_samples: int) -> None:
         )
     if num_samples > MOST:
         raise UserError(f"--num_samples={num_samples} is more than {MOST}")
-
-
-def floor(reference: Reference, num_samples: int, seed: int = 0) -> Samples:
-    """Training images: as good as samples can be that are not copies of the test's.
-
-    Args:
-      reference: whose training split.
-      num_samples: how many; all there are, where there are fewer.
-      seed: of which ones.
-    """
-    split = reference.training_split
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(split.images))[:num_samples]
-    labels = None if split.labels is None else split.labels[chosen]
-    return Samples(split.images[chosen], labels)
-
-
-def ceiling(
-    reference: Reference, num_samples: int, seed: int = 0
-) -> tuple[str, Samples]:
-    """A bad result to compare with: its name, and images.
-
-    Drawn garments, which have the classes of Fashion-MNIST and another look; uniform
-    noise for every other data set.
-    """
-    if reference.test_split.name == "fashion_mnist":
-        drawn = data.load("garments", garments_size=num_samples)
-        return "drawn garments", Samples(drawn.images, drawn.labels)
-    shape = (num_samples, *reference.test_split.images.shape[1:])
-    rng = np.random.default_rng(seed)
-    return "noise", Samples(rng.integers(0, 256, shape, dtype=np.uint8))

@@ -192,16 +192,18 @@ class Sampler:
         if self.num_classes is not None:
             turns = np.arange(padded, dtype=np.int32) % self.num_classes
             labels = turns if label is None else np.full_like(turns, label)
-        batches = []
+        images = np.empty(0, np.uint8)
         with progress.bar("drawing samples", padded, unit="image") as bar:
             parts = zip(
                 range(0, padded, _BATCH), latents(self.latent_size, seed), strict=False
             )
             for first, z in parts:
                 part = None if labels is None else labels[first : first + _BATCH]
-                batches.append(self(z, part))
+                drawn = self(z, part)[: num_samples - first]
+                if first == 0:  # whole at once: a list of parts would be a second copy
+                    images = np.empty((num_samples, *drawn.shape[1:]), np.uint8)
+                images[first : first + _BATCH] = drawn
                 bar.update(_BATCH)
-        images = np.concatenate(batches)[:num_samples]
         return Samples(images, None if labels is None else labels[:num_samples])
 
 

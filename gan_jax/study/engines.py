@@ -7,7 +7,7 @@ import numpy as np
 
 from gan_jax.data import Dataset, Description
 from gan_jax.devices import available, many
-from gan_jax.evaluation import report
+from gan_jax.evaluation import references
 from gan_jax.study.populations import Judge
 from gan_jax.study.trainer import Trainer
 from gan_jax.study.waves import Wave
@@ -63,14 +63,14 @@ def load(
     Args:
       name: data set, as in `data.load`.
       num_samples: of each GAN that is measured.
-      quick: as in `report.load_reference`.
+      quick: as in `references.load_reference`.
       say: takes the lines of what takes time.
       **where: ``data_dir`` and ``pictures``, as in `data.load`.
 
     Raises:
-      UserError: as `report.load_reference`.
+      UserError: as `references.load_reference`.
     """
-    reference = report.load_reference(name, quick=quick, say=say, **where)
+    reference = references.load_reference(name, quick=quick, say=say, **where)
     dataset = reference.training_split
     judge = Judge(reference, num_samples)
     device = available.find_devices()[0].device_kind

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from gan_jax import training
-from gan_jax.evaluation import classes, frechet, report
+from gan_jax.evaluation import classes, frechet, references
 from gan_jax.evaluation.features import distance_in
 from gan_jax.run import sampling
 from gan_jax.study import ledger
@@ -29,7 +29,7 @@ Row = dict[str, Any]
 class Judge:
     """Measures one GAN after another against the same images."""
 
-    def __init__(self, reference: report.Reference, num_samples: int) -> None:
+    def __init__(self, reference: references.Reference, num_samples: int) -> None:
         """Takes the moments of both splits once."""
         self._in = reference.measured_in
         images = reference.seen().images

@@ -7,7 +7,7 @@ import numpy as np
 
 from gan_jax import data
 from gan_jax.data import mnist_family
-from gan_jax.evaluation import features, report
+from gan_jax.evaluation import features, references
 from gan_jax.evaluation.classifier import load_or_train
 from gan_jax.system.files import cache_folder
 from tests import small
@@ -15,7 +15,7 @@ from tests import small
 
 def make():
     """Draws the garments, trains the classifier, and keeps both."""
-    made = report.load_reference("garments", quick=True)
+    made = references.load_reference("garments", quick=True)
     splits = {"train": made.training_split, "test": made.test_split}
     arrays = {
         f"{name}_{what}": getattr(split, what)
@@ -26,7 +26,7 @@ def make():
 
 
 def load(folder):
-    """The same as `report.load_reference`, where nothing has to be drawn or trained."""
+    """What `references.load_reference` gives, without drawing or training."""
     names = mnist_family.CLASS_NAMES["fashion_mnist"]
     splits = [
         data.Dataset("garments", *small.drawn_garments(folder, split), names, "drawn")
@@ -37,7 +37,7 @@ def load(folder):
     )
     measured_in = features.of_classifier(classifier)
     found, _ = measured_in.extract(splits[1].images)
-    return report.Reference(measured_in, *splits, found)
+    return references.Reference(measured_in, *splits, found)
 
 
 def _must_be_there(line):

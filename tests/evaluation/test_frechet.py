@@ -5,7 +5,14 @@ import pytest
 import scipy.linalg
 
 from gan_jax.errors import UserError
-from gan_jax.evaluation import frechet_distance, frechet_distance_of_moments, moments
+from gan_jax.evaluation import (
+    bootstrap,
+    extrapolation,
+    frechet,
+    frechet_distance,
+    frechet_distance_of_moments,
+    moments,
+)
 
 
 def samples(n, d, seed=0):
@@ -142,3 +149,49 @@ def test_moments_of_one_sample_and_of_two_dimensions_are_refused():
         moments(GOOD[:1])
     with pytest.raises(UserError, match="not 4 and 3"):
         frechet_distance_of_moments(moments(GOOD), moments(np.eye(3)))
+
+
+# Resamples, and infinitely many
+
+
+def test_a_resample_is_measured_as_if_its_copies_were_samples():
+    rng = np.random.default_rng(3)
+    x, other = rng.normal(size=(40, 5)) + 3, 2 * rng.normal(size=(30, 5))
+    counts = bootstrap.resamples(40, replicates=4)
+    found = frechet.resampled_distances(x, frechet.moments(other), counts)
+    copies = [np.repeat(x, count.astype(int), axis=0) for count in counts]
+    expected = [frechet.frechet_distance(copy, other) for copy in copies]
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_where_the_distance_is_a_line_in_1_over_n_infinity_is_its_end(monkeypatch):
+    monkeypatch.setattr(
+        frechet, "frechet_distance_of_moments", lambda a, b: 5 + 70 / a.count
+    )
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    found = extrapolation.frechet_infinity(x, frechet.moments(x))
+    np.testing.assert_allclose(found, 5, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0, 0.3])
+def test_infinity_has_a_tenth_of_the_bias_of_few_samples(shift):
+    rng = np.random.default_rng(0)
+    d, n = 8, 200
+    reference = frechet.Moments(np.full(d, shift), np.eye(d), 10**9)
+    truth = d * shift**2  # the samples are standard normal
+    plain, extrapolated = [], []
+    for seed in range(100):
+        x = rng.normal(size=(n, d))
+        fitted = frechet.moments(x)
+        plain.append(frechet.frechet_distance_of_moments(fitted, reference))
+        extrapolated.append(extrapolation.frechet_infinity(x, reference, seed))
+    bias, left = np.mean(plain) - truth, np.mean(extrapolated) - truth
+    error = np.std(extrapolated) / 10
+    assert bias > 5 * error
+    assert abs(left) < bias / 10 + 2 * error
+
+
+def test_too_few_samples_are_not_extrapolated():
+    x = np.random.default_rng(0).normal(size=(31, 8))
+    assert np.isnan(extrapolation.frechet_infinity(x, frechet.moments(x)))
+    assert extrapolation.fewest(8) == 32

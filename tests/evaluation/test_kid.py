@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gan_jax.errors import UserError
-from gan_jax.evaluation import estimate_kid
+from gan_jax.evaluation import bootstrap, estimate_kid
+from gan_jax.evaluation.kid import estimate_kid_resampled
 
 
 def k(a, b):
@@ -192,3 +193,35 @@ def test_bad_features_are_refused(x, y, message):
 def test_a_block_of_nothing_is_refused():
     with pytest.raises(UserError, match="block_size is 0: give 1 or more"):
         estimate_kid(np.eye(3), np.eye(3), block_size=0)
+
+
+# Resamples
+
+
+def test_a_resample_leaves_out_pairs_of_copies_and_counts_all_others():
+    x, y = sets()
+    # The kernel centred, as in the value: of samples alone it makes no difference.
+    c = (x.mean(axis=0) + y.mean(axis=0)) / 2
+
+    def centred(a, b):
+        return k(a, b) - k(a, c) - k(b, c) + k(c, c)
+
+    def by_copies(counts):
+        drawn = [i for i, count in enumerate(counts) for _ in range(int(count))]
+        pairs = [(i, j) for i, j in itertools.permutations(drawn, 2) if i != j]
+        within_x = mean(centred(x[i], x[j]) for i, j in pairs)
+        within_y = mean(centred(a, b) for a, b in itertools.permutations(y, 2))
+        return (
+            within_x + within_y - 2 * mean(centred(x[i], b) for i in drawn for b in y)
+        )
+
+    counts = bootstrap.resamples(len(x), replicates=3)
+    estimate, replicates = estimate_kid_resampled(x, y, counts, block_size=5)
+    assert estimate == estimate_kid(x, y, block_size=5)
+    np.testing.assert_allclose(replicates, [by_copies(c) for c in counts], rtol=1e-10)
+
+
+def test_each_sample_once_is_the_value_itself():
+    x, y = sets()
+    estimate, replicates = estimate_kid_resampled(x, y, np.ones((2, len(x))))
+    np.testing.assert_allclose(replicates, estimate.value, rtol=1e-12)

@@ -9,7 +9,15 @@ import pytest
 
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
-from gan_jax.evaluation import comparison, frechet, monitor, neighbours, report
+from gan_jax.evaluation import (
+    comparison,
+    frechet,
+    monitor,
+    neighbours,
+    references,
+    report,
+    score_table,
+)
 from gan_jax.run import configuration, loop, run_folder, sample_files, sampling
 from tests import small
 
@@ -18,7 +26,7 @@ COUNT = 200
 
 @pytest.fixture(scope="module")
 def floor(reference):
-    return report.measure(report.floor(reference, COUNT), reference)
+    return report.measure(references.floor(reference, COUNT), reference)
 
 
 def test_the_reference_is_the_test_split_and_its_classifier_is_good(reference):
@@ -30,7 +38,7 @@ def test_the_reference_is_the_test_split_and_its_classifier_is_good(reference):
 
 
 def test_training_images_are_near_the_test_images_and_noise_is_far(reference, floor):
-    name, noise = report.ceiling(reference, COUNT)
+    name, noise = references.ceiling(reference, COUNT)
     ceiling = report.measure(noise, reference)
     assert name == "noise"
     assert ceiling["fcd"] > 20 * floor["fcd"]
@@ -45,6 +53,21 @@ def test_training_images_are_near_the_test_images_and_noise_is_far(reference, fl
     assert sum(floor["class_histogram"]) == pytest.approx(1)
 
 
+def test_intervals_are_around_the_values_and_few_samples_are_not_extrapolated(floor):
+    for name in ("fcd", "kid"):
+        lower, upper = floor[f"{name}_interval"]
+        assert lower < floor[name] < upper
+        assert upper - floor[name] == pytest.approx(floor[name] - lower)
+    assert "fcd_infinity" not in floor  # 200 samples, and 128 dimensions
+
+
+def test_enough_samples_are_extrapolated_and_no_replicates_are_no_intervals(reference):
+    values = report.measure(references.floor(reference, 600), reference, replicates=0)
+    assert "fcd_interval" not in values
+    assert "kid_interval" not in values
+    assert values["fcd_infinity"] < values["fcd"]
+
+
 def test_one_class_alone_shows_in_the_class_measures(reference):
     split = reference.training_split
     boots = split.images[split.labels == 9][:COUNT]
@@ -56,7 +79,7 @@ def test_one_class_alone_shows_in_the_class_measures(reference):
 
 
 def test_a_damage_that_the_eye_sees_raises_the_distances(reference, floor):
-    samples = report.floor(reference, COUNT)
+    samples = references.floor(reference, COUNT)
     darker = sampling.Samples(samples.images // 2, samples.labels)
     values = report.measure(darker, reference)
     for name in ("fcd", "kid", "sliced_wasserstein"):
@@ -64,22 +87,22 @@ def test_a_damage_that_the_eye_sees_raises_the_distances(reference, floor):
 
 
 def test_too_few_samples_say_which_measure_needs_how_many(reference):
-    samples = report.floor(reference, 5)
+    samples = references.floor(reference, 5)
     with pytest.raises(UserError, match=r"precision.*at least 6 samples.*there are 5"):
         report.measure(samples, reference)
 
 
 def test_the_floor_is_other_images_for_another_seed_and_never_one_twice(reference):
-    one, other = (report.floor(reference, 50, seed=seed).images for seed in (0, 1))
+    one, other = (references.floor(reference, 50, seed=seed).images for seed in (0, 1))
     assert not np.array_equal(one, other)
-    everything = report.floor(reference, 10**6).images
+    everything = references.floor(reference, 10**6).images
     assert len({image.tobytes() for image in everything}) == 2000
 
 
 def test_garments_stand_beside_fashion_mnist_as_the_ceiling(reference):
     split = dataclasses.replace(reference.test_split, name="fashion_mnist")
     fashion = dataclasses.replace(reference, test_split=split)
-    name, samples = report.ceiling(fashion, 20)
+    name, samples = references.ceiling(fashion, 20)
     assert name == "drawn garments"
     assert samples.images.shape == (20, 28, 28, 1)
     assert samples.labels.shape == (20,)
@@ -132,7 +155,7 @@ def compare(reference, root):
         configuration.write_config(root / name, config)
         subjects.append(comparison.run_subject(root / name, COUNT, 7))
     sample_files.write_npz(
-        root / "real.npz", report.floor(reference, COUNT + 1, seed=5)
+        root / "real.npz", references.floor(reference, COUNT + 1, seed=5)
     )
     subjects.append(comparison.file_subject(root / "real.npz", COUNT))
     return root, comparison.compare(subjects, reference, COUNT, say=lambda line: None)
@@ -145,7 +168,7 @@ def fcd_of(compared, name):
 
 def test_the_table_is_sorted_between_floor_and_ceiling(compared):
     root, measured = compared
-    header, rows = comparison.table(measured)
+    header, rows = score_table.table(measured)
     assert header[:2] == ["samples", "FCD"]
     assert [row[0] for row in rows[:2]] == ["training images", str(root / "real.npz")]
     assert rows[-1][0] == "noise"
@@ -156,7 +179,7 @@ def test_the_table_is_sorted_between_floor_and_ceiling(compared):
 
 def test_runs_that_differ_in_their_seed_share_a_row_of_mean_and_deviation(compared):
     root, measured = compared
-    rows = {row[0]: row for row in comparison.table(measured)[1]}
+    rows = {row[0]: row for row in score_table.table(measured)[1]}
     assert str(root / "c") in rows
     assert str(root / "b") not in rows
     one, two = (fcd_of(measured, root / name) for name in "ab")
@@ -167,9 +190,9 @@ def test_runs_that_differ_in_their_seed_share_a_row_of_mean_and_deviation(compar
 
 def test_a_run_that_is_half_done_says_so_and_is_averaged_with_none(compared):
     root, measured = compared
-    rows = {row[0]: row for row in comparison.table(measured)[1]}
+    rows = {row[0]: row for row in score_table.table(measured)[1]}
     name = f"{root / 'half'} (step 3 of 6)"
-    assert rows[name][1] == f"{fcd_of(measured, name):.2f}"
+    assert rows[name][1].split(" ")[0] == f"{fcd_of(measured, name):.2f}"
 
 
 def test_copies_of_a_run_are_no_evidence_of_spread(compared):
@@ -180,7 +203,7 @@ def test_copies_of_a_run_are_no_evidence_of_spread(compared):
         subjects=[first, dataclasses.replace(first, name="copy")],
         values=[measured.values[0]] * 2,
     )
-    names = [row[0] for row in comparison.table(twice)[1]]
+    names = [row[0] for row in score_table.table(twice)[1]]
     assert names == ["training images", str(root / "a"), "copy", "noise"]
 
 

@@ -1,0 +1,102 @@
+"""What is known of a reference data set, kept in the user's cache folder.
+
+Its features and its own scores, which are the same for every run that is measured
+against it. A file is of one network, data set and source of this package's measures:
+another of any of these is another file. A damaged one is made again; a folder that
+cannot be written is no error, it takes the time again.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gan_jax.data import Dataset
+from gan_jax.data.dataset import fingerprint
+from gan_jax.errors import UserError
+from gan_jax.evaluation.features import Features
+from gan_jax.system.files import (
+    cache_folder,
+    make_folder,
+    read_npz,
+    whole_file,
+    write_text,
+)
+
+
+def features_of(measured_in: Features, split: Dataset) -> np.ndarray:
+    """Features of a split: float64 ``[N, dimension]``."""
+    path = _path("features", measured_in, [split], ".npz")
+    with contextlib.suppress(UserError, KeyError, ValueError):
+        found = read_npz(path)["features"].astype(np.float64)
+        if found.ndim == 2 and len(found) == len(split.images):
+            return found
+    found, _ = measured_in.extract(split.images)
+    small = found.astype(np.float32)  # what networks compute in
+    _write(path, small if np.array_equal(small, found) else found)
+    return found
+
+
+def scores(
+    what: str,
+    measured_in: Features,
+    splits: list[Dataset],
+    make: Callable[[], dict[str, Any]],
+) -> dict[str, Any]:
+    """Measures of a data set itself.
+
+    Args:
+      what: tells these scores from others of the same data set.
+      measured_in: the features that they are in.
+      splits: what they are of.
+      make: computes them, JSON values, where they are not kept.
+    """
+    path = _path(what, measured_in, splits, ".json")
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        if isinstance(found, dict):
+            return found
+    found = make()
+    with contextlib.suppress(UserError):
+        make_folder(path.parent)
+        write_text(path, json.dumps(found, allow_nan=False))
+    return found
+
+
+def _write(path: pathlib.Path, features: np.ndarray) -> None:
+    with contextlib.suppress(UserError):
+        make_folder(path.parent)
+        with whole_file(path) as file:
+            np.savez(file, features=features)
+
+
+def _path(
+    what: str, measured_in: Features, splits: list[Dataset], suffix: str
+) -> pathlib.Path:
+    told = [
+        what,
+        _sources(),
+        measured_in.describe(),
+        [
+            (split.name, str(fingerprint(split.images, split.labels)))
+            for split in splits
+        ],
+    ]
+    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    name = re.sub("[^-.a-z0-9_]", "_", splits[-1].name)
+    return cache_folder() / "references" / f"{name}-{key}{suffix}"
+
+
+@functools.cache
+def _sources() -> str:
+    """SHA-256 of the source of everything that measures."""
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,94 @@
+"""What is kept of a reference data set, and when it is made again."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+from gan_jax import data
+from gan_jax.evaluation import features, kept
+
+
+@pytest.fixture
+def split():
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
+    return data.Dataset("some", images, None, (), "here")
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+@pytest.fixture
+def measured_in(split, calls, tmp_path, monkeypatch):
+    """Features that count how often they are taken, and a cache of their own."""
+    monkeypatch.setenv("GAN_JAX_CACHE_DIR", str(tmp_path / "cache"))
+    usual = features.of_untrained_network(split)
+
+    def extract(images):
+        calls.append(len(images))
+        return usual.extract(images)
+
+    return dataclasses.replace(usual, extract=extract)
+
+
+def files(tmp_path):
+    return sorted((tmp_path / "cache" / "references").iterdir())
+
+
+def test_features_are_taken_once_and_are_the_same(measured_in, split, calls, tmp_path):
+    first, again = (kept.features_of(measured_in, split) for _ in range(2))
+    assert calls == [30]
+    assert first.dtype == again.dtype == np.float64
+    np.testing.assert_array_equal(first, again)
+    assert [path.suffix for path in files(tmp_path)] == [".npz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_a_damaged_file_is_made_again(measured_in, split, calls, tmp_path, content):
+    first = kept.features_of(measured_in, split)
+    (path,) = files(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100] if content is None else content)
+    np.testing.assert_array_equal(kept.features_of(measured_in, split), first)
+    assert calls == [30, 30]
+    assert path.read_bytes() == whole
+
+
+def test_other_images_other_weights_or_another_source_are_other_features(
+    measured_in, split, calls, monkeypatch
+):
+    kept.features_of(measured_in, split)
+    kept.features_of(measured_in, dataclasses.replace(split, images=255 - split.images))
+    about = {"seed": 1, "sha256": "0"}
+    kept.features_of(dataclasses.replace(measured_in, about=about), split)
+    monkeypatch.setattr(kept, "_sources", lambda: "of another version")
+    kept.features_of(measured_in, split)
+    assert calls == [30] * 4
+
+
+def test_scores_are_made_once_for_each_number_of_samples(measured_in, split):
+    made = []
+
+    def scores(what):
+        def make():
+            made.append(what)
+            return {"fcd": 1 / 3, "fcd_interval": [0.1, 0.5]}
+
+        return kept.scores(what, measured_in, [split], make)
+
+    assert scores("floor of 10") == scores("floor of 10") == scores("floor of 20")
+    assert made == ["floor of 10", "floor of 20"]
+
+
+def test_without_a_folder_to_write_to_it_takes_the_time_again(
+    measured_in, split, calls, tmp_path
+):
+    (tmp_path / "cache").write_text("a file")
+    first, again = (kept.features_of(measured_in, split) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert kept.scores("floor", measured_in, [split], dict) == {}
+    assert calls == [30, 30]
+    assert os.listdir(tmp_path) == ["cache"]
