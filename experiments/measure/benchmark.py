@@ -18,18 +18,16 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
-from importlib import metadata
 from typing import Any
 
 from absl import flags
 
 from experiments.common import cli
-from experiments.measure.peers import figure, report, turns
+from experiments.measure.peers import figure, report, this_machine, turns
 from experiments.measure.peers.report import Document
 from experiments.measure.peers.setting import Setting, shapes
 from gan_jax.errors import UserError
@@ -108,6 +106,13 @@ _PEERS = flags.DEFINE_list(
     " graphed (tuned, the whole step one CUDA graph; GPUs alone). Give --peers= for"
     " none.",
 )
+_INSTRUCTION_SET = flags.DEFINE_enum(
+    "instruction_set",
+    None,
+    list(this_machine.INSTRUCTION_SETS),
+    "Of a CPU: what JAX and PyTorch may use at most, though the processor has more. By"
+    " default all that it has.",
+)
 _RECORDER = flags.DEFINE_boolean(
     "recorder", False, "Also with all that experiments.train writes: the host's share."
 )
@@ -138,14 +143,16 @@ def main() -> None:
         document = merge(list(map(_read, _READ.value)))
         _write(document)
     else:
+        if _INSTRUCTION_SET.value:
+            os.environ |= this_machine.limited_to(_INSTRUCTION_SET.value)
         for results in _measure(settings()):
             document = {
                 "command": shlex.join(
                     ["python", "-m", "experiments.measure.benchmark", *sys.argv[1:]]
                 ),
                 "date": datetime.date.today().isoformat(),
-                "hardware": hardware(results),
-                "versions": versions(),
+                "hardware": this_machine.hardware(results, _INSTRUCTION_SET.value),
+                "versions": this_machine.versions(),
                 "results": results,
             }
             _write(document)
@@ -251,8 +258,8 @@ def merge(documents: Sequence[Document]) -> Document:
     first = documents[0]
 
     def machine(document: Document) -> list[Any]:
-        of = ("processor", "cores", "device")
-        return [document["versions"], *(document["hardware"][name] for name in of)]
+        of = ("processor", "instruction_set", "cores", "device")
+        return [document["versions"], *(document["hardware"].get(name) for name in of)]
 
     if any(machine(document) != machine(first) for document in documents):
         raise UserError("--read: the files are of different machines or versions")
@@ -261,38 +268,6 @@ def merge(documents: Sequence[Document]) -> Document:
         "command": "\n".join(document["command"] for document in documents),
         "results": [result for document in documents for result in document["results"]],
     }
-
-
-def hardware(results: Sequence[turns.Result]) -> dict[str, Any]:
-    """The machine: processor, cores, memory in GB, and the devices trained on."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    ours = results[0]["programs"]["gan_jax"]
-    return {
-        "processor": processor,
-        "cores": ours["threads"],
-        "memory_gb": round(memory / 1e9, 1),
-        "platform": ours["platform"],
-        "device": ours["device"],
-    }
-
-
-def versions() -> dict[str, str | None]:
-    """What is installed; None for what is not."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    packages = ("gan_jax", "jax", "jaxlib", "jax_cuda13_plugin", "flax", "optax")
-    for package in (*packages, "torch"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 if __name__ == "__main__":

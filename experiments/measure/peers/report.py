@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from experiments.common import tables
-from experiments.measure.peers import worker
+from experiments.measure.peers import this_machine, worker
 
 Document = dict[str, Any]
 Result = dict[str, Any]
@@ -179,11 +179,13 @@ def notes(document: Document) -> list[str]:
     """What a reader must know about the tables, one sentence or two an entry."""
     hardware, results = document["hardware"], document["results"]
     device = "" if hardware["platform"] == "cpu" else f", {hardware['device']}"
+    name = hardware.get("instruction_set")
+    used = f" ({this_machine.title(name)})" if name else ""
     installed = ", ".join(f"{k} {v}" for k, v in document["versions"].items() if v)
     errors = {r["precision"]: r["machine"]["product_error"] for r in results}
     said = ", ".join(f"{error:.0e} in {name}" for name, error in errors.items())
     found = [
-        f"{hardware['processor']}, {hardware['cores']} cores,"
+        f"{hardware['processor']}{used}, {hardware['cores']} cores,"
         f" {hardware['memory_gb']} GB{device}; {installed}; {document['date']}.",
         "Median over rounds, with the smallest and the largest. Epoch: 60,000 images,"
         " after compilation. Roofline: the floor's time divided by the program's; no"
