@@ -40,7 +40,8 @@ def watched(state: GANState) -> Any:
 @jax.jit
 def all_finite(tree: Any) -> jax.Array:
     """Whether each leaf of a pytree is finite: ``[leaves]``, bool."""
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)])
+    # NaN and infinity times 0 are NaN. XLA compiles this in half the time of isfinite.
+    return jnp.stack([jnp.sum(leaf * 0) == 0 for leaf in jax.tree.leaves(tree)])
 
 
 def skipped_updates(state: GANState) -> jax.Array:
