@@ -69,8 +69,7 @@ class Recorder:
         self._workdir = workdir
         self._gan, self._steps = gan, config.steps
         self._schedule, self._trackers = schedule, trackers
-        self._evaluate = evaluate
-        self._skip = config.recipe.on_nan == "skip"
+        self._evaluate, self._skip = evaluate, config.recipe.on_nan == "skip"
         batch_size, size = config.recipe.batch_size, len(dataset.images)
         self._per_epoch = training.steps_per_epoch(gan, size, batch_size)
         self._examples = batch_size * gan.critic_steps
@@ -153,11 +152,12 @@ class Recorder:
             started = time.perf_counter()
             extra = self._evaluate(self._gan, state)
             paused = time.perf_counter() - started
+        if last:
+            plots.prepare()  # while the devices compute the last steps
         if last or step % self._schedule.checkpoint_every == 0:
             saved = self._host_copy(step, state)
-        lines = partial(
-            self._write_lines, step, count, sorted(metrics), report, extra, paused
-        )
+        names = sorted(metrics)
+        lines = partial(self._write_lines, step, count, names, report, extra, paused)
         self._in_thread(lines, partial(self._write_state, step, images, saved))
 
     def finish(self, step: int, state: training.GANState) -> None:
