@@ -118,14 +118,14 @@ def train(
             *(workdir, gan, config, dataset, schedule, evaluate, about, step),
             trackers,
         )
-    with trackers, feed(state, step, config.steps) as advance:
+    with trackers, record, feed(state, step, config.steps) as advance:
         say(f"compiled in {time.perf_counter() - started:.1f} s")
+        record.start()
         chunks = Chunks(schedule, per_epoch, most, devices)
-        with record:
-            state, step = chunks.take(
-                advance, record, state, step, config.steps, should_stop
-            )
-            record.finish(step, state)
+        state, step = chunks.take(
+            advance, record, state, step, config.steps, should_stop
+        )
+        record.finish(step, state)
     return state
 
 
