@@ -128,6 +128,13 @@ _PANELS = (
 )
 
 
+def prepare() -> None:
+    """Imports what draws curves, ahead of its use, where there is time to wait for."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure
+    import matplotlib.ticker  # noqa: F401
+
+
 def save_curves(path: pathlib.Path | BinaryIO, lines: Sequence[dict[str, Any]]) -> None:
     """Draws a run's metrics against the generator steps.
 

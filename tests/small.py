@@ -80,6 +80,7 @@ def install(set_attribute=setattr, *, curves=False):
     set_attribute(pairs, "Generator", Generator)
     set_attribute(pairs, "Discriminator", Discriminator)
     if not curves:
+        set_attribute(plots, "prepare", lambda: None)
         set_attribute(plots, "save_curves", lambda file, lines: None)
 
 

@@ -1,6 +1,7 @@
 """What every entry point shares: start-up, and one line for a user's mistake."""
 
 import contextlib
+import gc
 import os
 import pathlib
 import re
@@ -80,6 +81,7 @@ def guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
                 main()
             finally:
                 sys.stdout.flush()
+                gc.freeze()  # else Python looks through all there is, to end: a second
     except UserError as error:
         _fail(str(error))
     except BrokenPipeError:

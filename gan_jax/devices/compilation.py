@@ -1,7 +1,10 @@
-"""Compiled programs, kept for the next process on this machine."""
+"""Compiled programs: kept for the next process, and compiled beside Python."""
 
 import os
 import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import jax
 
@@ -19,3 +22,25 @@ def keep_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
     if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    # A program need not know which lines of Python its instructions come from.
+    if not os.environ.get("JAX_TRACEBACK_IN_LOCATIONS_LIMIT"):
+        jax.config.update("jax_traceback_in_locations_limit", 0)
+
+
+_Made = TypeVar("_Made")
+
+
+def in_background(make: Callable[[], _Made]) -> Future[_Made]:
+    """Calls what compiles in another thread, and does not wait.
+
+    XLA lets Python go on meanwhile. Tracing and lowering are Python themselves, and
+    belong before it.
+
+    Returns:
+      A future of what ``make`` returns, or raises.
+    """
+    thread = ThreadPoolExecutor(1, "compile")
+    try:
+        return thread.submit(make)
+    finally:
+        thread.shutdown(wait=False)

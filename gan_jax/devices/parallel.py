@@ -11,17 +11,20 @@ Devices that train GANs of their own (`over_devices`) know nothing of each other
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import training
+from gan_jax.devices import compilation
 from gan_jax.devices.available import local_batch_size
-from gan_jax.devices.placement import AXIS, place, replicate
+from gan_jax.devices.placement import AXIS, place, replicate, replicated
 from gan_jax.system import progress
+
+TrainSteps = Callable[..., tuple[training.GANState, training.Metrics]]
 
 
 def initialise(
@@ -44,11 +47,29 @@ def initialise(
     Raises:
       UserError: a penalised discriminator has layers that mix examples.
     """
-    compiled = jax.jit(
-        partial(training.init_state, gan, example_shape=example_shape),
-        compiler_options=for_one_call(devices),
-    )
-    return replicate(compiled(key), devices)
+    return replicate(begin(gan, key, example_shape, devices)[1].result(), devices)
+
+
+def begin(
+    gan: training.GAN,
+    key: jax.Array,
+    example_shape: tuple[int, ...],
+    devices: Sequence[jax.Device],
+) -> tuple[training.GANState, Future[training.GANState]]:
+    """As `initialise`, but does not wait for the state.
+
+    Returns:
+      What programs that take the replicated state can be lowered for: in one process
+      its shapes, among several itself. And a future of the state, on one device.
+    """
+    initial = jax.jit(partial(training.init_state, gan, example_shape=example_shape))
+    traced = initial.trace(key)
+    lowered, options = traced.lower(), for_one_call(devices)
+
+    drawn = compilation.in_background(lambda: lowered.compile(options)(key))
+    if jax.process_count() > 1:
+        return replicate(drawn.result(), devices), drawn
+    return replicated(traced.out_info, devices), drawn
 
 
 def for_one_call(devices: Sequence[jax.Device]) -> dict[str, str] | None:
@@ -92,26 +113,27 @@ def compile_train_steps(
     *,
     batch_size: int,
     capacity: int,
-) -> Callable[..., tuple[training.GANState, training.Metrics]]:
-    """Compiles `training.train_steps`, data-parallel over ``devices``.
+) -> Future[TrainSteps]:
+    """Begins to compile `training.train_steps`, data-parallel over ``devices``.
 
     Args:
       gan: what to train; its ``axis_name`` must be `AXIS`.
-      state: a state like those to come, replicated on the devices.
+      state: a state like those to come, replicated on the devices; of `begin`.
       examples: the data set, replicated.
       devices: where to run; each takes its share of every batch.
       batch_size: of the global batch.
       capacity: the most steps that one call takes.
 
     Returns:
-      ``(state, examples, order, num_steps) -> (state, metrics)``; the given state's
-      buffers are donated and must not be used again.
+      A future of ``(state, examples, order, num_steps) -> (state, metrics)``; the
+      given state's buffers are donated and must not be used again.
 
     Raises:
       UserError: the devices cannot share the batch evenly.
     """
     shards = _shards(devices)
-    order = replicate(jnp.arange(len(examples.images)), devices)
+    number = jax.dtypes.canonicalize_dtype(int)
+    order = replicate(np.arange(len(examples.images), dtype=number), devices)
     lowered = lower_train_steps(
         gan,
         state,
@@ -122,9 +144,12 @@ def compile_train_steps(
         batch_size=batch_size,
         capacity=capacity,
     )
-    with progress.clock("compiling"):
+
+    def train_steps() -> TrainSteps:
         compiled = lowered.compile()
-    return lambda *args: compiled(*args, shards)
+        return lambda *args: compiled(*args, shards)
+
+    return compilation.in_background(train_steps)
 
 
 def lower_train_steps(
@@ -158,7 +183,7 @@ def compile_block_steps(
     *,
     batch_size: int,
     capacity: int,
-) -> Callable[..., tuple[training.GANState, training.Metrics]]:
+) -> TrainSteps:
     """Compiles `training.train_steps` over blocks of examples that come one by one.
 
     The loop is that of `compile_train_steps`, which takes the examples from the whole

@@ -21,6 +21,20 @@ def replicate(tree: Any, devices: Sequence[jax.Device]) -> Any:
     return place(tree, devices, jax.sharding.PartitionSpec())
 
 
+def replicated(shapes: Any, devices: Sequence[jax.Device]) -> Any:
+    """The shapes of a pytree as they are where `replicate` has put it, in one process.
+
+    Args:
+      shapes: `jax.ShapeDtypeStruct`, or what has a shape and a type as well.
+      devices: of the mesh.
+    """
+    sharding = _sharding(devices, jax.sharding.PartitionSpec())
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+    )
+
+
 def place(
     tree: Any, devices: Sequence[jax.Device], spec: jax.sharding.PartitionSpec
 ) -> Any:
@@ -34,8 +48,7 @@ def place(
     Returns:
       Global arrays.
     """
-    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
-    sharding = jax.sharding.NamedSharding(mesh, spec)
+    sharding = _sharding(devices, spec)
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
 
@@ -60,8 +73,7 @@ def scatter(tree: Any, devices: Sequence[jax.Device]) -> Any:
       Global arrays ``[devices, ...]``, one row on each. The copy goes on while
       the host does.
     """
-    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
-    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
+    sharding = _sharding(devices, jax.sharding.PartitionSpec(AXIS))
     row = {position: i for i, position in enumerate(local_positions(devices))}
 
     def put(leaf: np.ndarray) -> jax.Array:
@@ -73,6 +85,13 @@ def scatter(tree: Any, devices: Sequence[jax.Device]) -> Any:
         return jax.make_array_from_callback(shape, sharding, part)
 
     return jax.tree.map(put, tree)
+
+
+def _sharding(
+    devices: Sequence[jax.Device], spec: jax.sharding.PartitionSpec
+) -> jax.sharding.NamedSharding:
+    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    return jax.sharding.NamedSharding(mesh, spec)
 
 
 def local_positions(devices: Sequence[jax.Device]) -> list[int]:

@@ -26,12 +26,17 @@ from gan_jax.run import configuration, recorder, restoring
 from gan_jax.run.schedule import Pace, Schedule, most_steps
 from gan_jax.run.tracking.tracker import Run
 from gan_jax.run.tracking.trackers import DEFAULT, Trackers
+from gan_jax.system import progress
 
 IMAGES_ON = ("device", "host")
 
 # From a state at a step to the step that is named: the state, and each step's metrics.
 Advance = Callable[
     [training.GANState, int, int], tuple[training.GANState, training.Metrics]
+]
+# From a state, its step and the run's last: what trains it, once that is compiled.
+Feed = Callable[
+    [training.GANState, int, int], contextlib.AbstractContextManager[Advance]
 ]
 
 
@@ -85,49 +90,42 @@ def train(
     per_epoch = training.steps_per_epoch(gan, size, config.recipe.batch_size)
     key = jax.random.key(config.seed)
     about = {"flags": config.flags(), "versions": configuration.versions()}
-    start = parallel.initialise(gan, key, dataset.shape, devices)
-    start = placement.local(start)
+    like, drawn = parallel.begin(gan, key, dataset.shape, devices)
+    saved = None
     if processes.is_first():
-        saved = restoring.restore(workdir, start, about, say=say, set_aside=True)
-        start = saved or start
-    start = processes.from_first(start)
-    step = int(start.step)
-    if step:
-        say(f"{workdir} holds the run up to step {step}: going on from there")
-
+        saved = restoring.restore(workdir, like, about, say=say, set_aside=True)
     if jax.process_count() > 1:
         processes.require_same(_images_sum(dataset, images_on), "images")
-    state = placement.replicate(start, devices)
     started = time.perf_counter()
-    feed = resident if images_on == "device" else streamed
     capacity = schedule.longest_chunk
     if images_on == "host" or config.recipe.on_nan == "skip":
         capacity = schedule.longest_line  # blocks of images are no longer than needed
     # Each line has the number of updates that were skipped before it.
     most = 0 if config.recipe.on_nan == "skip" else capacity
-    with feed(
-        gan,
-        state,
-        dataset,
-        devices,
-        batch_size=config.recipe.batch_size,
-        capacity=min(capacity, per_epoch),
-        steps=(step, config.steps),
-    ) as advance:
+    begin = resident if images_on == "device" else streamed
+    batch_size, capacity = config.recipe.batch_size, min(capacity, per_epoch)
+    feed = begin(gan, like, dataset, devices, batch_size=batch_size, capacity=capacity)
+    # Python has these to do while XLA compiles.
+    start = processes.from_first(saved or drawn.result())
+    step = int(start.step)
+    if step:
+        say(f"{workdir} holds the run up to step {step}: going on from there")
+    state = placement.replicate(start, devices)
+    record, trackers = recorder.NullRecorder(), contextlib.nullcontext()
+    if processes.is_first():
+        trackers = Trackers(track, Run.of(workdir, config, step), say)
+        record = recorder.Recorder(
+            *(workdir, gan, config, dataset, schedule, evaluate, about, step),
+            trackers,
+        )
+    with trackers, record, feed(state, step, config.steps) as advance:
         say(f"compiled in {time.perf_counter() - started:.1f} s")
-        record, trackers = recorder.NullRecorder(), contextlib.nullcontext()
-        if processes.is_first():
-            trackers = Trackers(track, Run.of(workdir, config, step), say)
-            record = recorder.Recorder(
-                *(workdir, gan, config, dataset, schedule, evaluate, about, step),
-                trackers,
-            )
+        record.start()
         chunks = Chunks(schedule, per_epoch, most, devices)
-        with trackers, record:
-            state, step = chunks.take(
-                advance, record, state, step, config.steps, should_stop
-            )
-            record.finish(step, state)
+        state, step = chunks.take(
+            advance, record, state, step, config.steps, should_stop
+        )
+        record.finish(step, state)
     return state
 
 
@@ -182,35 +180,70 @@ class Chunks:
         return state, step
 
 
-@contextlib.contextmanager
 def resident(
     gan: training.GAN,
-    state: training.GANState,
+    like: training.GANState,
     dataset: Dataset,
     devices: Sequence[jax.Device],
     *,
     batch_size: int,
     capacity: int,
-    steps: tuple[int, int],
-) -> Iterator[Advance]:
-    """Training with all images on each device."""
-    del steps
+) -> Feed:
+    """Training with all images on each device; begins to compile it.
+
+    Args:
+      gan: what to train.
+      like: of `parallel.begin`.
+      dataset: the images.
+      devices: where to train.
+      batch_size: of the global batch.
+      capacity: the most steps of a chunk.
+    """
     examples = training.Examples(np.asarray(dataset.images), dataset.labels)
     size = len(examples.images)
     per_epoch = training.steps_per_epoch(gan, size, batch_size)
     examples = placement.replicate(examples, devices)
-    train_steps = parallel.compile_train_steps(
-        gan, state, examples, devices, batch_size=batch_size, capacity=capacity
+    compiling = parallel.compile_train_steps(
+        gan, like, examples, devices, batch_size=batch_size, capacity=capacity
     )
-    permute = _permutations(state, size)
-    order = lru_cache(1)(lambda epoch: placement.replicate(permute(epoch), devices))
-    yield lambda state, step, stop: train_steps(
-        state, examples, order(step // per_epoch), stop - step
+
+    @contextlib.contextmanager
+    def feed(state: training.GANState, step: int, last: int) -> Iterator[Advance]:
+        del last
+        permute = _permutations(state, size)
+        order = lru_cache(1)(lambda epoch: placement.replicate(permute(epoch), devices))
+        order(step // per_epoch)
+        with progress.clock("compiling"):
+            train_steps = compiling.result()
+        yield lambda state, step, stop: train_steps(
+            state, examples, order(step // per_epoch), stop - step
+        )
+
+    return feed
+
+
+def streamed(
+    gan: training.GAN,
+    like: training.GANState,
+    dataset: Dataset,
+    devices: Sequence[jax.Device],
+    *,
+    batch_size: int,
+    capacity: int,
+) -> Feed:
+    """Training with the images of the next steps alone, each on its own device.
+
+    Args: as `resident`.
+    """
+    del like
+    sizes = {"batch_size": batch_size, "capacity": capacity}
+    return lambda state, step, last: _streamed(
+        gan, state, dataset, devices, steps=(step, last), **sizes
     )
 
 
 @contextlib.contextmanager
-def streamed(
+def _streamed(
     gan: training.GAN,
     state: training.GANState,
     dataset: Dataset,
@@ -220,7 +253,6 @@ def streamed(
     capacity: int,
     steps: tuple[int, int],
 ) -> Iterator[Advance]:
-    """Training with the images of the next steps alone, each on its own device."""
     local_batch = available.local_batch_size(batch_size, len(devices))
     with stream.Blocks(
         dataset.images,

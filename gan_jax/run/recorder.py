@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import plots, training
@@ -69,8 +68,7 @@ class Recorder:
         self._workdir = workdir
         self._gan, self._steps = gan, config.steps
         self._schedule, self._trackers = schedule, trackers
-        self._evaluate = evaluate
-        self._skip = config.recipe.on_nan == "skip"
+        self._evaluate, self._skip = evaluate, config.recipe.on_nan == "skip"
         batch_size, size = config.recipe.batch_size, len(dataset.images)
         self._per_epoch = training.steps_per_epoch(gan, size, batch_size)
         self._examples = batch_size * gan.critic_steps
@@ -94,9 +92,13 @@ class Recorder:
         self._failed: BaseException | None = None  # the first error of the background
 
     def __enter__(self) -> Self:
-        """Nothing is left to open; the clock of training begins."""
-        self._lap = time.perf_counter()
+        """Nothing is left to open."""
+        self.start()
         return self
+
+    def start(self) -> None:
+        """The clock of training begins, anew where it ran already."""
+        self._lap = time.perf_counter()
 
     def __exit__(self, kind: type | None, error: Any, trace: Any) -> None:
         """Ends the bar, and waits for all that is being written.
@@ -140,7 +142,7 @@ class Recorder:
         watched = finite.watched(state)
         self._watched = self._watched or finite.names(watched)
         skipped = finite.skipped_updates(state) if self._skip else 0
-        report = _report(placement.local(metrics), watched, skipped)
+        report = finite.report(placement.local(metrics), watched, skipped)
         last = step == self._steps
         images = saved = None
         if last or step % self._schedule.sample_every == 0:
@@ -153,11 +155,12 @@ class Recorder:
             started = time.perf_counter()
             extra = self._evaluate(self._gan, state)
             paused = time.perf_counter() - started
+        if last:
+            plots.prepare()  # while the devices compute the last steps
         if last or step % self._schedule.checkpoint_every == 0:
             saved = self._host_copy(step, state)
-        lines = partial(
-            self._write_lines, step, count, sorted(metrics), report, extra, paused
-        )
+        names = sorted(metrics)
+        lines = partial(self._write_lines, step, count, names, report, extra, paused)
         self._in_thread(lines, partial(self._write_state, step, images, saved))
 
     def finish(self, step: int, state: training.GANState) -> None:
@@ -279,22 +282,11 @@ class Recorder:
 class NullRecorder(contextlib.nullcontext):
     """The recorder of a process that has no run folder."""
 
+    def start(self) -> None:
+        """Leaves it to the first process."""
+
     def after(self, *arguments: Any) -> None:
         """Leaves it to the first process."""
 
     def finish(self, *arguments: Any) -> None:
         """Leaves it to the first process."""
-
-
-@jax.jit
-def _report(metrics: training.Metrics, watched: Any, skipped: Any) -> jax.Array:
-    """All that the host looks at after a chunk, as one array: one copy to the host.
-
-    Returns:
-      The metrics, sorted by name, ``[capacity]`` each; whether each of the watched
-      leaves is finite; the number of skipped updates.
-    """
-    rows = [metrics[name] for name in sorted(metrics)]
-    dtype = jnp.result_type(*rows)
-    rest = finite.all_finite(watched).astype(dtype)
-    return jnp.concatenate([*rows, rest, jnp.asarray(skipped, dtype)[None]])

@@ -23,10 +23,14 @@ def grid_sampler(
     Returns:
       ``state -> [N, height, width, channels]``, uint8.
     """
-    # Far from what the state splits off the same key, and from the steps' numbers.
-    z_key = jax.random.fold_in(key, 2**32 - 1)
-    z = jax.random.normal(z_key, (ROWS * COLUMNS, gan.latent_size))
-    labels = None
+
+    @jax.jit  # one program instead of several small ones
+    def draw(key: jax.Array) -> jax.Array:
+        # Far from what the state splits off the same key, and from the steps' numbers.
+        z_key = jax.random.fold_in(key, 2**32 - 1)
+        return jax.random.normal(z_key, (ROWS * COLUMNS, gan.latent_size))
+
+    z, labels = draw(key), None
     if gan.num_classes is not None:
         columns = min(gan.num_classes, COLUMNS)
         z = jnp.repeat(z[:ROWS], columns, axis=0)

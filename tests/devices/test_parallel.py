@@ -84,7 +84,7 @@ def run(gan, images, devices, steps=STEPS, dtype=jnp.float32):
     state, examples, order = placement.replicate((state, examples, order), devices)
     step = parallel.compile_train_steps(
         gan, state, examples, devices, batch_size=BATCH, capacity=STEPS
-    )
+    ).result()
     return step(state, examples, order, steps)
 
 
@@ -197,6 +197,25 @@ def test_the_state_is_initialised_replicated_and_the_same_on_any_devices():
         assert all(leaf.sharding.device_set == set(devices) for leaf in leaves)
     one, eight = ((s.generator, s.discriminator) for s in found)
     chex.assert_trees_all_equal(jax.device_get(one), jax.device_get(eight))
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_the_program_for_the_shapes_of_a_state_is_that_for_the_state(count):
+    gan, images = make_gan("wasserstein_gp", "small")
+    devices = jax.devices()[:count]
+    like, drawn = parallel.begin(gan, jax.random.key(0), images.shape[1:], devices)
+    state = placement.replicate(drawn.result(), devices)
+    chex.assert_trees_all_equal_shapes_and_dtypes(like, state)
+    examples, order = placement.replicate(
+        (training.Examples(images), np.arange(len(images), dtype=np.int32)), devices
+    )
+    shards = np.arange(count, dtype=np.int32)
+    sizes = {"batch_size": BATCH, "capacity": STEPS}
+    for_shapes, for_numbers = (
+        parallel.lower_train_steps(gan, s, examples, order, shards, devices, **sizes)
+        for s in (like, state)
+    )
+    assert for_shapes.as_text() == for_numbers.as_text()
 
 
 def test_a_batch_that_devices_cannot_share_is_refused():

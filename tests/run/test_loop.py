@@ -12,6 +12,7 @@ from PIL import Image
 
 from gan_jax import recipes, training
 from gan_jax.data import Dataset
+from gan_jax.devices import compilation, parallel
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop, recorder, run_folder, sample_grids
 from gan_jax.run.metrics_log import read_metrics
@@ -132,6 +133,19 @@ def test_what_is_written_does_not_depend_on_how_many_steps_are_taken_at_once(
         name = f"samples/step_{step:06d}.png"
         one, other = (tmp_path / f"{most}" / name for most in (0, 1000))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_what_fails_while_it_is_compiled_is_raised(tmp_path, dataset, monkeypatch):
+    def fail():
+        raise RuntimeError("no such instruction")
+
+    def compile_train_steps(*arguments, **sizes):
+        return compilation.in_background(fail)
+
+    monkeypatch.setattr(parallel, "compile_train_steps", compile_train_steps)
+    with pytest.raises(RuntimeError, match="no such instruction"):
+        train(tmp_path / "run", dataset, config(3))
+    assert read_metrics(tmp_path / "run") == []
 
 
 def test_a_finished_run_is_left_as_it_is(whole, dataset):

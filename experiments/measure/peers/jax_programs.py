@@ -111,7 +111,7 @@ def loop(
             devices,
             batch_size=recipe.batch_size,
             capacity=spec["capacity"],
-        )
+        ).result()
 
         def run_steps(num_steps: int) -> float:
             nonlocal state
@@ -140,17 +140,15 @@ def recorded(
     atexit.register(kept.close)
 
     def compile_steps() -> "RunSteps":
-        advance = kept.enter_context(
-            run_loop.resident(
-                gan,
-                state,
-                dataset,
-                devices,
-                batch_size=recipe.batch_size,
-                capacity=longest,
-                steps=(0, _FOREVER),
-            )
+        feed = run_loop.resident(
+            gan,
+            state,
+            dataset,
+            devices,
+            batch_size=recipe.batch_size,
+            capacity=longest,
         )
+        advance = kept.enter_context(feed(state, 0, _FOREVER))
         config = configuration.Config(recipe, "noise", 0, _FOREVER)
         folder = pathlib.Path(kept.enter_context(tempfile.TemporaryDirectory()))
         track = trackers.Trackers(trackers.DEFAULT, Run.of(folder, config, 0))

@@ -1,18 +1,38 @@
 """TensorBoard's events, in the run folder, without TensorFlow."""
 
+import contextlib
 import json
 import pathlib
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from PIL import Image
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2
-from tensorboardX.proto.summary_pb2 import Summary
-from tensorboardX.summary import text
 
 from gan_jax.run.tracking.tracker import Line, Outcome, Run, numbers
+
+
+@contextlib.contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Inside of it, a package that is not imported yet is not found."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+# Where PyTorch is installed, tensorboardX imports it for the type of an argument that
+# nobody gives it here: seconds of a start, and one more at the end.
+with _hidden("torch"):
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto import event_pb2
+    from tensorboardX.proto.summary_pb2 import Summary
+    from tensorboardX.summary import text
 
 
 class Tracker:
