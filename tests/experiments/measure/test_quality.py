@@ -88,6 +88,7 @@ def test_the_peers_samples_are_those_of_its_seed(tmp_path):
         "recipe": recipe.__dict__,
         "dataset": "garments",
         "data_dir": None,
+        "pictures": {},
         "examples": 30,
         "steps": 5,  # three an epoch
         "num_samples": 23,
