@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from gan_jax.errors import UserError
+from gan_jax.system import cores
 from gan_jax.system.signals import Signals
 
 _ROOT = pathlib.Path(__file__).parents[2]  # from elsewhere, experiments is not found
@@ -236,13 +237,6 @@ def end(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def a_device_a_core(num_devices: int | None = None) -> None:
     """Makes a CPU as many devices as it has cores, or as are asked for.
 
@@ -252,4 +246,4 @@ def a_device_a_core(num_devices: int | None = None) -> None:
 
     with contextlib.suppress(RuntimeError):
         if not os.environ.get("JAX_NUM_CPU_DEVICES"):
-            jax.config.update("jax_num_cpu_devices", num_devices or cores())
+            jax.config.update("jax_num_cpu_devices", num_devices or cores.available())

@@ -151,7 +151,7 @@ def main() -> None:
                     ["python", "-m", "experiments.measure.benchmark", *sys.argv[1:]]
                 ),
                 "date": datetime.date.today().isoformat(),
-                "hardware": this_machine.hardware(results, _INSTRUCTION_SET.value),
+                "hardware": this_machine.hardware(results),
                 "versions": this_machine.versions(),
                 "results": results,
             }
@@ -258,10 +258,12 @@ def merge(documents: Sequence[Document]) -> Document:
     first = documents[0]
 
     def machine(document: Document) -> list[Any]:
-        of = ("processor", "instruction_set", "cores", "device")
-        return [document["versions"], *(document["hardware"].get(name) for name in of)]
+        of = ("processor", "cores", "device")
+        return [document["versions"], *(document["hardware"][name] for name in of)]
 
-    if any(machine(document) != machine(first) for document in documents):
+    sets = {d["hardware"].get("instruction_set") for d in documents} - {None}
+    others = any(machine(document) != machine(first) for document in documents)
+    if others or len(sets) > 1:
         raise UserError("--read: the files are of different machines or versions")
     return {
         **first,

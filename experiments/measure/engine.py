@@ -23,6 +23,7 @@ from gan_jax.errors import UserError
 from gan_jax.run import configuration
 from gan_jax.study import cluster, connection, sweep, waves
 from gan_jax.study.engines import Local, Result, Subject
+from gan_jax.system import cores
 from gan_jax.system.remote import Place
 
 _NODES = flags.DEFINE_list("nodes", ["1", "2", "4"], "How many nodes, one by one.")
@@ -76,7 +77,7 @@ def main() -> None:
             "date": datetime.date.today().isoformat(),
             "waves": _WAVES.value,
             "seconds": _SECONDS.value,
-            "cores": cli.cores(),
+            "cores": cores.available(),
             "versions": {**configuration.versions(), "ray": ray.__version__},
             "rows": found,
         }

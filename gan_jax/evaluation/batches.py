@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from gan_jax import backend
+
 # Of 28 x 28 gray images a hundred, of larger ones as many pixels: what a convolution
-# makes of them stays in a processor's cache. A thousand take three times as long.
-_PIXELS = 100 * 28 * 28
+# makes of them stays in a processor's cache. A thousand take three times as long there,
+# and on an accelerator less than ten times a hundred.
+_IN_CACHE = 100 * 28 * 28
+_MOST, _MOST_PIXELS = 1000, 1000 * 64 * 64 * 3
 
 
 def in_batches(
@@ -22,15 +26,18 @@ def in_batches(
     Args:
       network: of uint8 ``[size, height, width, channels]`` arrays ``[size, ...]``.
       images: uint8, ``[N, height, width, channels]``, indexed like an array.
-      size: of a batch, by default what fits into the cache; the last one is filled up
-        with zeros.
+      size: of a batch, by default what fits into the cache, or into memory; the last
+        one is filled up with zeros.
       *beside: other arrays of each image, ``[N, ...]``, that the network takes as well.
 
     Returns:
       Each of the network's arrays, ``[N, ...]``.
     """
     if size is None:
-        size = max(1, _PIXELS // math.prod(images.shape[1:]))
+        on_cpu = backend.kind() == "cpu"
+        pixels = math.prod(images.shape[1:])
+        most = _IN_CACHE if on_cpu else _MOST_PIXELS
+        size = max(1, min(_MOST, most // pixels))
     outputs = []
     for start in range(0, max(len(images), 1), size):
         parts = [array[start : start + size] for array in (images, *beside)]

@@ -24,13 +24,13 @@ def calibrate(
       Damage -> values for each level from 0 (none) up, ``level`` among them.
     """
     clean = references.floor(reference, num_samples, seed)
-    undamaged = {"level": 0.0} | report.measure(clean, reference, replicates=0)
+    undamaged = {"level": 0.0} | report.measure(clean, reference, uncertainty=False)
     results = {}
     for name, (damage, levels) in corruptions.CORRUPTIONS.items():
         results[name] = [undamaged]
         for level in levels:
             damaged = Samples(damage(clean.images, level), clean.labels)
-            values = report.measure(damaged, reference, replicates=0)
+            values = report.measure(damaged, reference, uncertainty=False)
             results[name].append({"level": level} | values)
     return results
 

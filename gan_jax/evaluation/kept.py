@@ -1,7 +1,7 @@
 """What is known of a reference data set, kept in the user's cache folder.
 
 Its features and its own scores, which are the same for every run that is measured
-against it. A file is of one network, data set and source of this package's measures:
+against it. A file is of one network, data set, platform and version of this package:
 another of any of these is another file. A damaged one is made again; a folder that
 cannot be written is no error, it takes the time again.
 """
@@ -12,11 +12,14 @@ import hashlib
 import json
 import pathlib
 import re
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
+import gan_jax
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import fingerprint
 from gan_jax.errors import UserError
@@ -63,7 +66,7 @@ def scores(
         if isinstance(found, dict):
             return found
     found = make()
-    with contextlib.suppress(UserError):
+    with contextlib.suppress(UserError, ValueError):  # NaN is no JSON
         make_folder(path.parent)
         write_text(path, json.dumps(found, allow_nan=False))
     return found
@@ -81,22 +84,29 @@ def _path(
 ) -> pathlib.Path:
     told = [
         what,
-        _sources(),
+        jax.__version__,
+        jax.default_backend(),  # a GPU may round products
+        _sources(pathlib.Path(gan_jax.__file__).parent),
         measured_in.describe(),
-        [
-            (split.name, str(fingerprint(split.images, split.labels)))
-            for split in splits
-        ],
+        [(split.name, _sum(split)) for split in splits],
     ]
     key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     name = re.sub("[^-.a-z0-9_]", "_", splits[-1].name)
     return cache_folder() / "references" / f"{name}-{key}{suffix}"
 
 
+def _sum(split: Dataset) -> str:
+    """What tells a split from others: of images in memory a checksum of all."""
+    told = fingerprint(split.images, split.labels).decode()
+    if isinstance(split.images, np.ndarray):
+        told += f" {zlib.crc32(np.ascontiguousarray(split.images))}"
+    return told
+
+
 @functools.cache
-def _sources() -> str:
-    """SHA-256 of the source of everything that measures."""
+def _sources(package: pathlib.Path) -> str:
+    """SHA-256 of the source of a package: what draws, computes and measures."""
     digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+    for path in sorted(package.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -60,7 +60,8 @@ def estimate_kid_resampled(
     """`estimate_kid`, and its value with each resample of x in place of x.
 
     A pair of copies of one sample is no pair of samples: it is left out, or a resample
-    would seem less spread than what it was drawn from.
+    would seem less spread than what it was drawn from. The kernel is centred, as in the
+    value; for a resample that makes a difference, of order 1 / n of the value.
 
     Args:
       x: features, ``[n, d]``.
@@ -92,6 +93,7 @@ def _estimate(
     replicates = np.zeros(0)
     if counts is not None:
         pairs = n**2 - np.square(counts).sum(axis=1)
+        pairs = np.where(pairs, pairs, math.nan)  # n copies of one sample have none
         replicates = xx.weighted / pairs + within - 2 * (counts @ xy.rows) / (n * m)
     return KID(value, _standard_error(xx, yy, xy)), replicates
 
@@ -123,7 +125,7 @@ class _Sums(NamedTuple):
     """Sums of a matrix of kernel values, ``[n, m]``."""
 
     rows: np.ndarray  # of each row, [n]
-    columns: np.ndarray  # of each column, [m]
+    columns: np.ndarray  # of each column, [m]; not used within one set
     squares: float  # of the squared values
     weighted: np.ndarray | None  # of values times how often both are drawn
 

@@ -17,7 +17,7 @@ from gan_jax.evaluation.threads import each
 BLOCK_SIZE = 500  # a block against another in float64 is 2 MB: it stays in the cache
 _NUMBERS = 2**21  # squared distances at a time where whole rows are needed: 16 MB
 _PAIRS = 2**13  # whose distances are computed directly at a time
-_AMONG = 10_000  # images among which `beside_nearest` looks at once
+_PIXELS = 2**23  # of images among which `beside_nearest` looks at once: 67 MB
 
 
 def as_samples(measure: str, needed: int, **sets: ArrayLike) -> list[np.ndarray]:
@@ -98,8 +98,8 @@ def approximate_squares(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.nd
     return squares, scale * (a_norms + b_norms.max())
 
 
-def places(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``np.nonzero`` of a matrix, which is ten times slower where little is true."""
+def nonzero(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`numpy.nonzero` of a matrix, which is ten times slower where little is true."""
     return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
@@ -158,7 +158,7 @@ def nearest(
         # `count` references are nearer than bound + error, so whoever belongs to
         # the nearest is as well, and its approximate square is below + 2 error.
         near = squares <= (_bound(squares, count) + 2 * errors)[:, None]
-        rows, columns = places(near)
+        rows, columns = nonzero(near)
         exact = pair_distances(queries[block], references, rows, columns)
         order = np.lexsort((columns, exact, rows))
         ends = np.cumsum(np.count_nonzero(near, axis=1))
@@ -202,7 +202,7 @@ def beside_nearest(samples: np.ndarray, images: Any) -> np.ndarray:
 
     # A block at a time: all of them, in float64, may not fit into memory.
     everything = np.arange(len(images))
-    split = blocks(len(everything), _AMONG)
+    split = blocks(len(everything), max(count, _PIXELS // max(flat.shape[1], 1)))
     best = [nearest_of(everything[block]).ravel() for block in split]
     indices = nearest_of(np.unique(np.concatenate(best)))
     rows = np.concatenate([shown[:, None], images[indices]], axis=1)

@@ -12,8 +12,8 @@ from gan_jax.evaluation.neighbours import (
     as_samples,
     blocks,
     nearest,
+    nonzero,
     pair_distances,
-    places,
 )
 from gan_jax.evaluation.threads import each
 
@@ -121,7 +121,7 @@ class _Pairs:
         np.abs(excess, out=excess)
         # On the border, where a sample that defines the radius lies, rounding would
         # decide: there take the very distance from which the radius was taken.
-        rows, columns = places(excess <= self._errors)
+        rows, columns = nonzero(excess <= self._errors)
         distances = pair_distances(self._a, self._b, rows, columns)
         borders = np.broadcast_to(radii, inside.shape)[rows, columns]
         inside[rows, columns] = distances <= borders

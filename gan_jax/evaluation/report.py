@@ -20,21 +20,21 @@ from gan_jax.run.sampling import Samples
 
 NEIGHBOURS = 5  # of precision, recall, density and coverage
 FEWEST = NEIGHBOURS + 1  # samples that every measure can work with
-_MOST_RESAMPLED = 512  # dimensions, where a replicate takes some 50 ms
+_MOST_DIMENSIONS = 512  # where a Frechet distance takes some 50 ms
 
 
 def measure(
     samples: Samples,
     reference: Reference,
     *,
-    replicates: int = bootstrap.REPLICATES,
+    uncertainty: bool = True,
 ) -> dict[str, Any]:
     """Every measure of some samples against the test split.
 
     Args:
       samples: images, and the labels that were asked for where conditional.
       reference: what to compare with.
-      replicates: how many resamples of the samples the intervals are from; 0 for none.
+      uncertainty: whether to give intervals and FCD-infinity as well.
 
     Returns:
       The Frechet distance under the name of the features: ``fcd`` in those of the
@@ -45,12 +45,12 @@ def measure(
       uniform), of stacked images ``modes`` (how many classes are found), and where
       there are labels ``class_accuracy``.
 
-      With enough samples (`extrapolation.fewest`) also ``fcd_infinity``, what
-      infinitely many would score; and with replicates, ``fcd_interval`` and
-      ``kid_interval``, ``[lower, upper]`` of 95 %: how far the values go when other
-      samples are drawn of the same generator, against the same reference. Those of a
-      Frechet distance in its own name, and not in Inception's 2,048 dimensions, where
-      each replicate takes seconds.
+      Of uncertainty ``fcd_interval`` and ``kid_interval``, ``[lower, upper]``, which
+      hold the mean over other draws of as many samples, against the same reference, in
+      at least 95 % of draws; and with enough samples (`extrapolation.fewest`)
+      ``fcd_infinity``, what infinitely many would score. Those of a Frechet distance
+      are in its own name, and not there in Inception's 2,048 dimensions, where each
+      distance takes seconds and there are hundreds.
 
     Raises:
       UserError: there are fewer samples than a measure needs, or of another shape.
@@ -59,8 +59,8 @@ def measure(
     check_shape(samples.images.shape[1:], reference)
     measured_in = reference.measured_in
     fake, predicted = measured_in.extract(samples.images)
-    values: dict[str, Any] = _frechet(fake, reference, replicates)
-    values |= _kid(fake, reference, replicates)
+    values: dict[str, Any] = _frechet(fake, reference, uncertainty)
+    values |= _kid(fake, reference, uncertainty)
     values |= precision_recall.precision_recall_density_coverage(
         reference.features, fake, neighbours=NEIGHBOURS
     )._asdict()
@@ -75,26 +75,32 @@ def measure(
     }
 
 
-def _frechet(fake: np.ndarray, reference: Reference, replicates: int) -> dict[str, Any]:
+def _frechet(
+    fake: np.ndarray, reference: Reference, uncertainty: bool
+) -> dict[str, Any]:
     key, real = reference.measured_in.distance, reference.moments
     distance = frechet.frechet_distance_of_moments(frechet.moments(fake), real)
     values: dict[str, Any] = {key: distance}
-    if replicates and fake.shape[1] <= _MOST_RESAMPLED:
-        counts = bootstrap.resamples(len(fake), replicates)
-        resampled = frechet.resampled_distances(fake, real, counts)
+    count, dimension = fake.shape
+    if uncertainty and dimension <= _MOST_DIMENSIONS:
+        resampled = frechet.resampled_distances(fake, real, bootstrap.resamples(count))
         values[f"{key}_interval"] = list(bootstrap.interval(distance, resampled))
-    if len(fake) >= extrapolation.fewest(fake.shape[1]):
-        values[f"{key}_infinity"] = extrapolation.frechet_infinity(fake, real)
+        if count >= extrapolation.fewest(dimension):
+            values[f"{key}_infinity"] = extrapolation.frechet_infinity(fake, real)
     return values
 
 
-def _kid(fake: np.ndarray, reference: Reference, replicates: int) -> dict[str, Any]:
-    counts = bootstrap.resamples(len(fake), replicates)
+def _kid(fake: np.ndarray, reference: Reference, uncertainty: bool) -> dict[str, Any]:
+    if not uncertainty:
+        distance = kid.estimate_kid(fake, reference.features)
+        return {"kid": distance.value, "kid_error": distance.standard_error}
+    counts = bootstrap.resamples(len(fake))
     distance, resampled = kid.estimate_kid_resampled(fake, reference.features, counts)
-    values = {"kid": distance.value, "kid_error": distance.standard_error}
-    if replicates:
-        values["kid_interval"] = list(bootstrap.interval(distance.value, resampled))
-    return values
+    return {
+        "kid": distance.value,
+        "kid_error": distance.standard_error,
+        "kid_interval": list(bootstrap.interval(distance.value, resampled)),
+    }
 
 
 def of_classes(

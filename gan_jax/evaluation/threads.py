@@ -6,15 +6,24 @@ another: OpenBLAS's threads do so by spinning, which on a busy machine takes sev
 times as long as the work.
 """
 
-import os
+import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from gan_jax.system import cores
+
+_MOST = 8  # blocks at a time: each takes memory
+
 T = TypeVar("T")
 R = TypeVar("R")
+
+_lock = threading.Lock()
+_users = 0
+_limits: threadpool_limits | None = None
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -32,15 +41,26 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     if len(items) == 1:
         yield function(items[0])
         return
-    with (
-        threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(available_cores()) as pool,
-    ):
+    workers = min(cores.available(), _MOST)
+    with _products_on_one_core(), ThreadPoolExecutor(workers) as pool:
         yield from pool.map(function, items)
 
 
-def available_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+@contextlib.contextmanager
+def _products_on_one_core() -> Iterator[None]:
+    """Inside of it a matrix product of NumPy's takes one core.
+
+    That is a setting of the process: the last to leave puts it back.
+    """
+    global _users, _limits
+    with _lock:
+        if _users == 0:
+            _limits = threadpool_limits(1, user_api="blas")
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0 and _limits is not None:
+                _limits.restore_original_limits()

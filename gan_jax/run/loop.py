@@ -111,6 +111,7 @@ def train(
     if step:
         say(f"{workdir} holds the run up to step {step}: going on from there")
     state = placement.replicate(start, devices)
+    del like, drawn, saved, start  # else they stay in memory while it is trained
     record, trackers = recorder.NullRecorder(), contextlib.nullcontext()
     if processes.is_first():
         trackers = Trackers(track, Run.of(workdir, config, step), say)
@@ -236,6 +237,9 @@ def streamed(
     Args: as `resident`.
     """
     del like
+    available.local_batch_size(
+        batch_size, len(devices)
+    )  # refused before files are made
     sizes = {"batch_size": batch_size, "capacity": capacity}
     return lambda state, step, last: _streamed(
         gan, state, dataset, devices, steps=(step, last), **sizes

@@ -92,13 +92,14 @@ class Recorder:
         self._failed: BaseException | None = None  # the first error of the background
 
     def __enter__(self) -> Self:
-        """Nothing is left to open."""
+        """The clock of training begins."""
         self.start()
         return self
 
     def start(self) -> None:
-        """The clock of training begins, anew where it ran already."""
+        """The clock of training begins anew, and that of the bar."""
         self._lap = time.perf_counter()
+        self._bar.unpause()
 
     def __exit__(self, kind: type | None, error: Any, trace: Any) -> None:
         """Ends the bar, and waits for all that is being written.

@@ -54,3 +54,22 @@ def test_95_percent_intervals_hold_the_mean_over_draws_about_so_often(measure):
     share = np.mean([lower <= mean <= upper for lower, upper in held])
     # Of 150 intervals of 95 %: a share of 0.95, give or take 0.018.
     assert 0.90 <= share <= 0.99
+
+
+@pytest.mark.parametrize("measure", [by_frechet, by_kid])
+def test_of_equal_distributions_they_are_too_wide_and_not_too_narrow(measure):
+    rng = np.random.default_rng(1)
+    values, widths = [], []
+    for seed in range(REPEATS):
+        x, other = rng.normal(size=(100, 3)), rng.normal(size=(100, 3))
+        value, replicates = measure(x, other, bootstrap.resamples(len(x), seed=seed))
+        lower, upper = bootstrap.interval(value, replicates)
+        values.append(value)
+        widths.append(upper - lower)
+    # Over draws of both sets: more than of the samples alone, of which they are.
+    exact = 2 * 1.96 * np.std(values)
+    assert 0.8 < np.mean(widths) / exact < 1.8
+
+
+def test_a_resample_that_has_no_value_is_left_out():
+    assert bootstrap.interval(0, [1, np.nan, 3]) == bootstrap.interval(0, [1, 3])

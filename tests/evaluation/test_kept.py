@@ -64,9 +64,28 @@ def test_other_images_other_weights_or_another_source_are_other_features(
     kept.features_of(measured_in, dataclasses.replace(split, images=255 - split.images))
     about = {"seed": 1, "sha256": "0"}
     kept.features_of(dataclasses.replace(measured_in, about=about), split)
-    monkeypatch.setattr(kept, "_sources", lambda: "of another version")
+    monkeypatch.setattr(kept, "_sources", lambda package: "of another version")
     kept.features_of(measured_in, split)
     assert calls == [30] * 4
+
+
+def test_the_source_of_a_package_is_all_of_its_files(tmp_path):
+    def source(text, name="room/file.py"):
+        kept._sources.cache_clear()
+        (tmp_path / "room").mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        return kept._sources(tmp_path)
+
+    first, other = source("a = 1"), source("a = 2")
+    assert first != other
+    assert source("a = 1") == first
+    assert source("b = 1", "another.py") != first
+
+
+def test_one_image_in_memory_that_differs_is_told(split):
+    other = split.images.copy()
+    other[17, 0, 0, 0] ^= 1
+    assert kept._sum(split) != kept._sum(dataclasses.replace(split, images=other))
 
 
 def test_scores_are_made_once_for_each_number_of_samples(measured_in, split):

@@ -61,11 +61,13 @@ def test_intervals_are_around_the_values_and_few_samples_are_not_extrapolated(fl
     assert "fcd_infinity" not in floor  # 200 samples, and 128 dimensions
 
 
-def test_enough_samples_are_extrapolated_and_no_replicates_are_no_intervals(reference):
-    values = report.measure(references.floor(reference, 600), reference, replicates=0)
-    assert "fcd_interval" not in values
-    assert "kid_interval" not in values
+def test_enough_samples_are_extrapolated_and_who_wants_no_more_gets_no_more(reference):
+    samples = references.floor(reference, 600)
+    values = report.measure(samples, reference)
+    less = report.measure(samples, reference, uncertainty=False)
     assert values["fcd_infinity"] < values["fcd"]
+    more = ("fcd_interval", "kid_interval", "fcd_infinity")
+    assert less == {name: value for name, value in values.items() if name not in more}
 
 
 def test_one_class_alone_shows_in_the_class_measures(reference):
@@ -128,7 +130,8 @@ def test_the_monitor_measures_the_distance_to_the_training_images(
 @pytest.fixture(scope="module")
 def compared(reference, tmp_path_factory):
     """Four runs of three steps, two of one configuration, one half done; and a file."""
-    with small.installed():
+    with small.installed(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_JAX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield compare(reference, tmp_path_factory.mktemp("runs"))
 
 

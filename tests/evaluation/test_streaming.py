@@ -11,8 +11,14 @@ from gan_jax.evaluation import (
     precision_recall_density_coverage,
     sliced_wasserstein,
 )
+from gan_jax.system import cores
 
 MB = 10**6
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(cores, "available", lambda: 2)  # each has a block in memory
 
 
 @pytest.fixture

@@ -149,10 +149,17 @@ def test_a_file_that_is_half_written_does_not_stay(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
-def test_a_signal_while_programs_are_compiled_leaves_nothing_in_the_way(tmp_path):
-    stderr = interrupt_in(
-        tmp_path / "run", "gan_jax.devices.parallel.compile_train_steps"
-    )
+@pytest.mark.parametrize(
+    "function",
+    [
+        "gan_jax.devices.parallel.compile_train_steps",  # before the files are open
+        "gan_jax.run.loop._permutations",  # while they are, and the loop is compiled
+    ],
+)
+def test_a_signal_while_programs_are_compiled_leaves_nothing_in_the_way(
+    tmp_path, function
+):
+    stderr = interrupt_in(tmp_path / "run", function)
     assert stderr == "train: SIGTERM: ended; there was nothing new to save\n"
     assert lines_in(tmp_path / "run") == 0
     status, _, stderr = start(tmp_path / "run", *FLAGS, "--steps=2").end()

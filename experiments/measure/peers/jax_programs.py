@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from experiments.common import cli
 from experiments.measure.peers.worker import NUM_CLASSES, random_images
 from gan_jax import recipes, training
 from gan_jax.data import Dataset
@@ -27,6 +26,7 @@ from gan_jax.run import loop as run_loop
 from gan_jax.run.schedule import Schedule
 from gan_jax.run.tracking import trackers
 from gan_jax.run.tracking.tracker import Run
+from gan_jax.system import cores
 from gan_jax.training import Examples
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
         "compilation_cache": cache if spec["compilation_cache"] else "off",
         "platform": devices[0].platform,
         "device": devices[0].device_kind,
-        "threads": cli.cores(),
+        "threads": cores.available(),
         "matmul_precision": PRECISIONS[spec["recipe"]["precision"]].products,
         "device_memory": device_memory,
     }

@@ -7,6 +7,7 @@ for less is what a processor with less would run, but for its clock and caches.
 import os
 import pathlib
 import platform
+import re
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -19,19 +20,18 @@ INSTRUCTION_SETS = {
     "AVX512": "avx512f",
 }
 _ONEDNN = {"SSE4_2": "SSE41", "AVX512": "AVX512_CORE"}  # where its name is another
+_ATEN = {"AVX2": "avx2", "AVX512": "avx512"}  # PyTorch has kernels for no other
 _TITLES = {"SSE4_2": "SSE 4.2", "AVX512": "AVX-512"}
 _CPUINFO = pathlib.Path("/proc/cpuinfo")
 
 
-def hardware(
-    results: Sequence[dict[str, Any]], instruction_set: str | None
-) -> dict[str, Any]:
+def hardware(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The machine: processor, what of it is used, memory in GB, devices trained on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     ours = results[0]["programs"]["gan_jax"]
     return {
         "processor": processor(),
-        "instruction_set": instruction_set or highest(),
+        "instruction_set": used(),
         "cores": ours["threads"],
         "memory_gb": round(memory / 1e9, 1),
         "platform": ours["platform"],
@@ -64,13 +64,22 @@ def limited_to(name: str) -> dict[str, str]:
         "XLA_FLAGS": " ".join(flags).strip(),
         "ONEDNN_MAX_CPU_ISA": _ONEDNN.get(name, name),
         "MKL_ENABLE_INSTRUCTIONS": name,
-        "ATEN_CPU_CAPABILITY": name.lower() if name.startswith("AVX") else "default",
+        "ATEN_CPU_CAPABILITY": _ATEN.get(name, "default"),
     }
 
 
 def title(name: str) -> str:
     """As people write it."""
     return _TITLES.get(name, name)
+
+
+def used() -> str | None:
+    """The highest of `INSTRUCTION_SETS` that there is and that XLA's flags allow."""
+    there = highest()
+    limits = re.findall(r"--xla_cpu_max_isa=(\w+)", os.environ.get("XLA_FLAGS", ""))
+    if there is None or not limits:
+        return there
+    return min(limits[-1].upper(), there, key=[*INSTRUCTION_SETS].index)
 
 
 def highest() -> str | None:

@@ -112,10 +112,14 @@ class Trackers:
 
     def __enter__(self) -> Self:
         """Begins to open them; a new record gets the metrics that are there already."""
+        ready = []
         for name, worker in self._workers.items():
             # Libraries are imported here: two threads may get halves of a third one.
             with worker.told():
                 importlib.import_module(f"gan_jax.run.tracking.{name}")
+                ready.append(worker)
+        for worker in ready:
+            with worker.told():
                 worker.start()
         return self
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from experiments.measure.peers import this_machine
 
 AVX2 = "processor : 0\nmodel name\t: Abacus 3\nflags\t\t: fpu sse4_2 avx avx2 fma\n"
@@ -31,7 +33,35 @@ def test_a_limit_is_added_to_the_flags_that_are_there(monkeypatch):
     assert flags == "--xla_dump_to=/nowhere --xla_cpu_max_isa=AVX2"
 
 
-def test_xla_compiles_for_the_limit(tmp_path):
+def test_no_more_is_used_than_there_is(monkeypatch, tmp_path):
+    installed(monkeypatch, tmp_path, AVX2)
+    for limit, expected in (("AVX512", "AVX2"), ("SSE4_2", "SSE4_2")):
+        monkeypatch.setenv("XLA_FLAGS", f"--a=b --xla_cpu_max_isa={limit}")
+        assert this_machine.used() == expected
+    monkeypatch.delenv("XLA_FLAGS")
+    assert this_machine.used() == "AVX2"
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("SSE4_2", "DEFAULT"), ("AVX", "DEFAULT"), ("AVX2", "AVX2")]
+)
+def test_pytorch_takes_the_limit(limit, expected):
+    pytest.importorskip("torch")
+    sets = [*this_machine.INSTRUCTION_SETS]
+    if sets.index(this_machine.highest() or sets[0]) < sets.index(limit):
+        pytest.skip("this processor has less")
+    code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | this_machine.limited_to(limit),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == expected
+
+
+def test_xla_takes_the_limit(tmp_path):
     limited = this_machine.limited_to("AVX2")
     limited["XLA_FLAGS"] += f" --xla_dump_to={tmp_path} --xla_dump_hlo_as_text"
     code = "import jax, jax.numpy as jnp; jax.jit(jnp.tanh)(jnp.ones(3))"
