@@ -142,7 +142,7 @@ def _race(
         batch_size=recipe.batch_size,
         capacity=per_epoch,
     )
-    real = frechet.moments(reference.features)
+    real = reference.moments
     title = DISTANCES[reference.measured_in.distance]
 
     def measured() -> tuple[list[float], np.ndarray]:

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import re
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +26,7 @@ from gan_jax.errors import UserError
 from gan_jax.evaluation.batches import in_batches
 from gan_jax.networks.layers import Conv
 from gan_jax.system import progress
-from gan_jax.system.files import cache_folder, read_npz, whole_file
+from gan_jax.system.files import cache_folder, keyed_name, read_npz, whole_file
 from gan_jax.training import scale_images
 
 Array = jax.Array
@@ -214,9 +213,8 @@ def load_or_train(
         "seed": seed,
         "epochs": epochs,
     }
-    name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
     folder = folder or cache_folder() / "classifiers"
-    path = folder / f"{re.sub('[^-.a-z0-9_]', '_', training_split.name)}-{name}.npz"
+    path = folder / f"{keyed_name(training_split.name, about)}.npz"
     if path.exists():
         try:
             return _read(path, about)

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import json
 import pathlib
-import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +25,7 @@ from gan_jax.errors import UserError
 from gan_jax.evaluation.features import Features
 from gan_jax.system.files import (
     cache_folder,
+    keyed_name,
     make_folder,
     read_npz,
     whole_file,
@@ -90,9 +90,8 @@ def _path(
         measured_in.describe(),
         [(split.name, _sum(split)) for split in splits],
     ]
-    key = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-    name = re.sub("[^-.a-z0-9_]", "_", splits[-1].name)
-    return cache_folder() / "references" / f"{name}-{key}{suffix}"
+    name = keyed_name(splits[-1].name, told)
+    return cache_folder() / "references" / f"{name}{suffix}"
 
 
 def _sum(split: Dataset) -> str:

@@ -51,7 +51,7 @@ def estimate_kid(x: ArrayLike, y: ArrayLike, *, block_size: int = BLOCK_SIZE) ->
     Source: Binkowski et al. 2018 (KID), section 4, https://arxiv.org/abs/1801.01401;
     Gretton et al. 2012, eq. 3 (the estimator); Hoeffding 1948 (its variance)
     """
-    return _estimate(x, y, None, block_size)[0]
+    return estimate_kid_resampled(x, y, (), block_size=block_size)[0]
 
 
 def estimate_kid_resampled(
@@ -67,7 +67,7 @@ def estimate_kid_resampled(
       x: features, ``[n, d]``.
       y: features, ``[m, d]``.
       counts: how often each sample of x is drawn, ``[replicates, n]``, as
-        `bootstrap.resamples` gives it; each of at least two samples.
+        `bootstrap.resamples` gives it; each of at least two samples. May be empty.
       block_size: as in `estimate_kid`.
 
     Returns:
@@ -76,13 +76,9 @@ def estimate_kid_resampled(
     Raises:
       UserError: as `estimate_kid`.
     """
-    return _estimate(x, y, np.asarray(counts, np.float64), block_size)
-
-
-def _estimate(
-    x: ArrayLike, y: ArrayLike, counts: np.ndarray | None, block_size: int
-) -> tuple[KID, np.ndarray]:
     x, y = as_samples("KID", 2, x=x, y=y)
+    counts = np.asarray(counts, np.float64)
+    counts = counts if counts.size else np.zeros((0, len(x)))
     centre = (x.mean(axis=0) + y.mean(axis=0)) / 2
     xx = _sums(x, x, centre, block_size, within=True, counts=counts)
     yy = _sums(y, y, centre, block_size, within=True)
@@ -90,11 +86,9 @@ def _estimate(
     n, m = len(x), len(y)
     within = yy.total / (m * (m - 1))
     value = float(xx.total / (n * (n - 1)) + within - 2 * xy.total / (n * m))
-    replicates = np.zeros(0)
-    if counts is not None:
-        pairs = n**2 - np.square(counts).sum(axis=1)
-        pairs = np.where(pairs, pairs, math.nan)  # n copies of one sample have none
-        replicates = xx.weighted / pairs + within - 2 * (counts @ xy.rows) / (n * m)
+    pairs = n**2 - np.square(counts).sum(axis=1)
+    pairs = np.where(pairs, pairs, math.nan)  # n copies of one sample have none
+    replicates = xx.weighted / pairs + within - 2 * (counts @ xy.rows) / (n * m)
     return KID(value, _standard_error(xx, yy, xy)), replicates
 
 
@@ -127,7 +121,7 @@ class _Sums(NamedTuple):
     rows: np.ndarray  # of each row, [n]
     columns: np.ndarray  # of each column, [m]; not used within one set
     squares: float  # of the squared values
-    weighted: np.ndarray | None  # of values times how often both are drawn
+    weighted: np.ndarray  # of values times how often both are drawn, [replicates]
 
     @property
     def total(self) -> float:
@@ -153,13 +147,14 @@ def _sums(
     A block against a block at a time, which the processor's cache holds; of a set with
     itself, each pair once.
     """
+    counts = np.zeros((0, len(a))) if counts is None else counts
     a_offsets, b_offsets = (
         _kernel(points, centre) - _kernel(centre, centre) / 2 for points in (a, b)
     )
 
     def of_block(block: slice) -> _Sums:
         rows, columns, squares = np.zeros(len(a)), np.zeros(len(b)), 0.0
-        weighted = None if counts is None else np.zeros(len(counts))
+        weighted = np.zeros(len(counts))
         for others in blocks(len(b), block_size):
             if within and others.start < block.start:
                 continue
@@ -175,18 +170,19 @@ def _sums(
             rows[block] += k.sum(axis=1)
             columns[others] += k.sum(axis=0)
             squares += times * np.vdot(k, k)
-            if weighted is not None:
+            if within:
                 products = counts[:, block] @ k
                 weighted += times * np.vecdot(products, counts[:, others])
         return _Sums(rows, columns, squares, weighted)
 
-    rows, columns, squares, weighted = np.zeros(len(a)), np.zeros(len(b)), 0.0, 0.0
+    rows, columns, squares = np.zeros(len(a)), np.zeros(len(b)), 0.0
+    weighted = np.zeros(len(counts))
     for part in each(of_block, blocks(len(a), block_size)):
         rows += part.rows
         columns += part.columns
         squares += part.squares
-        weighted += 0 if part.weighted is None else part.weighted
-    return _Sums(rows, columns, squares, None if counts is None else weighted)
+        weighted += part.weighted
+    return _Sums(rows, columns, squares, weighted)
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -91,16 +91,15 @@ def _frechet(
 
 
 def _kid(fake: np.ndarray, reference: Reference, uncertainty: bool) -> dict[str, Any]:
-    if not uncertainty:
-        distance = kid.estimate_kid(fake, reference.features)
-        return {"kid": distance.value, "kid_error": distance.standard_error}
-    counts = bootstrap.resamples(len(fake))
+    counts = bootstrap.resamples(len(fake), bootstrap.REPLICATES * uncertainty)
     distance, resampled = kid.estimate_kid_resampled(fake, reference.features, counts)
-    return {
+    values: dict[str, Any] = {
         "kid": distance.value,
         "kid_error": distance.standard_error,
-        "kid_interval": list(bootstrap.interval(distance.value, resampled)),
     }
+    if uncertainty:
+        values["kid_interval"] = list(bootstrap.interval(distance.value, resampled))
+    return values
 
 
 def of_classes(

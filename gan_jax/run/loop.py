@@ -237,51 +237,35 @@ def streamed(
     Args: as `resident`.
     """
     del like
-    available.local_batch_size(
-        batch_size, len(devices)
-    )  # refused before files are made
-    sizes = {"batch_size": batch_size, "capacity": capacity}
-    return lambda state, step, last: _streamed(
-        gan, state, dataset, devices, steps=(step, last), **sizes
-    )
-
-
-@contextlib.contextmanager
-def _streamed(
-    gan: training.GAN,
-    state: training.GANState,
-    dataset: Dataset,
-    devices: Sequence[jax.Device],
-    *,
-    batch_size: int,
-    capacity: int,
-    steps: tuple[int, int],
-) -> Iterator[Advance]:
     local_batch = available.local_batch_size(batch_size, len(devices))
-    with stream.Blocks(
-        dataset.images,
-        None if gan.num_classes is None else dataset.labels,
-        _permutations(state, len(dataset.images)),
-        batch=(gan.critic_steps, len(devices), local_batch),
-        mine=placement.local_positions(devices),
-        steps=steps,
-        capacity=capacity,
-    ) as blocks:
 
-        def on_devices(block: tuple[np.ndarray, np.ndarray | None]) -> Any:
-            return placement.scatter(training.Examples(*block), devices)
+    def on_devices(block: tuple[np.ndarray, np.ndarray | None]) -> Any:
+        return placement.scatter(training.Examples(*block), devices)
 
-        train_steps = parallel.compile_block_steps(
-            gan,
-            state,
-            on_devices(blocks.empty()),
-            devices,
-            batch_size=batch_size,
+    @contextlib.contextmanager
+    def feed(state: training.GANState, step: int, last: int) -> Iterator[Advance]:
+        with stream.Blocks(
+            dataset.images,
+            None if gan.num_classes is None else dataset.labels,
+            _permutations(state, len(dataset.images)),
+            batch=(gan.critic_steps, len(devices), local_batch),
+            mine=placement.local_positions(devices),
+            steps=(step, last),
             capacity=capacity,
-        )
-        yield lambda state, step, stop: train_steps(
-            state, on_devices(blocks.take(stop - step)), step, stop - step
-        )
+        ) as blocks:
+            train_steps = parallel.compile_block_steps(
+                gan,
+                state,
+                on_devices(blocks.empty()),
+                devices,
+                batch_size=batch_size,
+                capacity=capacity,
+            )
+            yield lambda state, step, stop: train_steps(
+                state, on_devices(blocks.take(stop - step)), step, stop - step
+            )
+
+    return feed
 
 
 def _permutations(state: training.GANState, size: int) -> Callable[[int], jax.Array]:

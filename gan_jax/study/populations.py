@@ -34,7 +34,7 @@ class Judge:
         self._in = reference.measured_in
         images = reference.seen().images
         self._train = frechet.moments(self._in.extract(images)[0])
-        self._test = frechet.moments(reference.features)
+        self._test = reference.moments
         self._num_samples = num_samples
 
     def __call__(

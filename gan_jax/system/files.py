@@ -6,13 +6,15 @@ whole folders are local.
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
 import pathlib
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -213,6 +215,17 @@ def cache_folder() -> pathlib.Path:
         return pathlib.Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return pathlib.Path(base).expanduser() / "gan_jax"
+
+
+def keyed_name(name: str, about: Any) -> str:
+    """Of a file that is kept: what it is of, and a sum of all that it depends on.
+
+    Args:
+      name: of a data set; what a file cannot be called everywhere is left out.
+      about: JSON values, in an order that is always the same.
+    """
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
+    return f"{re.sub('[^-.a-z0-9_]', '_', name)}-{key}"
 
 
 _PASSING = (
