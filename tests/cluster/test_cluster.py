@@ -23,6 +23,8 @@ class Scripted:
     """Stands for training: a wave's seed says what it does; each start leaves a file.
 
     It asks where it waits, and goes on where its node was lost, as real waves do.
+    With "nodes" it first waits until waves have begun on so many nodes: the process
+    of a node may take many seconds to start.
     """
 
     def __init__(self, subject, should_stop):
@@ -38,6 +40,9 @@ class Scripted:
         what = self._what.get(run.seed, 0.0)
         if isinstance(what, str):
             raise UserError(what)
+        latest = time.monotonic() + 120
+        while self._nodes() < self._what.get("nodes", 1) and time.monotonic() < latest:
+            time.sleep(0.05)
         end = time.monotonic() + what
         while time.monotonic() < end:
             if self._should_stop():
@@ -45,6 +50,10 @@ class Scripted:
             time.sleep(0.05)
         (self._folder / f"done_{run.seed}").touch()
         return Result(wave, 0.0, [{"node": here}], [None])
+
+    def _nodes(self):
+        begun = started(self._folder).values()
+        return len({node for where in begun for node in where})
 
 
 def load(what=None, images=None):
@@ -93,7 +102,8 @@ def engine_on(nodes, study, what, *, should_stop=lambda: False, say=print):
 
 def test_waves_run_side_by_side_on_every_node(nodes, study):
     with connection.connected(nodes.address):
-        engine = engine_on(nodes, study, dict.fromkeys(range(8), 0.3))
+        what = dict.fromkeys(range(8), 0.3) | {"nodes": 2}
+        engine = engine_on(nodes, study, what)
         assert engine.images == IMAGES
         found = {result.wave.runs[0].seed: result for result in engine.run(waves_of(8))}
     assert sorted(found) == [*range(8)]
@@ -110,7 +120,7 @@ def test_no_more_waves_run_at_once_than_there_are_cores(nodes, study):
         return False
 
     with connection.connected(nodes.address):
-        what = dict.fromkeys(range(6), 4.0)
+        what = dict.fromkeys(range(6), 4.0) | {"nodes": 2}
         engine = engine_on(nodes, study, what, should_stop=look)
         assert len(list(engine.run(waves_of(6)))) == 6
     assert max(most) == 2
