@@ -22,6 +22,7 @@ import gan_jax
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import fingerprint
 from gan_jax.errors import UserError
+from gan_jax.evaluation import frechet
 from gan_jax.evaluation.features import Features
 from gan_jax.system.files import (
     cache_folder,
@@ -42,7 +43,20 @@ def features_of(measured_in: Features, split: Dataset) -> np.ndarray:
             return found
     found, _ = measured_in.extract(split.images)
     small = found.astype(np.float32)  # what networks compute in
-    _write(path, small if np.array_equal(small, found) else found)
+    _write(path, features=small if np.array_equal(small, found) else found)
+    return found
+
+
+def moments_of(measured_in: Features, split: Dataset) -> frechet.Moments:
+    """Moments of a split's features, which are not kept themselves: they are many."""
+    path = _path("moments", measured_in, [split], ".npz")
+    with contextlib.suppress(UserError, KeyError, ValueError):
+        arrays = read_npz(path)
+        mean, covariance = arrays["mean"], arrays["covariance"]
+        if covariance.shape == 2 * mean.shape:
+            return frechet.Moments(mean, covariance, int(arrays["count"]))
+    found = frechet.moments(measured_in.extract(split.images)[0])
+    _write(path, **found._asdict())
     return found
 
 
@@ -72,11 +86,11 @@ def scores(
     return found
 
 
-def _write(path: pathlib.Path, features: np.ndarray) -> None:
+def _write(path: pathlib.Path, **arrays: np.ndarray) -> None:
     with contextlib.suppress(UserError):
         make_folder(path.parent)
         with whole_file(path) as file:
-            np.savez(file, features=features)
+            np.savez(file, **arrays)
 
 
 def _path(

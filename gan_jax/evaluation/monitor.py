@@ -26,8 +26,7 @@ class Monitor:
           seed: of the latents.
         """
         self._in = reference.measured_in
-        images = reference.seen().images
-        self._real = frechet.moments(self._in.extract(images)[0])
+        self._real = reference.training_moments
         usual = 26_000 if self._in.counts_modes else 5000
         self._num_samples, self._seed = num_samples or usual, seed
 

@@ -29,6 +29,7 @@ class Reference:
         of them, spread evenly.
       features: of the test split, float64 ``[N, dimension]``.
       moments: of these features.
+      training_moments: of those of `seen`.
     """
 
     measured_in: features.Features
@@ -39,6 +40,10 @@ class Reference:
     @functools.cached_property
     def moments(self) -> frechet.Moments:  # noqa: D102 (an attribute, see above)
         return frechet.moments(self.features)
+
+    @functools.cached_property
+    def training_moments(self) -> frechet.Moments:  # noqa: D102 (as moments)
+        return kept.moments_of(self.measured_in, self.seen())
 
     def seen(self) -> data.Dataset:
         """The training images that are measured: at most 100,000, spread evenly."""

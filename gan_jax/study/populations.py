@@ -32,8 +32,7 @@ class Judge:
     def __init__(self, reference: references.Reference, num_samples: int) -> None:
         """Takes the moments of both splits once."""
         self._in = reference.measured_in
-        images = reference.seen().images
-        self._train = frechet.moments(self._in.extract(images)[0])
+        self._train = reference.training_moments
         self._test = reference.moments
         self._num_samples = num_samples
 

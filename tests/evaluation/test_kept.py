@@ -3,11 +3,12 @@
 import dataclasses
 import os
 
+import chex
 import numpy as np
 import pytest
 
 from gan_jax import data
-from gan_jax.evaluation import features, kept
+from gan_jax.evaluation import features, frechet, kept
 
 
 @pytest.fixture
@@ -46,13 +47,25 @@ def test_features_are_taken_once_and_are_the_same(measured_in, split, calls, tmp
     assert [path.suffix for path in files(tmp_path)] == [".npz"]
 
 
+def test_moments_are_computed_once_and_are_the_same(measured_in, split, calls):
+    first, again = (kept.moments_of(measured_in, split) for _ in range(2))
+    assert calls == [30]
+    expected = frechet.moments(measured_in.extract(split.images)[0])
+    chex.assert_trees_all_equal(first, again, expected)
+    assert again.mean.dtype == again.covariance.dtype == np.float64
+    assert (again.count, type(again.count)) == (30, int)
+
+
+@pytest.mark.parametrize("get", [kept.features_of, kept.moments_of])
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
-def test_a_damaged_file_is_made_again(measured_in, split, calls, tmp_path, content):
-    first = kept.features_of(measured_in, split)
+def test_a_damaged_file_is_made_again(
+    measured_in, split, calls, tmp_path, get, content
+):
+    first = get(measured_in, split)
     (path,) = files(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-100] if content is None else content)
-    np.testing.assert_array_equal(kept.features_of(measured_in, split), first)
+    chex.assert_trees_all_equal(get(measured_in, split), first)
     assert calls == [30, 30]
     assert path.read_bytes() == whole
 
