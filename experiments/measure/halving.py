@@ -18,12 +18,12 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, data_flags, tables
+from experiments.common import cli, data_flags, searching, tables
 from gan_jax.devices import available
 from gan_jax.evaluation.features import distance_in
 from gan_jax.losses import LOSSES
 from gan_jax.run import configuration
-from gan_jax.study import driver, engines, halving, ledger, sweep, waves
+from gan_jax.study import engines, halving, sweep, waves
 from gan_jax.study.halving import Halving
 
 _LOSS = flags.DEFINE_enum("loss", "wasserstein_gp", sorted(LOSSES), "Of all GANs.")
@@ -135,18 +135,12 @@ def train(
     """
     runs = sweep.expand([_LOSS.value], "tuned", axes)
 
-    def keep(row: ledger.Row, samples: Any) -> None:
-        """Nothing: all is in the rows."""
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder)
-        engine = engines.Local(subject, cli.signals.should_stop, say=lambda line: None)
-        engine.save_in(path)
-        rungs = _All(3, len(_All().steps(plan.steps)))
-        course = driver.Driver(engine, plan, path, keep, rungs)
-        if not course.train(runs):
-            cli.stopped("nothing is kept of a search", "measure.halving")
-        rows = [course.rows[course.key(run)] for run in runs]
+    rungs = _All(3, len(_All().steps(plan.steps)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        rows = searching.search(
+            subject, plan, runs, rungs, folder, program="measure.halving"
+        )
     return [
         {
             "drawn": {name: row["swept"][name] for name in runs[0].drawn},

@@ -508,6 +508,7 @@ STARTS = {
     "measure.engine": ["--nodes=none"],
     "measure.halving": ["--quick", "--repetitions=1"],
     "measure.trace_kernels": [],
+    "measure.tune": _QUICK,
 } | {f"theory.{name}": _QUICK for name in test_theory.NAMES}
 
 

@@ -1,0 +1,48 @@
+"""A search among GANs in a folder, for programs that look into its rows."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.common import cli
+from gan_jax.study import driver, engines, ledger, waves
+from gan_jax.study.halving import Halving
+from gan_jax.study.sweep import Run
+
+
+def search(
+    subject: engines.Subject,
+    plan: waves.Plan,
+    runs: Sequence[Run],
+    rungs: Halving,
+    folder: pathlib.Path,
+    *,
+    program: str,
+) -> list[ledger.Row]:
+    """Trains and measures GANs on this machine, or goes on with it.
+
+    Args:
+      subject: what to train on and to measure by.
+      plan: how GANs are trained.
+      runs: the GANs.
+      rungs: when they are measured, and how many go on.
+      folder: holds the rows and what is under way.
+      program: whose search this is, for the line at a signal, which ends the process.
+
+    Returns:
+      A row of each, in their order.
+
+    Raises:
+      UserError: as `driver.Driver`.
+    """
+
+    def keep(row: ledger.Row, samples: Any) -> None:
+        """Nothing: all is in the rows."""
+
+    engine = engines.Local(subject, cli.signals.should_stop, say=lambda line: None)
+    engine.save_in(folder)
+    course = driver.Driver(engine, plan, folder, keep, rungs)
+    if not course.train(runs):
+        done = sum(course.key(run) in course.rows for run in runs)
+        cli.stopped(f"{done} of {len(runs)} GANs are measured", program)
+    return [course.rows[course.key(run)] for run in runs]

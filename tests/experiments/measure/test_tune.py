@@ -1,0 +1,60 @@
+"""Recipes are tuned as a user does it: drawn settings, halved, kept, gone on with."""
+
+import json
+
+import pytest
+
+from gan_jax import recipes
+from gan_jax.study import halving
+from tests.processes.running import FAST, Process
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory, evaluation_cache):
+    """Searches in one folder; what is printed, and what is kept."""
+    folder = tmp_path_factory.mktemp("tune")
+
+    def run(*gans):
+        argv = [
+            "experiments.measure.tune",
+            "--quick",
+            f"--gans={','.join(gans)}",
+            f"--workdir={folder / 'work'}",
+            f"--markdown={folder / 'table.md'}",
+        ]
+        process = Process(
+            argv, small=False, XLA_FLAGS=FAST, GAN_JAX_CACHE_DIR=str(evaluation_cache)
+        )
+        status, stdout, stderr = process.end()
+        assert status == 0, stderr
+        results = {
+            gan: json.loads((folder / "work" / gan / "results.json").read_text())
+            for gan in gans
+        }
+        return stdout, results, (folder / "table.md").read_text()
+
+    return run
+
+
+@pytest.mark.slow
+def test_the_best_of_drawn_settings_goes_on_and_a_search_is_not_made_again(search):
+    _, first, _ = search("hinge")
+    said, both, table = search("hinge", "hinge_conditional")
+    assert both["hinge"]["settings"] == first["hinge"]["settings"]
+    for gan, results in both.items():
+        assert halving.Halving(**results["rungs"]).steps(18) == [2, 6, 18]
+        settings = results["settings"]
+        assert [each["steps"] for each in settings] == [18, 6, 2, 2]
+        assert sorted(each["seed"] for each in settings) == [1000, 1001, 1002, 1003]
+        distances = [each["fcd_train"] for each in settings]
+        assert distances[0]["2"] <= min(d["2"] for d in distances[2:])
+        assert distances[0]["6"] <= distances[1]["6"]
+        for each in settings:  # a setting is a recipe's numbers
+            recipes.recipe("hinge", **each["setting"])
+        assert f"| {gan} | {distances[0]['18']:.1f} | 18 |" in table
+        assert gan in said
+    drawn = [
+        sorted(str(each["setting"]) for each in results["settings"])
+        for results in both.values()
+    ]
+    assert drawn[0] == drawn[1]  # of a setting's place alone
