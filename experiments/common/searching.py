@@ -10,6 +10,10 @@ from gan_jax.study.halving import Halving
 from gan_jax.study.sweep import Run
 
 
+def _nothing(row: ledger.Row, samples: Any) -> None:
+    """All is in the ledger."""
+
+
 def search(
     subject: engines.Subject,
     plan: waves.Plan,
@@ -18,6 +22,7 @@ def search(
     folder: pathlib.Path,
     *,
     program: str,
+    keep: driver.Keep = _nothing,
 ) -> list[ledger.Row]:
     """Trains and measures GANs on this machine, or goes on with it.
 
@@ -28,6 +33,7 @@ def search(
       rungs: when they are measured, and how many go on.
       folder: holds the rows and what is under way.
       program: whose search this is, for the line at a signal, which ends the process.
+      keep: is given each new row, and the first of the GAN's samples.
 
     Returns:
       A row of each, in their order.
@@ -35,10 +41,6 @@ def search(
     Raises:
       UserError: as `driver.Driver`.
     """
-
-    def keep(row: ledger.Row, samples: Any) -> None:
-        """Nothing: all is in the rows."""
-
     engine = engines.Local(subject, cli.signals.should_stop, say=lambda line: None)
     engine.save_in(folder)
     course = driver.Driver(engine, plan, folder, keep, rungs)

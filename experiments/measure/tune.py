@@ -85,7 +85,8 @@ def main() -> None:
     subject = engines.load(dataset, count, quick=quick, **data_flags.where())
     if subject.images.warning:
         print(f"warning: {subject.images.warning}", file=sys.stderr)
-    plan = waves.Plan(subject.images, 1, steps, devices, 1, 500)
+    at_once = 1 if subject.device == "cpu" else 32
+    plan = waves.Plan(subject.images, 1, steps, devices, at_once, 500)
     shared = {
         "dataset": subject.images.name,
         "num_samples": count,
@@ -102,7 +103,13 @@ def main() -> None:
             study_folder.begin(folder, shared, subject.images, subject.device, False)
             found[gan] = ranked(
                 searching.search(
-                    subject, plan, runs, RUNGS, folder, program="measure.tune"
+                    subject,
+                    plan,
+                    runs,
+                    RUNGS,
+                    folder,
+                    program="measure.tune",
+                    keep=_say,
                 )
             )
             study_folder.end(folder)
@@ -128,6 +135,14 @@ def draw(gan: str, settings: int, seed: int) -> list[sweep.Run]:
     check_name("loss", loss, SPACES)
     axes = sweep.parse(SPACES[loss]) | {"seed": tuple(range(seed, seed + settings))}
     return sweep.expand([loss], "published", axes, conditional=loss != gan)
+
+
+def _say(row: ledger.Row, samples: Any) -> None:
+    """A line for each GAN at each rung; of the training split alone."""
+    numbers = {**row["swept"], "seed": row["seed"]}
+    last = row["rungs"][-1][f"{distance_in(row)}_train"]
+    distance = "no FCD" if last is None else f"FCD {last:.1f}"
+    print(f"{_setting(numbers)}  {distance} at step {row['steps']}", flush=True)
 
 
 def ranked(rows: Sequence[ledger.Row]) -> list[dict[str, Any]]:
@@ -187,17 +202,19 @@ def table(
     rows = []
     for gan, settings in found.items():
         for each in settings[:most]:
-            numbers = (
-                f"{name}={_rounded(value)}" for name, value in each["setting"].items()
-            )
             last = each["fcd_train"][each["steps"]]
             distance = "" if last is None else f"{last:.1f}"
-            rows.append([gan, distance, str(each["steps"]), " ".join(numbers)])
+            setting = _setting(each["setting"])
+            rows.append([gan, distance, str(each["steps"]), setting])
     return ["GAN", "FCD to training", "steps", "setting"], rows
 
 
-def _rounded(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _setting(numbers: dict[str, Any]) -> str:
+    """In three digits."""
+    return " ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in numbers.items()
+    )
 
 
 if __name__ == "__main__":
