@@ -49,14 +49,14 @@ flags.adopt_module_key_flags(data_flags)
 # What is drawn, or fixed, on top of the published recipe. One pass over the images in
 # batches of 16 is the same wall time for all losses but wasserstein.
 _STEPS = "batch_size:16"
-_RATES = "generator_lr:1e-3..6e-3:log,discriminator_lr:1e-3..6e-3:log"
-_EMA = "ema_decay:0.98..0.998:linear"
-_ADAM = f"{_STEPS},beta1:0,beta2:0.98..0.999:linear,{_RATES},{_EMA}"
-_WITH_R1 = f"{_ADAM},penalty:r1,penalty_weight:0.5..10:log"
+_RATES = "generator_lr:2e-3..1.2e-2:log,discriminator_lr:4e-4..3e-3:log"
+_EMA = "ema_decay:0.97..0.998:linear"
+_ADAM = f"{_STEPS},beta1:0,beta2:0.97..0.999:linear,{_RATES},{_EMA}"
+_WITH_R1 = f"{_ADAM},penalty:r1,penalty_weight:2..30:log"
 SPACES = {
     **dict.fromkeys(LOSSES, _WITH_R1),
-    "wasserstein_gp": f"{_ADAM},penalty_weight:1..30:log",
-    "relativistic": f"{_ADAM},penalty_weight:0.1..3:log",
+    "wasserstein_gp": f"{_ADAM},penalty_weight:3..100:log",
+    "relativistic": f"{_ADAM},penalty_weight:0.5..10:log",
     "wasserstein": f"{_STEPS},critic_steps:2|5,generator_lr:1e-4..2e-3:log,"
     f"discriminator_lr:1e-4..2e-3:log,clip:3e-3..0.1:log,{_EMA}",
 }
