@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.common import cli
+from gan_jax.evaluation.features import distance_in
 from gan_jax.study import driver, engines, ledger, waves
 from gan_jax.study.halving import Halving
 from gan_jax.study.sweep import Run
@@ -20,10 +21,8 @@ def search(
     runs: Sequence[Run],
     rungs: Halving,
     folder: pathlib.Path,
-    *,
-    program: str,
     keep: driver.Keep = _nothing,
-) -> list[ledger.Row]:
+) -> list[ledger.Row] | None:
     """Trains and measures GANs on this machine, or goes on with it.
 
     Args:
@@ -32,11 +31,10 @@ def search(
       runs: the GANs.
       rungs: when they are measured, and how many go on.
       folder: holds the rows and what is under way.
-      program: whose search this is, for the line at a signal, which ends the process.
       keep: is given each new row, and the first of the GAN's samples.
 
     Returns:
-      A row of each, in their order.
+      A row of each, in their order; None where a signal has come.
 
     Raises:
       UserError: as `driver.Driver`.
@@ -45,6 +43,10 @@ def search(
     engine.save_in(folder)
     course = driver.Driver(engine, plan, folder, keep, rungs)
     if not course.train(runs):
-        done = sum(course.key(run) in course.rows for run in runs)
-        cli.stopped(f"{done} of {len(runs)} GANs are measured", program)
+        return None
     return [course.rows[course.key(run)] for run in runs]
+
+
+def distances(row: ledger.Row) -> dict[int, float | None]:
+    """The distance to the training split at each rung, by the steps."""
+    return {past["steps"]: past[f"{distance_in(past)}_train"] for past in row["rungs"]}

@@ -20,7 +20,6 @@ from absl import flags
 
 from experiments.common import cli, data_flags, searching, tables
 from gan_jax.devices import available
-from gan_jax.evaluation.features import distance_in
 from gan_jax.losses import LOSSES
 from gan_jax.run import configuration
 from gan_jax.study import engines, halving, sweep, waves
@@ -138,16 +137,13 @@ def train(
     rungs = _All(3, len(_All().steps(plan.steps)))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        rows = searching.search(
-            subject, plan, runs, rungs, folder, program="measure.halving"
-        )
+        rows = searching.search(subject, plan, runs, rungs, folder)
+        if rows is None:
+            cli.stopped("nothing is kept of a search", "measure.halving")
     return [
         {
             "drawn": {name: row["swept"][name] for name in runs[0].drawn},
-            "fcd_train": {
-                past["steps"]: past[f"{distance_in(past)}_train"]
-                for past in row["rungs"]
-            },
+            "fcd_train": searching.distances(row),
         }
         for row in rows
     ]

@@ -24,7 +24,6 @@ from absl import flags
 from experiments.common import cli, data_flags, searching, tables
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
-from gan_jax.evaluation.features import distance_in
 from gan_jax.losses import LOSSES
 from gan_jax.run import configuration, run_folder
 from gan_jax.study import engines, ledger, study_folder, sweep, waves
@@ -101,17 +100,13 @@ def main() -> None:
         folder = workdir / gan
         with run_folder.lock(folder):
             study_folder.begin(folder, shared, subject.images, subject.device, False)
-            found[gan] = ranked(
-                searching.search(
-                    subject,
-                    plan,
-                    runs,
-                    RUNGS,
-                    folder,
-                    program="measure.tune",
-                    keep=_say,
+            rows = searching.search(subject, plan, runs, RUNGS, folder, _say)
+            if rows is None:
+                done = len(ledger.read(folder))
+                cli.stopped(
+                    f"{gan}: {done} of {len(runs)} are measured", "measure.tune"
                 )
-            )
+            found[gan] = ranked(rows)
             study_folder.end(folder)
         _publish(folder, gan, found[gan], shared, subject)
     if _MARKDOWN.value:
@@ -140,7 +135,7 @@ def draw(gan: str, settings: int, seed: int) -> list[sweep.Run]:
 def _say(row: ledger.Row, samples: Any) -> None:
     """A line for each GAN at each rung; of the training split alone."""
     numbers = {**row["swept"], "seed": row["seed"]}
-    last = row["rungs"][-1][f"{distance_in(row)}_train"]
+    last = searching.distances(row)[row["steps"]]
     distance = "no FCD" if last is None else f"FCD {last:.1f}"
     print(f"{_setting(numbers)}  {distance} at step {row['steps']}", flush=True)
 
@@ -153,10 +148,7 @@ def ranked(rows: Sequence[ledger.Row]) -> list[dict[str, Any]]:
             "seed": row["seed"],
             "steps": row["steps"],
             "seconds": row["seconds"],
-            "fcd_train": {
-                past["steps"]: past[f"{distance_in(past)}_train"]
-                for past in row["rungs"]
-            },
+            "fcd_train": searching.distances(row),
         }
         for row in rows
     ]
