@@ -15,7 +15,10 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-SOURCES = [p.relative_to(ROOT) for p in (ROOT / "gan_jax").rglob("*.py")]
+SOURCES, WEIGHTS = (
+    [p.relative_to(ROOT) for p in (ROOT / "gan_jax").rglob(pattern)]
+    for pattern in ("*.py", "*.npz")
+)
 
 
 def python(*arguments, executable=sys.executable, **how):
@@ -48,7 +51,7 @@ def test_it_holds_the_library_and_nothing_else(wheel):
     tops = {name.parts[0] for name in names}
     assert tops == {"gan_jax", *(top for top in tops if top.endswith(".dist-info"))}
     assert len(tops) == 2
-    assert {n for n in names if n.suffix == ".py"} == {*SOURCES}
+    assert {n for n in names if n.parts[0] == "gan_jax"} == {*SOURCES, *WEIGHTS}
 
 
 @pytest.mark.slow

@@ -1,17 +1,21 @@
 """The classifier: what it learns, and its cache."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
 
+import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax import data
 from gan_jax.errors import UserError
 from gan_jax.evaluation import classifier
+from gan_jax.system.files import keyed_name
 
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
 
@@ -157,6 +161,34 @@ def test_a_cache_that_cannot_be_written_is_said_before_the_training(splits, tmp_
 def _text(path):
     with np.load(path) as archive:
         return str(archive["meta"])
+
+
+def test_the_one_of_fashion_mnist_that_is_shipped_is_of_this_source():
+    """Another architecture, training or number of epochs wants another file."""
+    [path] = classifier._SHIPPED.iterdir()
+    meta = json.loads(_text(path))
+    assert meta["version"] == classifier._VERSION
+    assert meta["epochs"] == classifier.enough_epochs(60_000) == classifier._EPOCHS
+    about = {
+        name: meta[name] for name in ("version", "dataset", "data", "seed", "epochs")
+    }
+    assert path.stem == keyed_name("fashion_mnist", about)
+    shipped = classifier._read(path, about)
+    assert shipped.accuracy > 0.915
+    made = classifier.Network().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    chex.assert_trees_all_equal_shapes_and_dtypes(shipped.params, made["params"])
+
+
+@pytest.mark.skipif(not REAL_DATA, reason="needs $GAN_JAX_DATA_DIR")
+def test_fashion_mnist_is_measured_with_the_shipped_one(tmp_path):
+    splits = [data.load("fashion_mnist", split) for split in data.SPLITS]
+    said = []
+    made = classifier.load_or_train(*splits, folder=tmp_path, say=said.append)
+    assert said == []
+    assert [*tmp_path.iterdir()] == []
+    _, predicted = classifier.classify(made, splits[1].images)
+    right = (predicted == splits[1].labels).mean()
+    assert abs(right - made.accuracy) < 2e-4  # rounding may decide two of 10,000
 
 
 TWO_EPOCHS = """
