@@ -343,6 +343,20 @@ QUALITY = {
     ),
 }
 
+TRAINING_LENGTH = {
+    "workdir in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
+    "GAN": (["--gans=nonsaturatin"], "did you mean 'nonsaturating'"),
+    "no GAN": (["--gans="], "nothing to train"),
+    "no epochs": (["--epochs="], "--epochs=: give numbers above 0"),
+    "no epoch": (["--epochs=0,3"], "--epochs=0,3: give numbers above 0"),
+    "word": (["--epochs=3,ten"], "--epochs: .*'ten'.* give numbers with commas"),
+    "length": (["--lengths=0.5"], "above 0 and at most 0.289.*not 0.5"),
+    "samples": (["--num_samples=5"], "need at least 6 samples"),
+    "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
+    "seed": (["--seed=-1"], "--seed=-1"),
+    "workdir is a file": (["--workdir={0}/file"], "is a file"),
+}
+
 CALIBRATION = {
     "workdir in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
     "samples": (["--num_samples=5"], "need at least 6 samples"),
@@ -417,6 +431,7 @@ PROGRAMS = {
     "explore": EXPLORE,
     "measure.quality": QUALITY,
     "measure.calibration": CALIBRATION,
+    "measure.training_length": TRAINING_LENGTH,
 }
 
 
@@ -508,6 +523,7 @@ STARTS = {
     "measure.engine": ["--nodes=none"],
     "measure.halving": ["--quick", "--repetitions=1"],
     "measure.trace_kernels": [],
+    "measure.training_length": _QUICK,
     "measure.tune": _QUICK,
 } | {f"theory.{name}": _QUICK for name in test_theory.NAMES}
 

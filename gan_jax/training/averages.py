@@ -1,0 +1,75 @@
+"""Moving averages of weights whose length grows with training.
+
+The average at step t is the mean of all weights so far under a density proportional to
+(time / t)^gamma on [0, t]: its width is a fixed share of the training, at any step
+(Karras et al. 2024, https://arxiv.org/abs/2312.02696, section 3.1).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gan_jax.errors import UserError
+
+LONGEST = 12**-0.5  # of equal weights since the first step: gamma is 0
+
+
+def exponent(length: float) -> float:
+    """The gamma of an average of some length.
+
+    Args:
+      length: standard deviation of the density, as a share of the training so far.
+
+    Returns:
+      The gamma of at least 0 with ``(gamma + 1) / ((gamma + 2)^2 (gamma + 3)) =
+      length^2`` (Karras et al. 2024, appendix C.1 and algorithm 2).
+
+    Raises:
+      UserError: the length is not in (0, 1 / sqrt(12)].
+    """
+    if not 0 < length <= LONGEST:
+        raise UserError(
+            f"an average's length is a share of the training above 0 and at most"
+            f" {LONGEST:.3f}, which is all of it with equal weights, not {length}"
+        )
+    square = length**-2
+    roots = np.roots([1, 7, 16 - square, 12 - square])
+    return max(float(roots.real.max()), 0.0)
+
+
+def kept_shares(gammas: ArrayLike, before: ArrayLike, step: ArrayLike) -> jax.Array:
+    """What each average keeps of itself from one step to another.
+
+    Args:
+      gammas: of the averages, ``[averages]``.
+      before: step at which they were last updated; 0 for never.
+      step: after it.
+
+    Returns:
+      ``(before / step)^(gamma + 1)``, float32 ``[averages]``: exact where the weights
+      do not change between the two steps.
+    """
+    return (jnp.float32(before) / step) ** (jnp.asarray(gammas) + 1)
+
+
+def update(averages: Any, weights: Any, shares: jax.Array) -> Any:
+    """Averages after some more steps.
+
+    Args:
+      averages: as ``weights``, each leaf with a first axis of the averages.
+      weights: a pytree of arrays.
+      shares: of `kept_shares`, ``[averages]``.
+
+    Returns:
+      ``share * average + (1 - share) * weights`` for each.
+    """
+
+    def one(average: Any, share: jax.Array) -> Any:
+        return jax.tree.map(
+            lambda a, now: share * a + (1 - share) * now, average, weights
+        )
+
+    return jax.vmap(one)(averages, shares)

@@ -1,0 +1,53 @@
+"""A long training is measured on the way, and goes on."""
+
+import json
+
+import pytest
+
+from tests.processes.running import FAST, Process
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory, evaluation_cache):
+    """Runs the program in one folder, again and again."""
+    folder = tmp_path_factory.mktemp("training_length")
+
+    def run(*argv):
+        process = Process(
+            [
+                "experiments.measure.training_length",
+                "--quick",
+                "--num_samples=100",
+                f"--workdir={folder}",
+                *argv,
+            ],
+            small=False,
+            XLA_FLAGS=FAST,
+            GAN_JAX_CACHE_DIR=str(evaluation_cache),
+        )
+        return folder, *process.end()
+
+    return run
+
+
+@pytest.mark.slow
+def test_it_measures_after_each_of_the_epochs_and_goes_on_to_more(call):
+    shown = ["last", "recipe", "0.05", "0.25"]
+    rows = {}
+    for epochs in ("1,2", "1,2,3"):
+        folder, status, stdout, stderr = call(
+            "--gans=hinge", f"--epochs={epochs}", "--lengths=0.05,0.25"
+        )
+        assert status == 0, stderr
+        rows[epochs] = json.loads((folder / "results.json").read_text())["rows"]
+        assert all(f"FCD {name}" in stdout for name in shown)
+    assert rows["1,2,3"][:2] == rows["1,2"]
+    steps = [row["step"] for row in rows["1,2,3"]]
+    assert steps == [steps[0], 2 * steps[0], 3 * steps[0]]
+    for row in rows["1,2,3"]:
+        assert [*row["measured"]] == shown
+        own = row["measured"]["recipe"]
+        assert {"fcd", "precision", "recall", "overfitting", "copying"} <= own.keys()
+        assert len({values["fcd"] for values in row["measured"].values()}) > 1
+    assert (folder / "training_length.png").stat().st_size > 1000
+    assert (folder / "hinge" / "metrics.jsonl").exists()
