@@ -127,7 +127,7 @@ def _train(
     """Trains what is missing and writes what was found; or says what is done."""
     ray = study_flags.ENGINE.value == "ray"
     devices = study_flags.NUM_DEVICES.value or (1 if ray else len(jax.devices()))
-    at_once = study_flags.AT_ONCE.value or (1 if engine.device == "cpu" else 32)
+    at_once = study_flags.AT_ONCE.value or waves.usual_at_once(engine.device)
     plan = _plan(asked, engine.images, devices, at_once)
     searches = [_search(asked, loss) for loss in asked.searched]
     count = f"{len(asked.runs)} GANs"

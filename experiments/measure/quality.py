@@ -22,8 +22,8 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, data_flags, tables
-from gan_jax import data, recipes, training
+from experiments.common import cli, data_flags, gans, tables
+from gan_jax import data, recipes
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import comparison, references, report, score_table
@@ -66,20 +66,17 @@ class Job:
 
     def recipe(self) -> recipes.Recipe:
         """The numbers; the peer's are the published ones."""
-        loss = self.gan.removesuffix("_conditional")
-        table = "tuned" if self.program == "tuned" else "published"
-        return recipes.recipe(loss, table, conditional=loss != self.gan)
+        return gans.recipe(
+            self.gan, "tuned" if self.program == "tuned" else "published"
+        )
 
 
 def config_of(
     job: Job, dataset: data.Dataset, steps: int | None
 ) -> configuration.Config:
     """What a run of this project computes: ``steps``, or one epoch of the data set."""
-    config = configuration.Config.of(job.recipe(), dataset, job.seed, 1)
-    if steps is None:
-        size, batch = len(dataset.images), config.recipe.batch_size
-        steps = training.steps_per_epoch(config.make_gan(), size, batch)
-    return dataclasses.replace(config, steps=steps)
+    config = gans.config(job.recipe(), dataset, job.seed, epochs=1)
+    return config if steps is None else dataclasses.replace(config, steps=steps)
 
 
 def train(

@@ -21,7 +21,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, data_flags, searching, tables
+from experiments.common import cli, data_flags, gans, searching, tables
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
@@ -71,8 +71,8 @@ def main() -> None:
     data_flags.check()
     quick = _QUICK.value
     settings = cli.unless_quick(_SETTINGS, 4, quick)
-    gans = {gan: draw(gan, settings, _SEED.value) for gan in _GANS.value}
-    if not gans:
+    searches = {gan: draw(gan, settings, _SEED.value) for gan in _GANS.value}
+    if not searches:
         raise UserError("nothing to tune: name at least one of --gans")
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
@@ -84,7 +84,7 @@ def main() -> None:
     subject = engines.load(dataset, count, quick=quick, **data_flags.where())
     if subject.images.warning:
         print(f"warning: {subject.images.warning}", file=sys.stderr)
-    at_once = 1 if subject.device == "cpu" else 32
+    at_once = waves.usual_at_once(subject.device)
     plan = waves.Plan(subject.images, 1, steps, devices, at_once, 500)
     shared = {
         "dataset": subject.images.name,
@@ -92,10 +92,10 @@ def main() -> None:
         "rungs": RUNGS._asdict(),
         "steps": steps,
     }
-    for gan in gans:
+    for gan in searches:
         study_folder.check(workdir / gan, shared, overwrite=False)
     found = {}
-    for gan, runs in gans.items():
+    for gan, runs in searches.items():
         print(f"{gan}: {len(runs)} settings", flush=True)
         folder = workdir / gan
         with run_folder.lock(folder):
@@ -126,10 +126,10 @@ def draw(gan: str, settings: int, seed: int) -> list[sweep.Run]:
     Raises:
       UserError: an unknown name.
     """
-    loss = gan.removesuffix("_conditional")
+    loss, conditional = gans.split(gan)
     check_name("loss", loss, SPACES)
     axes = sweep.parse(SPACES[loss]) | {"seed": tuple(range(seed, seed + settings))}
-    return sweep.expand([loss], "published", axes, conditional=loss != gan)
+    return sweep.expand([loss], "published", axes, conditional=conditional)
 
 
 def _say(row: ledger.Row, samples: Any) -> None:
@@ -175,7 +175,7 @@ def _publish(
         **shared,
         "device": subject.device,
         "versions": configuration.versions(),
-        "space": SPACES[gan.removesuffix("_conditional")],
+        "space": SPACES[gans.split(gan)[0]],
         "settings": found,
     }
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
