@@ -56,8 +56,8 @@ SPACES = {
     **dict.fromkeys(LOSSES, _WITH_R1),
     "wasserstein_gp": f"{_ADAM},penalty_weight:3..100:log",
     "relativistic": f"{_ADAM},penalty_weight:0.5..10:log",
-    "wasserstein": f"{_STEPS},critic_steps:2|5,generator_lr:1e-4..2e-3:log,"
-    f"discriminator_lr:1e-4..2e-3:log,clip:3e-3..0.1:log,{_EMA}",
+    "wasserstein": f"{_STEPS},critic_steps:1|2|5,generator_lr:1e-4..3e-3:log,"
+    f"discriminator_lr:1e-4..3e-3:log,clip:5e-3..0.2:log,{_EMA}",
 }
 RUNGS = Halving(3, 3, 2)  # found the best in ten of ten searches: docs/study.md
 
