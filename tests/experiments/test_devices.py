@@ -51,16 +51,16 @@ def test_a_batch_per_device_grows_with_the_devices_and_shortens_the_epoch():
 def test_learning_rates_are_scaled_by_a_power_of_the_batch(rule, power):
     flags = (f"--lr_scaling={rule}", "--loss=hinge", "--discriminator_lr=3e-4")
     base = recipes.recipe("hinge", "tuned", discriminator_lr=3e-4)
-    assert (base.batch_size, base.generator_lr) == (32, 2e-3)
+    assert (base.batch_size, base.generator_lr) == (8, 2.7e-3)
     for devices in (1, 2, 8):
         made = planned(*flags, "--batch_size_per_device=16", num_devices=devices).recipe
-        factor = (16 * devices / 32) ** power
-        assert math.isclose(made.generator_lr, 2e-3 * factor)
+        factor = (16 * devices / 8) ** power
+        assert math.isclose(made.generator_lr, 2.7e-3 * factor)
         assert math.isclose(made.discriminator_lr, 3e-4 * factor)
-        kept = {"batch_size": 32, "generator_lr": 2e-3, "discriminator_lr": 3e-4}
+        kept = {"batch_size": 8, "generator_lr": 2.7e-3, "discriminator_lr": 3e-4}
         assert dataclasses.replace(made, **kept) == base
     whole = planned(*flags, "--batch_size=128").recipe
-    assert math.isclose(whole.generator_lr, 2e-3 * 4**power)
+    assert math.isclose(whole.generator_lr, 2.7e-3 * 16**power)
 
 
 def test_without_a_larger_batch_no_rule_changes_a_bit():
