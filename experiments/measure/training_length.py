@@ -176,6 +176,13 @@ def train(
             if (step := int(state.step)) < end:
                 done = f"{gan} is saved at step {step} of {config.steps}"
                 cli.stopped(done, "measure.training_length")
+            if step > end:
+                epoch = end // per_epoch
+                raise UserError(
+                    f"{folder} is trained past epoch {epoch}, and was not measured"
+                    f" after it: leave {epoch} out of --epochs, or use another"
+                    " --workdir"
+                )
     seconds = {line["step"]: line["seconds"] for line in read_metrics(folder)}
     return [
         {

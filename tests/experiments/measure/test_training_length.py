@@ -34,20 +34,23 @@ def call(tmp_path_factory, evaluation_cache):
 def test_it_measures_after_each_of_the_epochs_and_goes_on_to_more(call):
     shown = ["last", "recipe", "0.05", "0.25"]
     rows = {}
-    for epochs in ("1,2", "1,2,3"):
+    for epochs in ("1,3", "1,3,4"):
         folder, status, stdout, stderr = call(
             "--gans=hinge", f"--epochs={epochs}", "--lengths=0.05,0.25"
         )
         assert status == 0, stderr
         rows[epochs] = json.loads((folder / "results.json").read_text())["rows"]
         assert all(f"FCD {name}" in stdout for name in shown)
-    assert rows["1,2,3"][:2] == rows["1,2"]
-    steps = [row["step"] for row in rows["1,2,3"]]
-    assert steps == [steps[0], 2 * steps[0], 3 * steps[0]]
-    for row in rows["1,2,3"]:
+    assert rows["1,3,4"][:2] == rows["1,3"]
+    steps = [row["step"] for row in rows["1,3,4"]]
+    assert steps == [steps[0], 3 * steps[0], 4 * steps[0]]
+    for row in rows["1,3,4"]:
         assert [*row["measured"]] == shown
         own = row["measured"]["recipe"]
         assert {"fcd", "precision", "recall", "overfitting", "copying"} <= own.keys()
         assert len({values["fcd"] for values in row["measured"].values()}) > 1
     assert (folder / "training_length.png").stat().st_size > 1000
     assert (folder / "hinge" / "metrics.jsonl").exists()
+    _, status, _, stderr = call("--gans=hinge", "--epochs=1,2,4", "--lengths=0.05,0.25")
+    assert status == 2
+    assert "trained past epoch 2, and was not measured after it" in stderr
