@@ -35,7 +35,7 @@ def draw(rows: Rows) -> Any:
         f"{title}: own average (line), best average (dashes)",
         "precision (line), recall (dashes)",
         "overfitting (line), copying (dashes)",
-        f"{title} after the last epoch, by average",
+        f"{title} at the end, by average (dots: own)",
     )
     figure, panels = plots.subplots(titles, columns=2)
     for i, gan in enumerate(dict.fromkeys(row["gan"] for row in rows)):

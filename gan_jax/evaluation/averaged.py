@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_jax.errors import UserError
 from gan_jax.system import files
-from gan_jax.training import GAN, GANState, averages
+from gan_jax.training import GAN, GANState, averages, weights
 
 LAST, RECIPE = "last", "recipe"  # weights of the last step; the state's own average
 FILE = "averages.npz"
@@ -21,6 +21,9 @@ Values = dict[str, Any]
 
 class Averaged:
     """An ``evaluate`` of `loop.train` that keeps averages, and measures them at times.
+
+    Averages are of the state's own short one, where it has one, so that weights between
+    two calls count as well.
 
     Attributes:
       measured: by the step, and then by the name of an average: `LAST`, `RECIPE` where
@@ -68,8 +71,7 @@ class Averaged:
           UserError: steps are missing in the averages; the file cannot be written.
         """
         step = int(state.step)
-        player = state.generator
-        now, tree = jax.tree.flatten((player.params, player.batch_stats))
+        now, tree = jax.tree.flatten(tuple(weights(state)))
         if step > self._step:  # else a run that is repeated from its last checkpoint
             if step - self._step > self._every:
                 raise UserError(

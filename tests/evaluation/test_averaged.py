@@ -14,10 +14,10 @@ DUE = (20, 33)  # the last one is no multiple of 5
 
 
 def state_at(step, ema=True):
-    """A generator whose only weight is the step."""
+    """A generator whose average has the step as its only weight; or has none."""
     params, stats = {"w": jnp.full((2,), float(step))}, {"m": jnp.float32(-step)}
-    player = Player(params, stats, ())
-    average = ({"w": jnp.full((2,), 0.5)}, stats) if ema else None
+    player = Player({"w": jnp.zeros(2)} if ema else params, stats, ())
+    average = (params, stats) if ema else None
     return GANState(jnp.int32(step), jax.random.key(0), player, player, average)
 
 
@@ -52,7 +52,7 @@ def test_each_average_is_measured_when_it_is_due(whole):
     for step, found in whole.measured.items():
         assert list(found) == [LAST, RECIPE, "0.05", "0.2"]
         assert [row["name"] for row in found.values()] == list(found)
-        assert (found[LAST]["w"], found[RECIPE]["w"]) == (step, 0.5)
+        assert (found[LAST]["w"], found[RECIPE]["w"]) == (0, step)
         times = np.array([0, *(t for t in ALL if t <= step)])
         for length in LENGTHS:
             mass = np.diff((times / step) ** (averages.exponent(length) + 1))
