@@ -25,7 +25,9 @@ X = np.random.default_rng(0).normal(size=(3, 8, 8, 20)).astype(np.float32)
 
 def kernel(size, channels, features):
     rng = np.random.default_rng(1)
-    return rng.normal(size=(size, size, channels, features)).astype(np.float32)
+    scale = (size * size * channels) ** -0.5  # outputs of about 1, in float32
+    shape = (size, size, channels, features)
+    return rng.normal(scale=scale, size=shape).astype(np.float32)
 
 
 CONVOLUTIONS = {
@@ -69,7 +71,7 @@ def test_convolutions_are_the_librarys_and_have_the_same_values(kind, name):
         with convolution.as_products():
             still = is_library(partial(function, **how), X, weights)
             assert still == (kind == "tpu")
-    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-4)
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_one_image_without_a_batch_axis_is_convolved_as_well():
@@ -77,7 +79,7 @@ def test_one_image_without_a_batch_axis_is_convolved_as_well():
     with backend.tracing_for("gpu"):
         alone = convolution.conv2d(X[0], weights, padding=1)
         together = convolution.conv2d(X[None], weights, padding=1)
-    np.testing.assert_allclose(alone, together[0, 0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(alone, together[0, 0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["wasserstein_gp", "nonsaturating", "relativistic"])

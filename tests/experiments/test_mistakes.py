@@ -147,7 +147,7 @@ TRAIN = {
     "negative steps": (["--steps=-1"], "--steps=-1"),
     "no example": (["--num_examples=0"], "--num_examples=0"),
     "examples": (["--num_examples=60001"], "more than there are: 60000"),
-    "fewer examples than a batch": (["--num_examples=31"], "data set has 31: use"),
+    "fewer examples than a batch": (["--num_examples=7"], "data set has 7: use"),
     "no epoch": (["--epochs=0"], "--epochs=0"),
     "no critic step": (["--critic_steps=0"], "--critic_steps=0"),
     "no learning": (["--generator_lr=0"], "--generator_lr=0.0"),
