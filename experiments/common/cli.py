@@ -202,6 +202,11 @@ def require_writable(flag: flags.FlagHolder) -> None:
         raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
 
 
+def command(program: str) -> str:
+    """The command that was given, for a program's results, wherever it is repeated."""
+    return shlex.join(["python", "-m", f"experiments.{program}", *sys.argv[1:]])
+
+
 def same_command(program: str) -> str:
     """The command that was given; without what would delete the run."""
     kept = [a for a in sys.argv[1:] if not re.match(r"--?overwrite(=|$)", a)]

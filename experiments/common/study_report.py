@@ -7,13 +7,12 @@ import math
 import pathlib
 import re
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 
-from experiments.common import study_figure, tables
+from experiments.common import cli, study_figure, tables
 from gan_jax import data, plots
 from gan_jax.evaluation.features import DISTANCES, distance_in
 from gan_jax.run import configuration
@@ -64,7 +63,7 @@ def publish(
             distance = f"{_title(best)} {best[distance_in(best)]:.1f}{_stopped(best)}"
             print(f"best {loss}: {distance}; alone: {command(best, shared)}")
     document = {
-        "command": shlex.join(["python", "-m", "experiments.study", *sys.argv[1:]]),
+        "command": cli.command("study"),
         "date": datetime.date.today().isoformat(),
         "dataset": images.name,
         "device": device,

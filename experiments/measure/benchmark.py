@@ -18,7 +18,6 @@ import itertools
 import json
 import os
 import pathlib
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -147,9 +146,7 @@ def main() -> None:
             os.environ |= this_machine.limited_to(_INSTRUCTION_SET.value)
         for results in _measure(settings()):
             document = {
-                "command": shlex.join(
-                    ["python", "-m", "experiments.measure.benchmark", *sys.argv[1:]]
-                ),
+                "command": cli.command("measure.benchmark"),
                 "date": datetime.date.today().isoformat(),
                 "hardware": this_machine.hardware(results),
                 "versions": this_machine.versions(),

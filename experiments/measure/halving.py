@@ -10,8 +10,6 @@ GAN does not depend on which others go on, so that what any --halving, --rungs a
 import datetime
 import json
 import pathlib
-import shlex
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -110,9 +108,7 @@ def main() -> None:
     print(tables.as_text(header, cells))
     if _OUTPUT.value:
         document = {
-            "command": shlex.join(
-                ["python", "-m", "experiments.measure.halving", *sys.argv[1:]]
-            ),
+            "command": cli.command("measure.halving"),
             "date": datetime.date.today().isoformat(),
             "dataset": subject.images.name,
             "device": subject.device,

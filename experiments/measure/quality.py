@@ -14,7 +14,6 @@ import datetime
 import importlib.util
 import json
 import pathlib
-import shlex
 import statistics
 import subprocess
 import sys
@@ -237,9 +236,7 @@ def main() -> None:
     rows.append([comparison.FLOOR, "", "", *cells])
     print(tables.as_text(header, rows))
     document: dict[str, Any] = {
-        "command": shlex.join(
-            ["python", "-m", "experiments.measure.quality", *sys.argv[1:]]
-        ),
+        "command": cli.command("measure.quality"),
         "date": datetime.date.today().isoformat(),
         "features": reference.measured_in.describe(),
         "num_samples": _NUM_SAMPLES.value,

@@ -14,7 +14,6 @@ import dataclasses
 import datetime
 import json
 import pathlib
-import shlex
 import sys
 from typing import Any
 
@@ -112,9 +111,8 @@ def main() -> None:
     figure = training_length_figure.draw(rows)
     with whole_file(workdir / "training_length.png") as file:
         plots.save(file, figure)
-    command = ["python", "-m", "experiments.measure.training_length", *sys.argv[1:]]
     document = {
-        "command": shlex.join(command),
+        "command": cli.command("measure.training_length"),
         "date": datetime.date.today().isoformat(),
         "device": jax.devices()[0].device_kind,
         "versions": configuration.versions(),

@@ -14,7 +14,6 @@ it goes on where it stopped.
 import datetime
 import json
 import pathlib
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -111,7 +110,8 @@ def main() -> None:
         _publish(folder, gan, found[gan], shared, subject)
     if _MARKDOWN.value:
         header, rows = table(found)
-        text = f"```\n{_command()}\n```\n\n{tables.as_markdown(header, rows)}\n"
+        command = cli.command("measure.tune")
+        text = f"```\n{command}\n```\n\n{tables.as_markdown(header, rows)}\n"
         write_text(pathlib.Path(_MARKDOWN.value), text)
 
 
@@ -170,7 +170,7 @@ def _publish(
     """Prints the best three of a search; writes all of it."""
     print(tables.as_text(*table({gan: found})), flush=True)
     document = {
-        "command": _command(),
+        "command": cli.command("measure.tune"),
         "date": datetime.date.today().isoformat(),
         **shared,
         "device": subject.device,
@@ -181,10 +181,6 @@ def _publish(
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     write_text(folder / "results.json", text)
     print(folder / "results.json", flush=True)
-
-
-def _command() -> str:
-    return shlex.join(["python", "-m", "experiments.measure.tune", *sys.argv[1:]])
 
 
 def table(

@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.evaluation.neighbours import nearest
-
-_AT_ONCE = 10_000  # images of which the nearest are looked for together
+from gan_jax.evaluation.neighbours import image_blocks, nearest
 
 
 def copying(samples: np.ndarray, seen: Any, held_out: Any) -> float:
@@ -42,9 +40,10 @@ def copying(samples: np.ndarray, seen: Any, held_out: Any) -> float:
 def _distance(samples: np.ndarray, images: Any) -> np.ndarray:
     """To the nearest image, ``[N]``; of images that may be read when asked for."""
     size = math.prod(samples.shape[1:])
-    flat = samples.reshape(len(samples), size)
-    least = []
-    for first in range(0, max(len(images), 1), _AT_ONCE):
-        part = np.asarray(images[first : first + _AT_ONCE])
-        least.append(nearest(flat, part.reshape(len(part), size), count=1)[1][:, 0])
-    return np.min(least, axis=0)
+    flat = samples.reshape(len(samples), size).astype(np.float64)  # once for all parts
+    least = np.full(len(flat), np.inf)
+    for block in image_blocks(len(images), size) or [slice(0)]:
+        part = np.asarray(images[block])
+        found = nearest(flat, part.reshape(len(part), size), count=1)[1][:, 0]
+        least = np.minimum(least, found)
+    return least

@@ -74,6 +74,17 @@ def blocks(count: int, block_size: int) -> list[slice]:
     return [slice(i, i + block_size) for i in range(0, count, block_size)]
 
 
+def image_blocks(count: int, pixels: int, least: int = 1) -> list[slice]:
+    """Cuts images into slices that fit into memory in float64; ``least`` or more each.
+
+    Args:
+      count: of the images.
+      pixels: of each, all channels.
+      least: images in a slice, but for the last.
+    """
+    return blocks(count, max(least, _PIXELS // max(pixels, 1)))
+
+
 def approximate_squares(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Squared distances by one matrix product, and how wrong they may be.
 
@@ -200,9 +211,8 @@ def beside_nearest(samples: np.ndarray, images: Any) -> np.ndarray:
         found, _ = nearest(flat, block, count=min(count, len(among)))
         return among[found]
 
-    # A block at a time: all of them, in float64, may not fit into memory.
     everything = np.arange(len(images))
-    split = blocks(len(everything), max(count, _PIXELS // max(flat.shape[1], 1)))
+    split = image_blocks(len(everything), flat.shape[1], least=count)
     best = [nearest_of(everything[block]).ravel() for block in split]
     indices = nearest_of(np.unique(np.concatenate(best)))
     rows = np.concatenate([shown[:, None], images[indices]], axis=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan_jax.errors import UserError
-from gan_jax.evaluation import memorisation
+from gan_jax.evaluation import memorisation, neighbours
 
 rng = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ def test_copies_of_held_out_images_are_below_zero():
 
 def test_many_images_are_looked_at_in_parts(monkeypatch):
     whole = memorisation.copying(NEW[:100], SEEN, HELD_OUT)
-    monkeypatch.setattr(memorisation, "_AT_ONCE", 333)
+    monkeypatch.setattr(neighbours, "_PIXELS", 333 * 16)
     assert memorisation.copying(NEW[:100], SEEN, HELD_OUT) == whole
 
 

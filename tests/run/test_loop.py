@@ -80,6 +80,7 @@ def test_a_run_leaves_everything_that_a_run_folder_holds(whole):
         assert {"d_loss", "g_loss", "d_gradient_norm", "seconds"} <= set(line)
     seconds = [line["seconds"] for line in lines]  # in whole milliseconds
     assert seconds == sorted(seconds)
+    assert seconds[0] < seconds[-1]
     assert sorted(p.name for p in (workdir / "checkpoints").iterdir()) == ["12", "13"]
     for name in ("real.png", "curves.png"):
         Image.open(workdir / name).verify()
