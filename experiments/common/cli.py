@@ -144,14 +144,15 @@ def _require_folder() -> None:
         _fail("the current folder was deleted: go to another one")
 
 
-def require_seed(flag: flags.FlagHolder) -> None:
-    """Refuses a seed that JAX's keys cannot hold.
+def require_seed(flag: flags.FlagHolder, count: int = 1) -> None:
+    """Refuses seeds that JAX's keys cannot hold: the flag's and those behind it.
 
     Raises:
-      UserError: the flag is not in 0 ... 2^32 - 1.
+      UserError: they are not in 0 ... 2^32 - 1.
     """
-    if not 0 <= flag.value < 2**32:
-        raise UserError(f"--{flag.name}={flag.value} must be in 0 ... 2^32 - 1")
+    if not 0 <= flag.value <= 2**32 - count:
+        seeds = "" if count == 1 else f", with the {count - 1} behind it,"
+        raise UserError(f"--{flag.name}={flag.value}{seeds} must be in 0 ... 2^32 - 1")
 
 
 def require_positive(flag: flags.FlagHolder) -> None:

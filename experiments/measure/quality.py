@@ -40,7 +40,8 @@ _GANS = flags.DEFINE_list(
 _PROGRAMS = flags.DEFINE_list(
     "programs", list(PROGRAMS), "Which of peer (needs PyTorch), published and tuned."
 )
-_SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds: 0, 1, ...")
+_SEEDS = flags.DEFINE_integer("seeds", 3, "How many seeds: --seed and the next ones.")
+_SEED = flags.DEFINE_integer("seed", 0, "The first of the seeds.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 10_000, "Samples of each run.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/quality", "Folder of all the runs.")
 _QUICK = flags.DEFINE_boolean(
@@ -182,6 +183,7 @@ def main() -> None:
     """Checks the flags, trains what is missing, measures, prints."""
     for flag in (_SEEDS, _NUM_SAMPLES):
         cli.require_positive(flag)
+    cli.require_seed(_SEED, _SEEDS.value)
     cli.require_writable(_MARKDOWN)
     report.check_count(_NUM_SAMPLES.value)
     for program in _PROGRAMS.value:
@@ -189,7 +191,7 @@ def main() -> None:
     jobs = [
         Job(gan, program, seed)
         for gan in _GANS.value
-        for seed in range(_SEEDS.value)
+        for seed in range(_SEED.value, _SEED.value + _SEEDS.value)
         for program in _PROGRAMS.value
     ]
     if not jobs:

@@ -2,6 +2,7 @@
 
     python -m experiments.measure.tune --gans=hinge,hinge_conditional
     python -m experiments.measure.tune --dataset=folder --data_dir=pictures
+    python -m experiments.measure.tune --sweep=batch_size:8,penalty_weight:3..60:log
 
 For each GAN it draws settings from the space below, trains each with a seed of its own,
 measures all at the rungs of a halving by the distance to the training split, and lets
@@ -34,6 +35,12 @@ _GANS = flags.DEFINE_list(
     [loss + suffix for loss in LOSSES for suffix in ("", "_conditional")],
     "What to tune: names of losses, with _conditional behind for conditional GANs.",
 )
+_SWEEP = flags.DEFINE_string(
+    "sweep",
+    "",
+    "Numbers to draw, or to fix, in place of the usual, as experiments.study takes"
+    " them: batch_size:8,penalty_weight:3..60:log.",
+)
 _SETTINGS = flags.DEFINE_integer("settings", 12, "Drawn for each GAN.")
 _SEED = flags.DEFINE_integer("seed", 1000, "Of the first setting; others count on.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 5000, "Samples for each FCD.")
@@ -65,12 +72,15 @@ def main() -> None:
     """Searches for each GAN, prints its best settings, and writes them."""
     for flag in (_SETTINGS, _NUM_SAMPLES):
         cli.require_positive(flag)
-    cli.require_seed(_SEED)
-    cli.require_writable(_MARKDOWN)
-    data_flags.check()
     quick = _QUICK.value
     settings = cli.unless_quick(_SETTINGS, 4, quick)
-    searches = {gan: draw(gan, settings, _SEED.value) for gan in _GANS.value}
+    cli.require_seed(_SEED, settings)
+    cli.require_writable(_MARKDOWN)
+    data_flags.check()
+    spaces = {gan: space_of(gan, _SWEEP.value) for gan in _GANS.value}
+    searches = {
+        gan: draw(gan, space, settings, _SEED.value) for gan, space in spaces.items()
+    }
     if not searches:
         raise UserError("nothing to tune: name at least one of --gans")
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
@@ -90,6 +100,7 @@ def main() -> None:
         "num_samples": count,
         "rungs": RUNGS._asdict(),
         "steps": steps,
+        "sweep": _SWEEP.value,
     }
     for gan in searches:
         study_folder.check(workdir / gan, shared, overwrite=False)
@@ -107,7 +118,7 @@ def main() -> None:
                 )
             found[gan] = ranked(rows)
             study_folder.end(folder)
-        _publish(folder, gan, found[gan], shared, subject)
+        _publish(folder, gan, found[gan], {**shared, "space": spaces[gan]}, subject)
     if _MARKDOWN.value:
         header, rows = table(found)
         command = cli.command("measure.tune")
@@ -115,20 +126,39 @@ def main() -> None:
         write_text(pathlib.Path(_MARKDOWN.value), text)
 
 
-def draw(gan: str, settings: int, seed: int) -> list[sweep.Run]:
+def space_of(gan: str, changed: str) -> str:
+    """From what a GAN's settings are drawn, as a sweep.
+
+    Args:
+      gan: name of a loss, with ``_conditional`` behind for a conditional GAN.
+      changed: sweep of the numbers that are not to be as usual.
+
+    Raises:
+      UserError: an unknown name, or no sweep.
+    """
+    loss, _ = gans.split(gan)
+    check_name("loss", loss, SPACES)
+    others = sweep.parse(changed)
+    if "seed" in others:
+        raise UserError("--sweep: --seed and --settings say which seeds there are")
+    usual = [i for i in SPACES[loss].split(",") if i.partition(":")[0] not in others]
+    return ",".join([*usual, *filter(None, [changed])])
+
+
+def draw(gan: str, space: str, settings: int, seed: int) -> list[sweep.Run]:
     """The settings of a GAN's search, each with a seed of its own.
 
     Args:
       gan: name of a loss, with ``_conditional`` behind for a conditional GAN.
+      space: from what they are drawn, as a sweep.
       settings: how many; of listed values, each has so many.
       seed: of the first.
 
     Raises:
-      UserError: an unknown name.
+      UserError: numbers that a recipe refuses.
     """
     loss, conditional = gans.split(gan)
-    check_name("loss", loss, SPACES)
-    axes = sweep.parse(SPACES[loss]) | {"seed": tuple(range(seed, seed + settings))}
+    axes = sweep.parse(space) | {"seed": tuple(range(seed, seed + settings))}
     return sweep.expand([loss], "published", axes, conditional=conditional)
 
 
@@ -175,7 +205,6 @@ def _publish(
         **shared,
         "device": subject.device,
         "versions": configuration.versions(),
-        "space": SPACES[gans.split(gan)[0]],
         "settings": found,
     }
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"

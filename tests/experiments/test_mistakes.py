@@ -332,6 +332,10 @@ QUALITY = {
     "no GAN": (["--gans="], "nothing to train"),
     "program": (["--programs=peers"], "did you mean 'peer'"),
     "seeds": (["--seeds=0"], "--seeds=0"),
+    "last seed": (
+        ["--seeds=2", "--seed=4294967295"],
+        "--seed=4294967295, with the 1 behind it, must be",
+    ),
     "samples": (["--num_samples=5"], "need at least 6 samples"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
     "table": (["--markdown={0}/nowhere/a.md"], "cannot write"),
@@ -352,6 +356,23 @@ TRAINING_LENGTH = {
     "word": (["--epochs=3,ten"], "--epochs: .*'ten'.* give numbers with commas"),
     "length": (["--lengths=0.5"], "above 0 and at most 0.289.*not 0.5"),
     "samples": (["--num_samples=5"], "need at least 6 samples"),
+    "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
+    "seed": (["--seed=-1"], "--seed=-1"),
+    "workdir is a file": (["--workdir={0}/file"], "is a file"),
+}
+
+TUNE = {
+    "workdir in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
+    "GAN": (["--gans=nonsaturatin"], "did you mean 'nonsaturating'"),
+    "no GAN": (["--gans="], "nothing to tune"),
+    "number of the sweep": (
+        ["--sweep=generator_rl:1|2"],
+        "did you mean 'generator_lr'",
+    ),
+    "seed in the sweep": (["--sweep=seed:0..4"], "--seed and --settings say which"),
+    "value of the sweep": (["--sweep=batch_size:0"], "--batch_size=0 must be"),
+    "settings": (["--settings=0"], "--settings=0"),
+    "samples": (["--num_samples=0"], "--num_samples=0"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
     "seed": (["--seed=-1"], "--seed=-1"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
@@ -432,6 +453,7 @@ PROGRAMS = {
     "measure.quality": QUALITY,
     "measure.calibration": CALIBRATION,
     "measure.training_length": TRAINING_LENGTH,
+    "measure.tune": TUNE,
 }
 
 

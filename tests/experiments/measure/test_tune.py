@@ -18,6 +18,7 @@ def search(tmp_path_factory, evaluation_cache):
         argv = [
             "experiments.measure.tune",
             "--quick",
+            "--sweep=batch_size:24,penalty_weight:1..2:log",
             f"--gans={','.join(gans)}",
             f"--workdir={folder / 'work'}",
             f"--markdown={folder / 'table.md'}",
@@ -44,6 +45,7 @@ def test_the_best_of_drawn_settings_goes_on_and_a_search_is_not_made_again(searc
     for gan, results in both.items():
         assert halving.Halving(**results["rungs"]).steps(18) == [2, 6, 18]
         settings = results["settings"]
+        assert results["space"].endswith(",batch_size:24,penalty_weight:1..2:log")
         assert [each["steps"] for each in settings] == [18, 6, 2, 2]
         assert sorted(each["seed"] for each in settings) == [1000, 1001, 1002, 1003]
         distances = [each["fcd_train"] for each in settings]
@@ -51,6 +53,9 @@ def test_the_best_of_drawn_settings_goes_on_and_a_search_is_not_made_again(searc
         assert distances[0]["6"] <= distances[1]["6"]
         for each in settings:  # a setting is a recipe's numbers
             recipes.recipe("hinge", **each["setting"])
+            assert each["setting"]["batch_size"] == 24
+            assert 1 <= each["setting"]["penalty_weight"] <= 2
+            assert each["setting"].keys() >= {"generator_lr", "ema_decay", "beta2"}
         assert f"| {gan} | {distances[0]['18']:.1f} | 18 |" in table
         assert gan in said
     drawn = [
