@@ -292,6 +292,16 @@ def test_discriminators_keep_examples_apart(network):
     np.testing.assert_array_equal(size > 0, np.eye(3, dtype=bool))
 
 
+def test_weights_of_a_critic_twice_as_large_are_sixteen_times_its_score():
+    # Of four layers; the biases start at 0. What a bound of the weights does to it.
+    x = np.random.default_rng(1).normal(size=(3, 28, 28, 1)).astype(np.float32)
+    variables = Discriminator().init(jax.random.key(0), x)
+    logits = Discriminator().apply(variables, x)
+    twice = Discriminator().apply(jax.tree.map(lambda w: 2 * w, variables), x)
+    np.testing.assert_allclose(twice, 16 * logits, rtol=1e-4, atol=1e-5)
+    assert np.abs(logits).min() > 1e-3
+
+
 CLASSES = 10
 
 
