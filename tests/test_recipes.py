@@ -376,8 +376,11 @@ def test_what_was_tuned_for_the_reference_networks_is_theirs_alone(loss):
     assert given == recipe(loss, "tuned")
     other = recipe(loss, "tuned", network="dcgan")
     assert other.network == "dcgan"
-    assert other.batch_size >= given.batch_size
-    assert other.generator_lr < given.generator_lr
+    if loss == "wasserstein":  # looked at with other networks, too: docs/quality.md
+        assert other == dataclasses.replace(given, network="dcgan")
+    else:
+        assert other.batch_size > given.batch_size
+        assert other.generator_lr < given.generator_lr
     assert recipe(loss, network="dcgan") == dataclasses.replace(
         recipe(loss), network="dcgan"
     )
