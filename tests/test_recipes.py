@@ -345,15 +345,14 @@ SEARCHED = dict.fromkeys(LOSSES, "hinge") | {
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_tuned_recipe_is_the_best_that_a_kept_search_found(loss):
-    """At its batch, or at half of that, by the rule for Adam of Malladi et al."""
+    """At its batch; all but wasserstein's of 16 for 8, by Malladi et al.'s for Adam."""
     kept = json.loads((KEPT / f"tuning_{SEARCHED[loss]}.json").read_text())["settings"]
     ends = [each["fcd_train"][str(each["steps"])] for each in kept]
     place = ends.index(min(ends))
     best = kept[place]["setting"]
     steps = 60_000 // best["batch_size"]
     assert kept[place]["steps"] == max(each["steps"] for each in kept) == steps
-    ratio = best["batch_size"] // recipe(loss, "tuned").batch_size
-    assert ratio in (1, 2)
+    ratio = 2 if best["batch_size"] == 16 and loss != "wasserstein" else 1
     expected = dataclasses.asdict(recipe(loss)) | best
     expected["batch_size"] //= ratio
     for name in ("generator_lr", "discriminator_lr"):

@@ -145,14 +145,16 @@ def _require_folder() -> None:
 
 
 def require_seed(flag: flags.FlagHolder, count: int = 1) -> None:
-    """Refuses seeds that JAX's keys cannot hold: the flag's and those behind it.
+    """Refuses seeds that JAX's keys cannot hold: ``count`` of them from the flag's on.
 
     Raises:
       UserError: they are not in 0 ... 2^32 - 1.
     """
-    if not 0 <= flag.value <= 2**32 - count:
-        seeds = "" if count == 1 else f", with the {count - 1} behind it,"
-        raise UserError(f"--{flag.name}={flag.value}{seeds} must be in 0 ... 2^32 - 1")
+    given = f"--{flag.name}={flag.value}"
+    if not 0 <= flag.value < 2**32:
+        raise UserError(f"{given} must be in 0 ... 2^32 - 1")
+    if flag.value + count > 2**32:
+        raise UserError(f"{given} is too large for {count} seeds from it")
 
 
 def require_positive(flag: flags.FlagHolder) -> None:

@@ -22,7 +22,7 @@ from gan_jax.theory.theory_table import Row
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the results. Default: runs/ and the experiment's name."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of every random number.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of every random number.")
 _QUICK = flags.DEFINE_boolean(
     "quick", False, "Fewer steps and wider tolerances: seconds, for tests."
 )
@@ -56,12 +56,12 @@ def main(name: str, measure: Measure) -> None:
       name: of the experiment, its folder and its figure.
       measure: ``(seed, quick) -> Findings``, or a tuple of its first attributes.
     """
-    cli.require_seed(_SEED)
+    cli.require_seed(SEED)
     workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}").expanduser()
     _check_folder(workdir, name)
     started = time.perf_counter()
     with progress.clock("measuring"):
-        found, figure, shown, details = Findings(*measure(_SEED.value, _QUICK.value))
+        found, figure, shown, details = Findings(*measure(SEED.value, _QUICK.value))
     seconds = time.perf_counter() - started
     for table in shown:
         print(table, end="\n\n")
@@ -72,7 +72,7 @@ def main(name: str, measure: Measure) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
     document = {
         "experiment": name,
-        "seed": _SEED.value,
+        "seed": SEED.value,
         "quick": _QUICK.value,
         "seconds": round(seconds, 1),
         "device": jax.devices()[0].device_kind,

@@ -62,7 +62,8 @@ SPACES = {
     **dict.fromkeys(LOSSES, _WITH_R1),
     "wasserstein_gp": f"{_ADAM},penalty_weight:3..100:log",
     "relativistic": f"{_ADAM},penalty_weight:0.5..10:log",
-    # Of RMSProp; with less than ten times the critic's rate the generator falls behind.
+    # Of RMSProp; generators that are slow, or not much faster than the critic, stay
+    # behind.
     "wasserstein": f"{_STEPS},critic_steps:1,generator_lr:1e-3..1e-2:log,"
     f"discriminator_lr:5e-5..6e-4:log,clip:5e-3..6e-2:log,{_EMA}",
 }

@@ -76,8 +76,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
             f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {references.MOST}"
         )
     count = cli.unless_quick(_SEEDS, 2, quick)
-    if seed + count > 2**32:
-        raise UserError(f"--seed={seed} is too large for {count} seeds from it")
+    cli.require_seed(experiment.SEED, count)
     names = tuple(dict.fromkeys(_LOSSES.value))
     wanted = {name: recipes.recipe(name, _RECIPE.value) for name in names}
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)

@@ -101,6 +101,7 @@ TUNED = _tuned(
 
 # Of other networks, and of losses of one's own, which no search has seen: larger
 # batches, and a slower generator, as were found by hand (docs/results/tuning.md).
+# wasserstein has one recipe for all networks, as was seen with three more.
 _MODERATE = {
     "batch_size": 32,
     "generator_lr": 2e-3,

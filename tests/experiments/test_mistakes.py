@@ -334,7 +334,7 @@ QUALITY = {
     "seeds": (["--seeds=0"], "--seeds=0"),
     "last seed": (
         ["--seeds=2", "--seed=4294967295"],
-        "--seed=4294967295, with the 1 behind it, must be",
+        "--seed=4294967295 is too large for 2 seeds from it",
     ),
     "samples": (["--num_samples=5"], "need at least 6 samples"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
