@@ -141,8 +141,8 @@ def _recipe(num_devices: int) -> recipes.Recipe:
         batch_size=batch_size,
         **{flag.name: flag.value for flag in given.OF_RECIPE},
     )
-    usual = recipes.recipe(recipe.loss, given.RECIPE.value).batch_size
-    return recipes.scale(recipe, usual, given.LR_SCALING.value)
+    usual = recipes.recipe(recipe.loss, given.RECIPE.value, network=recipe.network)
+    return recipes.scale(recipe, usual.batch_size, given.LR_SCALING.value)
 
 
 def _processes() -> Processes | None:

@@ -64,8 +64,12 @@ def test_learning_rates_are_scaled_by_a_power_of_the_batch(rule, power):
 
 
 def test_without_a_larger_batch_no_rule_changes_a_bit():
-    for rule in ("none", "sqrt", "linear"):
-        assert planned(f"--lr_scaling={rule}").recipe == planned().recipe
+    # Of other networks the recipe has another batch.
+    for network in ("reference", "dcgan"):
+        own = planned(f"--network={network}").recipe
+        for rule in ("none", "sqrt", "linear"):
+            made = planned(f"--network={network}", f"--lr_scaling={rule}")
+            assert made.recipe == own
 
 
 def test_two_batch_sizes_are_a_contradiction():
