@@ -10,13 +10,7 @@ from typing import Any
 from gan_jax import plots
 from gan_jax.errors import UserError
 from gan_jax.evaluation import kept, neighbours, overfitting, references, report
-from gan_jax.run import (
-    checkpoints,
-    configuration,
-    run_folder,
-    sample_files,
-    sampling,
-)
+from gan_jax.run import configuration, run_folder, sample_files, sampling
 from gan_jax.system import progress
 from gan_jax.system.files import whole_file, write_text
 
@@ -81,8 +75,8 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
     """
     config = configuration.read_config(folder)
     run_folder.check_folder(folder)
-    step = checkpoints.require(folder)
     gan, state = sampling.restore(folder)
+    step = int(state.step)  # not the newest checkpoint's, where that is damaged
 
     def draw() -> sampling.Samples:
         return sampling.draw(gan, state, num_samples, seed=seed)
@@ -136,7 +130,8 @@ def compare(
 ) -> Comparison:
     """Measures every subject, the floor and the ceiling.
 
-    Writes evaluation.json and neighbours.png in the folders of runs.
+    Writes evaluation.json and neighbours.png in the folders of runs. What a run's
+    discriminator knows is asked where the images are those that it was trained on.
 
     Args:
       subjects: what to measure.
@@ -158,20 +153,20 @@ def compare(
         with progress.clock("measuring"):
             return report.measure(samples, reference)
 
-    seen = reference.seen()
     floor, ceiling = _bounds(reference, num_samples, measured)
     values = []
     for subject in subjects:
         samples = subject.draw()
         values.append(measured(subject.name, samples))
-        if subject.folder is None or subject.score is None:
+        if subject.folder is None or subject.score is None or subject.config is None:
             continue
-        values[-1] |= subject.score(
-            seen=seen,
-            held_out=reference.test_split,
-            samples=samples,
-            count=min(num_samples, len(seen.images), len(reference.test_split.images)),
-        )
+        seen, held_out = reference.seen(), reference.test_split
+        if subject.config.dataset == reference.training_split.name:
+            seen = reference.seen(subject.config.num_examples)
+            count = min(num_samples, len(seen.images), len(held_out.images))
+            values[-1] |= subject.score(
+                seen=seen, held_out=held_out, samples=samples, count=count
+            )
         document = {
             "num_samples": num_samples,
             "seed": subject.seed,

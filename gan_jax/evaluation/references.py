@@ -45,9 +45,13 @@ class Reference:
     def training_moments(self) -> frechet.Moments:  # noqa: D102 (as moments)
         return kept.moments_of(self.measured_in, self.seen())
 
-    def seen(self) -> data.Dataset:
-        """The training images that are measured: at most 100,000, spread evenly."""
-        return _at_most(self.training_split)
+    def seen(self, count: int | None = None) -> data.Dataset:
+        """The training images that are measured: at most 100,000, spread evenly.
+
+        Args:
+          count: how many a GAN was trained on, the first; None for all.
+        """
+        return _at_most(_first(self.training_split, count))
 
 
 def load_reference(
@@ -98,19 +102,17 @@ def load_reference(
 
 def _load(name: str, size: int | None, **where: Any) -> list[data.Dataset]:
     """Both splits, or the first images of each."""
-    splits = [
-        data.load(name, split, garments_size=size, **where) for split in data.SPLITS
-    ]
     return [
-        dataclasses.replace(
-            split,
-            images=split.images[:size],
-            labels=None if split.labels is None else split.labels[:size],
-        )
-        if size
-        else split
-        for split in splits
+        _first(data.load(name, split, garments_size=size, **where), size)
+        for split in data.SPLITS
     ]
+
+
+def _first(split: data.Dataset, count: int | None) -> data.Dataset:
+    if count is None:
+        return split
+    labels = None if split.labels is None else split.labels[:count]
+    return dataclasses.replace(split, images=split.images[:count], labels=labels)
 
 
 def _at_most(split: data.Dataset) -> data.Dataset:

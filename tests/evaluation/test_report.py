@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -247,6 +248,54 @@ def test_a_copied_training_image_stands_beside_itself(reference):
 def test_a_file_with_fewer_samples_than_are_asked_for_is_refused(compared):
     with pytest.raises(UserError, match=r"real.npz holds 201 images.*asks for 500"):
         comparison.file_subject(compared[0] / "real.npz", 500)
+
+
+def test_a_discriminator_is_asked_about_the_images_that_it_was_trained_on(
+    compared, reference, tmp_path, monkeypatch
+):
+    _, measured = compared
+    configuration.write_config(tmp_path, measured.subjects[0].config)
+    monkeypatch.setattr(comparison, "_bounds", lambda *_: ({}, {"name": "noise"}))
+    pictures = []
+    monkeypatch.setattr(
+        comparison.neighbours,
+        "beside_nearest",
+        lambda samples, images: pictures.append(len(images)) or samples[:10],
+    )
+    asked = []
+    first = dataclasses.replace(
+        measured.subjects[0],
+        folder=tmp_path,
+        score=lambda **sets: asked.append(sets) or {"told_apart": 0.75},
+    )
+
+    def compare(**changed):
+        config = dataclasses.replace(first.config, **changed)
+        subject = dataclasses.replace(first, config=config)
+        return comparison.compare([subject], reference, COUNT, lambda line: None)
+
+    for examples, count in ((None, 2000), (50, 50)):
+        assert compare(num_examples=examples).values[0]["told_apart"] == 0.75
+        seen = asked.pop()["seen"]
+        split = reference.training_split
+        np.testing.assert_array_equal(seen.images, split.images[:count])
+        np.testing.assert_array_equal(seen.labels, split.labels[:count])
+        assert pictures.pop() == count
+    # Of others it has not been trained on any, and they may have other labels, or none.
+    assert "told_apart" not in compare(dataset="mnist").values[0]
+    assert not asked
+
+
+def test_the_step_is_that_of_the_checkpoint_which_could_be_read(compared, tmp_path):
+    root, _ = compared
+    folder = tmp_path / "run"
+    shutil.copytree(root / "half", folder)
+    for path in (folder / "checkpoints").iterdir():
+        newer = path.with_name(path.name.replace("3", "5"))
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, newer)
+    subject = comparison.run_subject(folder, COUNT, 7)
+    assert subject.step == 3
+    assert subject.name == f"{folder} (step 3 of 6)"
 
 
 def test_runs_of_different_data_sets_are_not_compared(compared):
