@@ -75,7 +75,8 @@ def digest(state: Any) -> str:
     sha = hashlib.sha256()
     for leaf in jax.tree.leaves(state):
         sha.update(f"{leaf.dtype}{leaf.shape}".encode())
-        sha.update(np.ascontiguousarray(leaf).data)
+        # As bytes: bfloat16 is no type that Python's buffers know.
+        sha.update(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8))
     return sha.hexdigest()
 
 

@@ -67,6 +67,8 @@ def read(
         arrays = files.read_npz(path)
         there = json.loads(arrays.pop("about").tobytes())
         found = [arrays[name] for name in sorted(arrays)]
+        if len(found) == len(leaves):
+            found = list(map(_typed, found, leaves))
         shapes = [(leaf.shape, leaf.dtype) for leaf in leaves]
         if there != about or [(a.shape, a.dtype) for a in found] != shapes:
             raise UserError(f"{path} is of other GANs or of another version")
@@ -75,6 +77,12 @@ def read(
         return None
     state = jax.tree.unflatten(tree, found)
     return state.replace(key=jax.random.wrap_key_data(state.key))
+
+
+def _typed(array: np.ndarray, like: Any) -> np.ndarray:
+    """NumPy's files know no bfloat16, and give it back as bytes."""
+    is_bytes = array.dtype == f"V{like.dtype.itemsize}"
+    return array.view(like.dtype) if is_bytes else array
 
 
 class UnderWay(contextlib.AbstractContextManager):

@@ -93,7 +93,9 @@ def train_steps(
     devices = 1 if gan.axis_name is None else jax.lax.axis_size(gan.axis_name)
     consumed = batch_size * devices * gan.critic_steps
     per_order = order.shape[0] // consumed
-    dtype = jax.tree.leaves(state.generator.params)[0].dtype
+    # A fixed generator has no parameters.
+    params = (state.generator.params, state.discriminator.params)
+    dtype = jax.tree.leaves(params)[0].dtype
 
     @partial(jax.jit, inline=True)  # traced once, for its shapes and in the loop
     def step(state: GANState, keys: StepKeys) -> tuple[GANState, Metrics]:

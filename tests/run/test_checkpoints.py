@@ -80,6 +80,19 @@ def test_a_state_comes_back_bit_for_bit_and_the_newest_are_kept(tmp_path):
     assert checkpoints.steps(tmp_path) == [30, 40, 50]
 
 
+def test_an_optimiser_may_have_its_state_in_bfloat16(tmp_path):
+    player = state_at(1).generator
+    rounded = jax.tree.map(
+        lambda x: x.astype(jnp.bfloat16) if x.dtype == jnp.float32 else x,
+        player.optimiser,
+    )
+    state = state_at(1).replace(generator=player.replace(optimiser=rounded))
+    writer = checkpoints.Writer(tmp_path, ABOUT, keep=1)
+    writer.save(1, state)
+    writer.close()
+    assert_same(restoring.restore(tmp_path, state, ABOUT, say=print), state)
+
+
 def test_a_folder_may_be_named_from_where_one_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = pathlib.Path("runs") / "mine"

@@ -266,6 +266,22 @@ def test_train_steps_reads_the_batches_of_the_epochs_order():
     chex.assert_trees_all_close(looped.generator, by_hand.generator, atol=1e-5)
 
 
+class Cut(nn.Module):
+    """A generator without parameters."""
+
+    @nn.compact
+    def __call__(self, z, *, train):
+        return z[..., :2]
+
+
+def test_a_discriminator_trains_against_a_fixed_generator():
+    gan = dataclasses.replace(small_gan("hinge"), generator=Cut())
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    trained, metrics = run_points(gan, state, [2])
+    assert_states_differ(trained.discriminator.params, state.discriminator.params)
+    np.testing.assert_array_equal(metrics["g_gradient_norm"], 0)
+
+
 def test_every_image_keeps_its_label_on_its_way_into_a_step():
     """Two critic steps of a batch each: the batches of the order, with their labels."""
     gan = small_gan("nonsaturating", conditional=True, critic_steps=2)
