@@ -79,7 +79,9 @@ def main() -> None:
     cli.require_seed(_SEED)
     cli.require_writable(_MARKDOWN)
     report.check_count(_NUM_SAMPLES.value)
-    data_flags.check()
+    data_flags.check(of_runs=bool(_WORKDIR.value))
+    if _INCEPTION_WEIGHTS.value is not None and _FEATURES.value != "inception":
+        raise UserError("--inception_weights is for --features=inception: add that")
     count, seed = _NUM_SAMPLES.value, _SEED.value
     folders, files = (
         [pathlib.Path(name).expanduser() for name in flag.value]
@@ -165,6 +167,7 @@ def _reference(subjects: Sequence[comparison.Subject]) -> references.Reference:
                 f"{run} does not say where its images are: name them with --dataset"
                 " and --data_dir"
             )
+    data_flags.check_pictures(name)
     reference = references.load_reference(
         name,
         measured_in=_FEATURES.value,

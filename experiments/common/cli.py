@@ -167,6 +167,19 @@ def require_positive(flag: flags.FlagHolder) -> None:
         raise UserError(f"--{flag.name}={flag.value} must be at least 1")
 
 
+def require_one(flag: flags.FlagHolder, other: flags.FlagHolder) -> None:
+    """Refuses two flags that say the same in two ways.
+
+    Raises:
+      UserError: both are given.
+    """
+    if all(flags.FLAGS[each.name].present for each in (flag, other)):
+        raise UserError(
+            f"--{flag.name}={flag.value} and --{other.name}={other.value} are two ways"
+            " to say one thing: leave one out"
+        )
+
+
 def unless_quick(flag: flags.FlagHolder, value: Any, quick: bool) -> Any:
     """A flag's value; of a quick run ``value``, unless the user has given the flag."""
     given = flags.FLAGS[flag.name].present

@@ -47,16 +47,39 @@ _PICTURES = (IMAGE_SIZE, CHANNELS, BACKGROUND, SKIP_DAMAGED)
 _PLACE = (DATA_DIR, *_PICTURES)
 
 
-def check() -> None:
+def check(of_runs: bool = False) -> None:
     """Refuses flags that name no data set; looks at no file.
 
+    Args:
+      of_runs: without --dataset it will be that of a run: `check_pictures` follows.
+
     Raises:
-      UserError: an unknown name; no --data_dir for one's own images.
+      UserError: an unknown name; no --data_dir for one's own images; flags of pictures
+        for other images.
     """
     cli.require_positive(IMAGE_SIZE)
     data.check_name(DATASET.value)
     if DATASET.value in data.OWN and not DATA_DIR.value:
         raise UserError(data.needs_folder(DATASET.value))
+    if flags.FLAGS[DATASET.name].present or not of_runs:
+        check_pictures(DATASET.value)
+
+
+def check_pictures(dataset: str) -> None:
+    """Refuses flags that say how pictures are read where there are none.
+
+    Args:
+      dataset: name of the data set.
+
+    Raises:
+      UserError: one is given, and the data set is not "folder".
+    """
+    given = [flag for flag in _PICTURES if flags.FLAGS[flag.name].present]
+    if given and dataset != "folder":
+        raise UserError(
+            f"--{given[0].name} is for the pictures of --dataset=folder, and not for"
+            f" {dataset}: leave it out"
+        )
 
 
 def name_or(default: str) -> str:

@@ -65,6 +65,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     """
     for flag in given.POSITIVE:
         cli.require_positive(flag)
+    cli.require_one(given.EPOCHS, given.STEPS)
     data_flags.check()
     name, num_examples = data_flags.DATASET.value, given.NUM_EXAMPLES.value
     about = data.about(name)

@@ -158,6 +158,7 @@ def read() -> Asked:
     """
     for flag in (EPOCHS, STEPS, AT_ONCE, NUM_DEVICES, CHECKPOINT_EVERY, TRIALS):
         cli.require_positive(flag)
+    cli.require_one(EPOCHS, STEPS)
     cli.require_losses(LOSS)
     cli.require_seed(SEED)
     if not 2 <= NUM_SAMPLES.value <= references.MOST:

@@ -42,7 +42,7 @@ def main() -> None:
     cli.require_seed(_SEED)
     cli.require_writable(_MARKDOWN)
     data_flags.check()
-    count = 2000 if _QUICK.value else _NUM_SAMPLES.value
+    count = cli.unless_quick(_NUM_SAMPLES, 2000, _QUICK.value)
     report.check_count(count)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)

@@ -206,9 +206,8 @@ def main() -> None:
         )
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
-    name, size, steps = data_flags.name_or("fashion_mnist"), None, None
-    if _QUICK.value:
-        name, size, steps = "garments", 640, 10
+    name = data_flags.name_or("garments" if _QUICK.value else "fashion_mnist")
+    size, steps = (640, 10) if _QUICK.value else (None, None)
     dataset = data.load(name, garments_size=size, **data_flags.where())
     for job in jobs:
         if job.program != "peer":

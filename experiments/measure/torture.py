@@ -164,7 +164,7 @@ def main() -> None:
         (is_saving, 0.03),
     )
     results = []
-    kills = 5 if _QUICK.value else _KILLS.value
+    kills = cli.unless_quick(_KILLS, 5, _QUICK.value)
     for number in range(1, kills + 1):
         folder = workdir / f"killed_{number}"
         begun, longest = kinds[number % len(kinds)]

@@ -90,7 +90,7 @@ def main() -> None:
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
     run_folder.check_place(workdir)
     quick = _QUICK.value
-    name = "garments" if quick else data_flags.name_or("fashion_mnist")
+    name = data_flags.name_or("garments" if quick else "fashion_mnist")
     where = data_flags.where()
     dataset = data.load(name, garments_size=640 if quick else None, **where)
     if dataset.warning:

@@ -118,6 +118,10 @@ TRAIN = {
         ["--dataset=folder", "--data_dir={0}", "--background=paper"],
         "--background=paper is no colour",
     ),
+    "no pictures to scale": (
+        ["--image_size=64"],
+        "--image_size is for the pictures of --dataset=folder, and not for auto",
+    ),
     "arrays nowhere": (["--dataset=npy"], "--dataset=npy needs --data_dir"),
     "no arrays": (["--dataset=npy", "--data_dir={0}"], "cannot read .*images.npy"),
     "flag": (["--batchsize=64"], "batch_size"),
@@ -125,6 +129,10 @@ TRAIN = {
     # numbers
     "no number": (["--batch_size=many"], "batch_size"),
     "no batch": (["--batch_size=0"], "--batch_size=0 must be at least 1"),
+    "a length twice": (
+        ["--epochs=2", "--steps=9"],
+        "--epochs=2 and --steps=9 are two ways to say one thing",
+    ),
     "a batch of one": (["--batch_size=1"], "batch norm over a single number"),
     "one on the only device": (
         ["--batch_size_per_device=1", "--num_devices=1"],
@@ -280,6 +288,14 @@ EVALUATE = {
         "did you mean 'garments'",
     ),
     "different data": (["--workdir={0}/trained,{0}/digits"], "different data sets"),
+    "no pictures to scale": (
+        ["--workdir={0}/trained", "--image_size=16"],
+        "--image_size is for the pictures of --dataset=folder, and not for garments",
+    ),
+    "weights of others": (
+        ["--workdir={0}/trained", "--inception_weights={0}/file"],
+        "--inception_weights is for --features=inception",
+    ),
     "seed": (["--workdir={0}/trained", "--seed=-1"], "--seed=-1"),
     "too many": (["--workdir={0}/trained", "--num_samples=100001"], "more than 100000"),
     "table": (["--workdir={0}/trained", "--markdown={0}"], "is a folder"),
@@ -398,6 +414,7 @@ STUDY = {
     "clip": (["--sweep=clip:0.1|1"], "nonsaturating with clip:0.1: .* contradicts"),
     "data set": (["--dataset=garment"], "did you mean 'garments'"),
     "steps": (["--steps=0"], "--steps=0 must be at least 1"),
+    "a length twice": (["--epochs=2", "--steps=9"], "leave one out"),
     "at once": (["--at_once=0"], "--at_once=0 must be at least 1"),
     "samples": (["--num_samples=1"], "--num_samples=1 must be in 2"),
     "seed": (["--seed=-1"], "--seed=-1"),
