@@ -101,6 +101,8 @@ def main() -> None:
         f"{count} samples each, against the {len(split.images)} test images of"
         f" {split.name} ({split.source}); {reference.measured_in.sentence()}."
     )
+    if (there := len(reference.training_split.images)) < count:
+        note += f" There are {there} training images: their row is of so many."
     if split.warning:
         note += f" Warning: {split.warning}"
     print(note)

@@ -154,6 +154,7 @@ def compare(
             return report.measure(samples, reference)
 
     floor, ceiling = _bounds(reference, num_samples, measured)
+    floor_count = min(num_samples, len(reference.training_split.images))
     values = []
     for subject in subjects:
         samples = subject.draw()
@@ -178,7 +179,7 @@ def compare(
             },
             "features": reference.measured_in.describe(),
             "values": values[-1],
-            "floor": {"name": FLOOR} | floor,
+            "floor": {"name": FLOOR, "num_samples": floor_count} | floor,
             "ceiling": ceiling,
         }
         if warning := configuration.read_warning(subject.folder):

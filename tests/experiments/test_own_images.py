@@ -98,7 +98,7 @@ def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
     draw = ("sample", f"--workdir={folder}", f"--output={tmp_path}/out/")
     run(*draw)
     assert "out is there already: name a new folder" in run(*draw, status=2)
-    measure = ("evaluate", f"--workdir={folder}", "--num_samples=50", "--quick")
+    measure = ("evaluate", f"--workdir={folder}", "--num_samples=60", "--quick")
     said = run(*measure, f"--samples={tmp_path / 'out'}", **cache)
     header, *rows = said.splitlines()
     assert "FCD" in header
@@ -107,6 +107,7 @@ def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
     assert {"training images", str(folder), str(tmp_path / "out"), "noise"} <= names
     assert "against the 6 test images of folder-" in said
     assert "every tenth of 60 pictures held out" in said
+    assert "There are 54 training images: their row is of so many." in said
     said = run(*measure, "--features=random", **cache)
     assert "Frechet (random)" in said
     assert "random features of an untrained network" in said
@@ -114,11 +115,12 @@ def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
     document = json.loads((folder / "evaluation.json").read_text())
     assert document["features"]["name"] == "random"
     assert document["values"]["frechet_random"] > 0
+    assert (document["num_samples"], document["floor"]["num_samples"]) == (60, 54)
     elsewhere = run(*measure, f"--data_dir={tmp_path / 'out'}", status=2, **cache)
     assert "was trained on folder-" in elsewhere
     assert "name the images that it was trained on with --data_dir" in elsewhere
     before = (folder / "evaluation.json").read_bytes()
-    np.savez(tmp_path / "other.npz", np.zeros((50, 28, 28, 1), np.uint8))
+    np.savez(tmp_path / "other.npz", np.zeros((60, 28, 28, 1), np.uint8))
     said = run(*measure, f"--samples={tmp_path / 'other.npz'}", status=2, **cache)
     assert "other.npz: 28 x 28 x 1, and the images of folder-" in said
     assert (folder / "evaluation.json").read_bytes() == before
