@@ -79,12 +79,13 @@ def from_folder(
     import filelock  # slow to import
 
     with filelock.FileLock(kept.with_suffix(".lock")):
-        if not note.exists():  # written last
+        try:
+            whole, damaged = _what_was_kept(kept, note)
+        except (UserError, OSError, ValueError):  # not there, or not whole
             _read_all(root, found, how, kept, note)
-    said = json.loads(note.read_text())
-    damaged = {*said["damaged"]}
+            whole, damaged = _what_was_kept(kept, note)
     found = [path for path in found if str(path) not in damaged]
-    whole, labels = npy.Rows(kept), None
+    labels = None
     if names:
         number = {name: i for i, name in enumerate(names)}
         labels = np.array([number[path.parts[has_splits]] for path in found], np.int32)
@@ -185,6 +186,11 @@ def _fingerprint(sizes: Mapping[pathlib.Path, str], how: Pictures) -> str:
         sha.update(os.fsencode(path.as_posix()))
         sha.update(f" {about}\n".encode())
     return sha.hexdigest()[:20]
+
+
+def _what_was_kept(kept: pathlib.Path, note: pathlib.Path) -> tuple[npy.Rows, set[str]]:
+    """The images, and paths of pictures that are damaged."""
+    return npy.Rows(kept), {*json.loads(note.read_text())["damaged"]}
 
 
 def _read_all(

@@ -51,7 +51,10 @@ class Reference:
         Args:
           count: how many a GAN was trained on, the first; None for all.
         """
-        return _at_most(_first(self.training_split, count))
+        split = self.training_split
+        if count is not None and count < len(split.images):
+            split = _some(split, np.arange(count))
+        return _at_most(split)
 
 
 def load_reference(
@@ -102,17 +105,19 @@ def load_reference(
 
 def _load(name: str, size: int | None, **where: Any) -> list[data.Dataset]:
     """Both splits, or the first images of each."""
-    return [
-        _first(data.load(name, split, garments_size=size, **where), size)
-        for split in data.SPLITS
+    splits = [
+        data.load(name, split, garments_size=size, **where) for split in data.SPLITS
     ]
-
-
-def _first(split: data.Dataset, count: int | None) -> data.Dataset:
-    if count is None:
-        return split
-    labels = None if split.labels is None else split.labels[:count]
-    return dataclasses.replace(split, images=split.images[:count], labels=labels)
+    return [
+        dataclasses.replace(
+            split,
+            images=split.images[:size],
+            labels=None if split.labels is None else split.labels[:size],
+        )
+        if size
+        else split
+        for split in splits
+    ]
 
 
 def _at_most(split: data.Dataset) -> data.Dataset:
@@ -120,7 +125,10 @@ def _at_most(split: data.Dataset) -> data.Dataset:
     count = len(split.images)
     if count <= MOST:
         return split
-    chosen = np.linspace(0, count - 1, MOST).astype(np.int64)
+    return _some(split, np.linspace(0, count - 1, MOST).astype(np.int64))
+
+
+def _some(split: data.Dataset, chosen: np.ndarray) -> data.Dataset:
     labels = None if split.labels is None else split.labels[chosen]
     return dataclasses.replace(split, images=Part(split.images, chosen), labels=labels)
 

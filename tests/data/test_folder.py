@@ -263,6 +263,21 @@ def test_what_is_broken_off_leaves_nothing_that_counts(tmp_path, monkeypatch, ca
     assert len(from_folder(root, Pictures(8)).images) == 6
 
 
+@pytest.mark.parametrize("which", ["npy", "json"])
+@pytest.mark.parametrize("how", ["gone", "empty", "cut off"])
+def test_where_what_was_kept_is_not_whole_pictures_are_read_anew(
+    which, how, tmp_path, cache
+):
+    root = many(tmp_path / "in", ["a", "b"], 6)
+    first = from_folder(root, Pictures(8)).images[:]
+    [kept] = cache.glob(f"*.{which}")
+    if how == "gone":
+        kept.unlink()
+    else:
+        kept.write_bytes(kept.read_bytes()[: -9 if how == "cut off" else 0])
+    np.testing.assert_array_equal(from_folder(root, Pictures(8)).images[:], first)
+
+
 # Mistakes
 
 
