@@ -1,6 +1,6 @@
 """Residual networks of WGAN-GP and, with spectral normalisation, of SN-GAN.
 
-Up to 7 x 4 pixels a side, all layers have the same width: those of CIFAR-10. Larger
+Below 64 pixels a side, all layers have the same width: those of CIFAR-10. Larger
 images have half as many channels at each larger side.
 
 Sources: Gulrajani et al. 2017, appendix F, https://arxiv.org/abs/1704.00028; Miyato et

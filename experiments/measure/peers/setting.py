@@ -7,7 +7,7 @@ from itertools import product
 from absl import flags
 
 from experiments.measure.peers import worker
-from gan_jax import data, recipes, training
+from gan_jax import data, own_code, recipes, training
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.recipes import Recipe
@@ -85,12 +85,9 @@ class Setting:
                 raise UserError(f"--{name} must name one number or more, each once")
         for peer in self.peers:
             check_name("peer", peer, worker.PEERS)
-            theirs = {"reference": self.width is None, "dcgan": True, "resnet": True}
-            if peer not in worker.IN_JAX and not theirs.get(self.network):
-                width = "" if self.width is None else f" --width={self.width}"
+            if peer not in worker.IN_JAX and (missing := self._not_in_pytorch()):
                 raise UserError(
-                    f"there is no --network={self.network}{width} in PyTorch: leave"
-                    " the peers out, --peers="
+                    f"there is no {missing} in PyTorch: leave the peers out, --peers="
                 )
         if self.data != "random":
             data.check_name(self.data)
@@ -107,6 +104,21 @@ class Setting:
                 raise UserError(f"--gans={gans} is not divisible by {devices} devices")
         gan = recipes.make_gan(self.recipe(), shape=self.shape)  # refuses other sizes
         training.steps_per_epoch(gan, self.num_examples, self.batch_size)
+
+    def _not_in_pytorch(self) -> str:
+        """The flags of what `peers.pytorch` lacks; empty where it has all."""
+        if own_code.is_own(self.loss):
+            return f"--loss={self.loss}"
+        theirs = {
+            "reference": self.width is None,
+            "dcgan": True,
+            "resnet": min(self.shape[:2]) < 64,  # of the same width in all stages
+        }
+        if theirs.get(self.network):
+            return ""
+        width = "" if self.width is None else f" --width={self.width}"
+        size = " of such a size" if self.network == "resnet" else ""
+        return f"--network={self.network}{width}{size}"
 
 
 def shapes(flag: flags.FlagHolder) -> list[tuple[int, int, int]]:

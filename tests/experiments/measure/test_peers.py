@@ -114,11 +114,26 @@ def test_devices_share_the_bytes_of_the_floor_where_they_share_gans(shared, expe
 # Other networks than the reference ones
 
 
-@pytest.mark.parametrize("network", ["mlp", "r3gan"])
-def test_a_network_that_the_peers_do_not_have_is_refused(network):
-    with pytest.raises(UserError, match=f"no --network={network} in PyTorch: leave"):
-        Setting(network=network).check()
-    Setting(network=network, peers=("stepwise",)).check()
+@pytest.mark.parametrize(
+    ("changed", "missing"),
+    [
+        ({"network": "mlp"}, "--network=mlp"),
+        ({"network": "r3gan"}, "--network=r3gan"),
+        ({"width": 8}, "--network=reference --width=8"),
+        (
+            {"network": "resnet", "shape": (64, 64, 3)},
+            "--network=resnet of such a size",
+        ),
+        ({"loss": "mine.py:LOSS"}, "--loss=mine.py:LOSS"),
+    ],
+)
+def test_what_the_peers_do_not_have_is_refused(changed, missing, tmp_path, monkeypatch):
+    code = "from gan_jax.losses import LOSSES\nLOSS = LOSSES['hinge']\n"
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"no {missing} in PyTorch: leave"):
+        Setting(**changed).check()
+    Setting(**changed, peers=("stepwise",)).check()
 
 
 def test_operations_of_other_networks_count_every_critic_step():

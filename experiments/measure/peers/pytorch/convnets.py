@@ -119,7 +119,7 @@ class _Block(nn.Module):
 
 
 class ResNetGenerator(Conditional):
-    """`gan_jax.networks.ResNetGenerator`, up to 7 x 4 pixels a side."""
+    """`gan_jax.networks.ResNetGenerator`, below 64 pixels a side."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class ResNetGenerator(Conditional):
 
 
 class ResNetDiscriminator(Conditional):
-    """`gan_jax.networks.ResNetDiscriminator`, up to 7 x 4 pixels a side."""
+    """`gan_jax.networks.ResNetDiscriminator`, below 64 pixels a side."""
 
     def __init__(
         self, num_classes: int | None, shape: Sequence[int], width: int = 64
