@@ -29,7 +29,6 @@ from gan_jax.run import configuration, run_folder
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.tracking import trackers
 from gan_jax.run.tracking.tracker import Run
-from gan_jax.system.files import write_text
 
 _WORKDIR = flags.DEFINE_list(
     "workdir", [], "Run folders of experiments.train, with commas between."
@@ -106,9 +105,7 @@ def main() -> None:
     if split.warning:
         note += f" Warning: {split.warning}"
     print(note)
-    if _MARKDOWN.value:
-        text = f"{tables.as_markdown(*header_and_rows)}\n\n{note}\n"
-        write_text(pathlib.Path(_MARKDOWN.value), text)
+    cli.write(_MARKDOWN, f"{tables.as_markdown(*header_and_rows)}\n\n{note}\n")
     for subject, values in zip(subjects, compared.values, strict=True):
         if subject.folder is not None:
             _track(subject, values)

@@ -72,7 +72,7 @@ def _output(workdir: pathlib.Path) -> tuple[pathlib.Path, str]:
         form = form or "onnx"
         output = workdir / f"generator.{form}"
     else:
-        output = pathlib.Path(given)
+        output = cli.path_of(_OUTPUT)
         ending = output.suffix[1:]
         if ending not in export.FORMATS or ending != (form or ending):
             wanted = form or ", .".join(export.FORMATS)

@@ -15,6 +15,7 @@ from absl import flags
 from experiments.common import cli
 from gan_jax import plots
 from gan_jax.errors import UserError
+from gan_jax.explore import pictures
 from gan_jax.run import configuration, sampling
 from gan_jax.system.files import whole_file
 
@@ -50,7 +51,7 @@ def main() -> None:
     with whole_file(path) as file:
         plots.save_grid(file, images.reshape(-1, *images.shape[2:]))
     print(path)
-    grids = sorted((workdir / "samples").glob("step_*.png"))
+    grids = [pictures.grid_path(workdir, step) for step in pictures.steps(workdir)]
     if len(grids) < 2:
         print(
             f"no training.gif: {workdir / 'samples'} holds {len(grids)} grid: train"

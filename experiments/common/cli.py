@@ -17,6 +17,7 @@ from absl import app, flags, logging
 
 from gan_jax.errors import UserError
 from gan_jax.system import cores
+from gan_jax.system.files import write_text
 from gan_jax.system.signals import Signals
 
 _ROOT = pathlib.Path(__file__).parents[2]  # from elsewhere, experiments is not found
@@ -211,11 +212,22 @@ def require_writable(flag: flags.FlagHolder) -> None:
     """
     if flag.value is None:
         return
-    path = pathlib.Path(flag.value)
+    path = path_of(flag)
     if path.is_dir():
         raise UserError(f"--{flag.name}={path} is a folder: name a file in it")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
+
+
+def path_of(flag: flags.FlagHolder) -> pathlib.Path:
+    """The file that a flag names."""
+    return pathlib.Path(flag.value).expanduser()
+
+
+def write(flag: flags.FlagHolder, text: str) -> None:
+    """Writes the whole of the file that a flag names, where it names one."""
+    if flag.value is not None:
+        write_text(path_of(flag), text)
 
 
 def command(program: str) -> str:

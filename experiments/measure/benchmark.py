@@ -32,6 +32,7 @@ from experiments.measure.peers.setting import Setting, shapes
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.networks import NETWORKS
+from gan_jax.system.files import whole_file
 
 _LOSS = flags.DEFINE_list(
     "loss",
@@ -217,14 +218,11 @@ def _measure(todo: Sequence[Setting]) -> Iterator[list[turns.Result]]:
 
 
 def _write(document: Document) -> None:
-    if _OUTPUT.value:
-        text = json.dumps(document, indent=2, allow_nan=False)
-        pathlib.Path(_OUTPUT.value).write_text(text + "\n")
-    if _MARKDOWN.value:
-        text = report.as_markdown(document)
-        pathlib.Path(_MARKDOWN.value).write_text(text)
+    cli.write(_OUTPUT, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    cli.write(_MARKDOWN, report.as_markdown(document))
     if _FIGURE.value:
-        figure.save(pathlib.Path(_FIGURE.value), document["results"])
+        with whole_file(cli.path_of(_FIGURE)) as file:
+            figure.save(file, document["results"])
 
 
 def _read(name: str) -> Document:

@@ -18,7 +18,7 @@ from experiments.common import cli, data_flags, tables
 from gan_jax import plots
 from gan_jax.evaluation import calibration, features, references, report, score_table
 from gan_jax.run import run_folder
-from gan_jax.system.files import write_text
+from gan_jax.system.files import whole_file, write_text
 
 flags.adopt_module_key_flags(data_flags)
 
@@ -82,12 +82,9 @@ def main() -> None:
         for title, (key, _) in score_table.COLUMNS.items()
         if title in there and title != "class KL"
     }
-    plots.save_panels(
-        workdir / "calibration.png", panels, xlabel="level of the damage", columns=4
-    )
-    if _MARKDOWN.value:
-        text = tables.as_markdown(header, rows) + "\n"
-        write_text(pathlib.Path(_MARKDOWN.value), text)
+    with whole_file(workdir / "calibration.png") as file:
+        plots.save_panels(file, panels, xlabel="level of the damage", columns=4)
+    cli.write(_MARKDOWN, tables.as_markdown(header, rows) + "\n")
     print(f"{workdir / 'results.json'}  {workdir / 'calibration.png'}")
     wrong = calibration.failures(results)
     for line in wrong:

@@ -15,7 +15,6 @@ missing, that is all that is said. On a TPU, bytes are of whole tiles of 8 x 128
 
 import itertools
 import json
-import pathlib
 from typing import Any
 
 import jax
@@ -68,11 +67,10 @@ def main() -> None:
         _count(device, loss, shape, _GANS.value)
         for shape, loss in itertools.product(images, _LOSS.value)
     ]
-    if _OUTPUT.value:
-        about = {"command": cli.same_command("measure.count_kernels")}
-        about |= {"versions": configuration.versions(), "card": _CARD.value}
-        text = json.dumps(about | {"results": results}, indent=1, allow_nan=False)
-        pathlib.Path(_OUTPUT.value).write_text(text + "\n")
+    about = {"command": cli.same_command("measure.count_kernels")}
+    about |= {"versions": configuration.versions(), "card": _CARD.value}
+    text = json.dumps(about | {"results": results}, indent=1, allow_nan=False)
+    cli.write(_OUTPUT, text + "\n")
 
 
 def _count(

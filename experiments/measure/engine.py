@@ -71,18 +71,16 @@ def main() -> None:
         for row in found
     ]
     print(tables.as_text(header, cells))
-    if _OUTPUT.value:
-        document = {
-            "command": "python -m experiments.measure.engine",
-            "date": datetime.date.today().isoformat(),
-            "waves": _WAVES.value,
-            "seconds": _SECONDS.value,
-            "cores": cores.available(),
-            "versions": {**configuration.versions(), "ray": ray.__version__},
-            "rows": found,
-        }
-        text = json.dumps(document, indent=1) + "\n"
-        pathlib.Path(_OUTPUT.value).write_text(text)
+    document = {
+        "command": cli.command("measure.engine"),
+        "date": datetime.date.today().isoformat(),
+        "waves": _WAVES.value,
+        "seconds": _SECONDS.value,
+        "cores": cores.available(),
+        "versions": {**configuration.versions(), "ray": ray.__version__},
+        "rows": found,
+    }
+    cli.write(_OUTPUT, json.dumps(document, indent=1) + "\n")
 
 
 def measure(nodes: int) -> dict[str, Any]:

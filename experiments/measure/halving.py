@@ -18,6 +18,7 @@ from absl import flags
 
 from experiments.common import cli, data_flags, searching, tables
 from gan_jax.devices import available
+from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.run import configuration
 from gan_jax.study import engines, halving, sweep, waves
@@ -62,13 +63,13 @@ def main() -> None:
     """Prints the table and writes what was asked for."""
     for flag in (_SETTINGS, _REPETITIONS, _STEPS):
         cli.require_positive(flag)
-    cli.require_seed(_SEED)
     cli.require_writable(_OUTPUT)
     data_flags.check()
     quick = _QUICK.value
     steps = cli.unless_quick(_STEPS, 54, quick)
     settings = cli.unless_quick(_SETTINGS, 4, quick)
     repetitions = cli.unless_quick(_REPETITIONS, 1, quick)
+    cli.require_seed(_SEED, settings * repetitions)
     for each in _TRIED:
         each.steps(steps)
     axes = sweep.parse(_SWEEP.value)
@@ -82,8 +83,12 @@ def main() -> None:
     for repetition in range(repetitions):
         first = _SEED.value + repetition * settings
         seeds = range(first, first + settings)
-        found.append(train(subject, plan, axes | {"seed": tuple(seeds)}))
-        print(f"search {repetition}: {_line(found[-1], steps)}", flush=True)
+        search = train(subject, plan, axes | {"seed": tuple(seeds)})
+        print(f"search {repetition}: {_line(search, steps)}", flush=True)
+        if any(gan["fcd_train"][steps] is not None for gan in search):
+            found.append(search)
+    if not found:
+        raise UserError("no setting of any search has an FCD: narrow --sweep")
     curves = [[gan["fcd_train"] for gan in search] for search in found]
     rows = [halving.replay(curves, each, steps) for each in _TRIED]
     header = (
@@ -101,23 +106,22 @@ def main() -> None:
             str(row["keep"]),
             f"{row['share']:.0%}",
             f"{row['hits']} of {len(found)}",
-            ", ".join(f"{regret:.1%}" for regret in row["regrets"]),
+            ", ".join("-" if r is None else f"{r:.1%}" for r in row["regrets"]),
         ]
         for row in rows
     ]
     print(tables.as_text(header, cells))
-    if _OUTPUT.value:
-        document = {
-            "command": cli.command("measure.halving"),
-            "date": datetime.date.today().isoformat(),
-            "dataset": subject.images.name,
-            "device": subject.device,
-            "versions": configuration.versions(),
-            "halvings": rows,
-            "searches": found,
-        }
-        text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-        pathlib.Path(_OUTPUT.value).write_text(text)
+    document = {
+        "command": cli.command("measure.halving"),
+        "date": datetime.date.today().isoformat(),
+        "dataset": subject.images.name,
+        "device": subject.device,
+        "versions": configuration.versions(),
+        "halvings": rows,
+        "searches": found,
+    }
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    cli.write(_OUTPUT, text)
 
 
 def train(
@@ -129,7 +133,6 @@ def train(
       Of each what was drawn, and the distance to the training split by the steps.
     """
     runs = sweep.expand([_LOSS.value], "tuned", axes)
-
     rungs = _All(3, len(_All().steps(plan.steps)))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -148,6 +151,8 @@ def train(
 def _line(search: Sequence[Mapping[str, Any]], steps: int) -> str:
     ends = [gan["fcd_train"][steps] for gan in search]
     known = sorted(end for end in ends if end is not None)
+    if not known:
+        return "no setting has an FCD, left out"
     return f"FCD {', '.join(f'{end:.1f}' for end in known[:3])} ... {known[-1]:.1f}"
 
 

@@ -11,7 +11,6 @@ zero where a piece alone takes longer, for the new memory of what it returns.
 """
 
 import json
-import pathlib
 import statistics
 from typing import Any
 
@@ -48,9 +47,7 @@ def main() -> None:
     print(tables.as_text(_HEADER, [row for r in results for row in rows(r)]))
     for name, unit in (("gflop_per_s", "GFLOP/s"), ("gb_per_s", "GB/s")):
         print(f"{statistics.median(result[name] for result in results):.0f} {unit}")
-    if _OUTPUT.value:
-        text = json.dumps(results, indent=2, allow_nan=False)
-        pathlib.Path(_OUTPUT.value).write_text(text + "\n")
+    cli.write(_OUTPUT, json.dumps(results, indent=2, allow_nan=False) + "\n")
 
 
 def rows(result: dict[str, Any]) -> list[list[str]]:

@@ -250,10 +250,8 @@ def main() -> None:
     if dataset.warning:
         document["warning"] = dataset.warning
     write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
-    if _MARKDOWN.value:
-        table = tables.as_markdown(header, rows)
-        text = f"```\n{document['command']}\n```\n\n{table}\n"
-        write_text(pathlib.Path(_MARKDOWN.value), text)
+    text = f"{tables.as_markdown(header, rows)}\n"
+    cli.write(_MARKDOWN, f"```\n{document['command']}\n```\n\n{text}")
     print(workdir / "results.json")
 
 

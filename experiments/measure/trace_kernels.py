@@ -55,19 +55,16 @@ def main() -> None:
         for name, (count, ms) in order[:_SHOWN]
     ]
     print(tables.as_text(("ms a step", "times a step", "kernel"), rows))
-    if _OUTPUT.value:
-        document = {
-            "loss": _LOSS.value,
-            "batch_size": _BATCH_SIZE.value,
-            "device": devices[0].device_kind,
-            "kernels_a_step": kernels,
-            "ms_a_step": milliseconds,
-            "kernels": {
-                n: {"count": c / steps, "ms": t / steps} for n, (c, t) in order
-            },
-        }
-        text = json.dumps(document, indent=1, allow_nan=False)
-        pathlib.Path(_OUTPUT.value).write_text(text + "\n")
+    document = {
+        "loss": _LOSS.value,
+        "batch_size": _BATCH_SIZE.value,
+        "device": devices[0].device_kind,
+        "kernels_a_step": kernels,
+        "ms_a_step": milliseconds,
+        "kernels": {n: {"count": c / steps, "ms": t / steps} for n, (c, t) in order},
+    }
+    text = json.dumps(document, indent=1, allow_nan=False)
+    cli.write(_OUTPUT, text + "\n")
 
 
 def trace(folder: pathlib.Path, devices: list[jax.Device]) -> None:

@@ -27,7 +27,7 @@ from gan_jax.errors import UserError
 from gan_jax.evaluation import memorisation, overfitting, references, report
 from gan_jax.evaluation.averaged import LAST, RECIPE, Averaged
 from gan_jax.recipes import TABLES
-from gan_jax.run import configuration, loop, run_folder, sampling
+from gan_jax.run import checkpoints, configuration, loop, run_folder, sampling
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.schedule import Schedule
 from gan_jax.system.files import whole_file, write_text
@@ -159,7 +159,8 @@ def train(
             folder, lengths, steps.values(), measure, every=_EVERY, save_every=_SAVE
         )
         for end in steps.values():
-            if end in averaged.measured:
+            saved = checkpoints.newest(folder) or 0
+            if end in averaged.measured and saved >= end:
                 continue
             state = loop.train(
                 dataclasses.replace(config, steps=end),

@@ -121,11 +121,8 @@ def main() -> None:
             found[gan] = ranked(rows)
             study_folder.end(folder)
         _publish(folder, gan, found[gan], {**shared, "space": spaces[gan]}, subject)
-    if _MARKDOWN.value:
-        header, rows = table(found)
-        command = cli.command("measure.tune")
-        text = f"```\n{command}\n```\n\n{tables.as_markdown(header, rows)}\n"
-        write_text(pathlib.Path(_MARKDOWN.value), text)
+    text = f"{tables.as_markdown(*table(found))}\n"
+    cli.write(_MARKDOWN, f"```\n{cli.command('measure.tune')}\n```\n\n{text}")
 
 
 def space_of(gan: str, changed: str) -> str:

@@ -20,6 +20,7 @@ from gan_jax.data.dataset import (
     Description,
     Part,
     Pictures,
+    check_count,
     hold_out,
 )
 
@@ -171,6 +172,7 @@ def load(
             raise
         warning = f"drawn garments stand in for the real ones: {error}"
         return dataclasses.replace(_draw(split, garments_size), warning=warning)
+    check_count(dataset.images, num_examples, name)
     return dataclasses.replace(
         dataset,
         images=dataset.images[:num_examples],

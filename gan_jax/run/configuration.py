@@ -226,8 +226,12 @@ def _check_types(config: Config) -> None:
             continue
         if type(value) is not int or not least <= value < 2**32:
             raise ValueError(f"{name}={value}")
-    sides = (*config.shape, config.num_classes + 1)
-    if len(sides) != 4 or not all(type(n) is int and 0 < n <= _MOST for n in sides):
+    sizes = (*config.shape, config.num_classes)
+    if (
+        len(sizes) != 4
+        or not all(type(n) is int and 0 <= n <= _MOST for n in sizes)
+        or 0 in config.shape
+    ):
         raise ValueError(f"shape={config.shape}, num_classes={config.num_classes}")
 
 

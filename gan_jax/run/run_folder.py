@@ -40,6 +40,7 @@ _OURS = (
     "neighbours.png",
     "interpolation.png",
     "training.gif",
+    "averages.npz",
     *(f"generator.{ending}" for ending in EXPORTED),
     "samples",
     checkpoints.DAMAGED,

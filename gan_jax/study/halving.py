@@ -91,7 +91,8 @@ def replay(
     Returns:
       ``halving``, ``rungs`` and ``keep``; ``share`` of the steps that it takes;
       ``hits``, how many searches end with the best setting; and ``regrets``, of each
-      search how far the distance that it ends with is above the least, relatively.
+      search how far the distance that it ends with is above the least, relatively;
+      None where what was kept has no distance at its end.
     """
     taken, regrets = 0, []
     for search in searches:
@@ -105,7 +106,7 @@ def replay(
         ends = [gan[steps] for gan in search]
         least = min(end for end in ends if end is not None)
         known = [ends[i] for i in alive if ends[i] is not None]
-        regrets.append(min(known, default=math.inf) / least - 1)
+        regrets.append(min(known) / least - 1 if known else None)
     return {
         "halving": halving.factor,
         "rungs": halving.rungs,

@@ -429,6 +429,9 @@ def test_an_archive_is_read_from_a_folder_or_downloaded(
     few = data.load(name, split, data_dir=where, num_examples=2)
     np.testing.assert_array_equal(few.images, images[:2])
     np.testing.assert_array_equal(few.labels, labels[:2])
+    too_many = len(images) + 1
+    with pytest.raises(UserError, match=f"{too_many} is more than {name} has"):
+        data.load(name, split, data_dir=where, num_examples=too_many)
 
 
 def test_a_damaged_archive_is_refused_before_it_is_unpacked(server, tmp_path):

@@ -103,6 +103,12 @@ def test_one_that_is_late_is_missed_by_what_it_is_better():
     assert found["regrets"] == [2.0, 2.0]  # it ends with 3 where 1 was the least
 
 
+def test_where_none_that_was_kept_has_a_distance_there_is_no_regret():
+    found = replay([search((1, 1, None), (2, 2, 2))], Halving(3, 3), 27)
+    assert found["regrets"] == [None]
+    assert found["hits"] == 0
+
+
 def test_one_without_a_distance_never_goes_on():
     found = replay(
         [search((None, None, None), (2, 2, 2), (3, 3, 3))], Halving(3, 2), 27

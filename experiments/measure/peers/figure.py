@@ -3,7 +3,7 @@
 import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,11 +21,11 @@ RELATIVE = "time a GAN / alone"
 MANY = f"{SHARE}, many GANs"
 
 
-def save(path: pathlib.Path, results: Sequence[dict[str, Any]]) -> None:
+def save(path: pathlib.Path | BinaryIO, results: Sequence[dict[str, Any]]) -> None:
     """Draws time and share of the roofline against batch, GANs at once and devices.
 
     Args:
-      path: PNG to write.
+      path: PNG to write, or a file that is open for that.
       results: of `turns.measure`, one for each setting.
     """
     from matplotlib.ticker import LogLocator
