@@ -79,6 +79,8 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     cli.require_seed(experiment.SEED, count)
     names = tuple(dict.fromkeys(_LOSSES.value))
     wanted = {name: recipes.recipe(name, _RECIPE.value) for name in names}
+    for recipe in wanted.values():
+        recipes.make_gan(recipe)  # refuses code of one's own that cannot be run
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
     reference = references.load_reference(dataset, quick=quick, **data_flags.where())
     seeds = range(seed, seed + count)

@@ -52,7 +52,7 @@ _PARTS = 10  # of training, which is looked at after some of them
 _SHOWN = (1, 2, 5, 10)
 _SAMPLES = 2500  # as in PacGAN
 _EXTENT = 3.0
-# Modes in PacGAN (Lin et al. 2018), tables 1 and 2: other networks and more steps.
+# Modes in PacGAN (Lin et al. 2018), table 1: other networks and more steps.
 _PUBLISHED = (
     ("GAN, published", "6.3", "", "", "17.3", "", ""),
     ("PacGAN2, published", "7.9", "", "", "", "", ""),
@@ -87,6 +87,8 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         losses.insert(losses.index("nonsaturating"), _PLAIN)
     if "relativistic" in losses and not quick:
         losses.append(_CURE)
+    longer = {loss: steps * _LONGER.get(loss, 1) for loss in losses}
+    made = {loss: _gan(loss, taken) for loss, taken in longer.items()}
     when = (*(steps * part // _PARTS for part in _SHOWN), "data")
     columns = [f"{name}, {step}" for name in _data() for step in when]
     figure, grid = plots.mosaic([name.replace(", ", "\n") for name in losses], columns)
@@ -94,8 +96,8 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     real = {name: _draw(keys[0], mixture) for name, mixture in _data().items()}
     found = {}
     for loss, panels in zip(losses, grid, strict=True):
-        taken, sets = steps * _LONGER.get(loss, 1), _ON.get(loss, tuple(_data()))
-        drawn = _train(_gan(loss, taken), keys[1:], taken // _PARTS, sets)
+        sets = _ON.get(loss, tuple(_data()))
+        drawn = _train(made[loss], keys[1:], longer[loss] // _PARTS, sets)
         found[loss] = _on_each({name: drawn[name][-1] for name in sets}, real)
         for name, part in zip(_data(), np.split(panels, len(_data())), strict=True):
             if name not in sets:

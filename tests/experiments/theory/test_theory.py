@@ -54,6 +54,7 @@ OWN_MISTAKES = {
     "compare": {
         "loss": (["--losses=hinge,wassersteingp"], "did you mean 'wasserstein_gp'"),
         "no loss": (["--losses="], "--losses is empty"),
+        "no code": (["--losses=hinge,missing.py:X"], "cannot read"),
         "no seed": (["--seeds=0"], "--seeds=0 must be at least 1"),
         "no epoch": (["--epochs=0"], "--epochs=0 must be at least 1"),
         "recipe": (["--recipe=tunned"], "did you mean 'tuned'"),
@@ -69,6 +70,7 @@ OWN_MISTAKES = {
     "mode_collapse": {
         "loss": (["--losses=wassersteingp"], "did you mean 'wasserstein_gp'"),
         "no loss": (["--losses="], "--losses is empty"),
+        "no code": (["--losses=hinge,missing.py:X"], "cannot read"),
         "no seed": (["--seeds=0"], "--seeds=0 must be at least 1"),
         "no step": (["--steps=0"], "--steps=0 must be at least 1"),
         "uneven steps": (["--steps=1234"], "--steps=1234 must be a multiple of 10"),
