@@ -23,13 +23,15 @@ usage() {
 
 dry_run=false
 arguments=()
-for argument in "$@"; do
-  if [[ "$argument" == --dry-run ]]; then
+while [[ $# -gt 0 && "$1" != -- ]]; do # what stands behind is the program's
+  if [[ "$1" == --dry-run ]]; then
     dry_run=true
   else
-    arguments+=("$argument")
+    arguments+=("$1")
   fi
+  shift
 done
+arguments+=("$@")
 set -- ${arguments[@]+"${arguments[@]}"}
 
 run() {
@@ -56,8 +58,9 @@ fail() {
 }
 
 find_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3.12 python3.11 python3 python}; do
+  local candidate candidates=(python3.12 python3.11 python3 python)
+  [[ -z "${PYTHON:-}" ]] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
     if command -v "$candidate" >/dev/null 2>&1 &&
       "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       printf '%s' "$candidate"

@@ -62,6 +62,7 @@ check_flag() {
 require_count() {
   [[ "${!1}" =~ ^[0-9]{1,4}$ && "10#${!1}" -ge "$2" ]] ||
     fail "--$1=${!1} must be a whole number, at least $2"
+  printf -v "$1" %s "$((10#${!1}))" # 08 is no octal number
 }
 
 require_word() {

@@ -49,10 +49,11 @@ rent() {
 # of its own, where none is named, so that two runs never mix. A study may write into a
 # bucket, and then nothing is fetched.
 choose_workdir() {
-  local given
+  local given output
   given=$(flag workdir)
-  if ! grep -qwE '"workdir"|plan|experiment\.main' "$source"; then
-    given=$(flag output)
+  output=$(flag output)
+  if ! grep -qE '"workdir"|import .*\b(plan|study_flags|experiment)\b' "$source"; then
+    given=$output
     [[ "$given" == --output=?* ]] || fail "experiments.$program has no --workdir: name a\
  file of its own with --output=runs/NAME/FILE, whose folder is fetched"
     given=--workdir=$(dirname "${given#*=}")
@@ -74,6 +75,12 @@ choose_workdir() {
   fi
   [[ "$workdir" =~ ^[A-Za-z0-9._/-]+$ && ! "/$workdir/" =~ /\.{0,2}/ ]] ||
     fail "--workdir=$workdir has to be a plain path below this folder, such as runs/mine"
+  # What lies elsewhere is not fetched, and goes with the machine.
+  [[ -z "$output" || "$output" == "--output=$workdir/"?* ]] ||
+    fail "only $workdir is fetched: write --output=$workdir/FILE"
+  # The new run would come back among the checkpoints of the old one.
+  [[ -z "$(flag overwrite)" || -z "$(ls -A "$workdir" 2>/dev/null)" ]] ||
+    fail "--overwrite, and $workdir is not empty here: delete it, or name another --workdir"
   # Without a default folder it reads a run, and one that is not here is not there.
   if grep -qE '"workdir", (\[\]|None)' "$source" && [[ -z "$(ls -A "$workdir" 2>/dev/null)" ]]; then
     fail "experiments.$program reads a run, and $workdir holds none: --workdir=runs/mine"
@@ -140,6 +147,7 @@ finish() {
   local status=$1
   trap : HUP INT TERM # once more, they end the step in hand and no more
   trap - EXIT
+  ! "$dry_run" || [[ "$status" -eq 0 ]] || exit "$status" # nobody reads on: | head
   "$dry_run" || exec >&2
   if [[ "$status" -ne 0 ]]; then
     say "the $phase ended with status $status: its machine is wound up" ||
@@ -150,6 +158,7 @@ finish() {
   if [[ "$phase" == run ]]; then
     [[ "$status" -eq 0 ]] || stop || :
     if ! "$shared" && ! fetch; then
+      ! "$dry_run" || exit 1
       [[ "$status" -ne 0 ]] || status=1
       say "could not fetch the results; $name keeps them $kept, and costs money until\
  then; fetch: $(printed fetch); delete: $(printed delete)"
@@ -160,7 +169,7 @@ finish() {
   elif ! "$shared"; then
     rmdir "$workdir" 2>/dev/null || :
   fi
-  if ! delete; then
+  if ! delete && ! "$dry_run"; then
     [[ "$status" -ne 0 ]] || status=1
     say "could not delete $name, which may cost money${look:+ ($look)}: $(printed delete)"
   fi

@@ -6,6 +6,7 @@ After a change that is meant, write the golden files anew and read their differe
     GAN_JAX_GOLDEN=write python -m pytest tests/launch/test_launch.py
 """
 
+import ast
 import itertools
 import os
 import pathlib
@@ -503,6 +504,67 @@ def test_a_run_that_is_here_already_is_taken_along(root, engines, engine):
     assert done[-2:] == ["fetch", "delete"]
 
 
+@rented
+def test_a_run_that_is_here_is_not_begun_anew_elsewhere(root, engines, engine):
+    folder = root.parent / "here" / "runs" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()
+    result = launch(root, *RENTED[engine], "--workdir=runs/mine", "--overwrite")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "runs/mine is not empty here: delete it" in result.stderr
+    assert calls(root) == []
+
+
+def test_the_launcher_knows_which_programs_have_a_workdir():
+    """It reads a program's own text; the flag may come from a module of `common`."""
+    text = (HOME / "launch" / "rented.sh").read_text()
+    pattern = re.search(r"grep -qE '(.*)' \"\$source\"", text)[1]
+    rooms = HOME / "experiments"
+    sources = {path: path.read_text() for path in rooms.rglob("*.py")}
+
+    def brings_it(path, seen=frozenset()):
+        if re.search(r'DEFINE_\w+\(\s*"workdir"', sources[path]):
+            return True
+        for node in ast.walk(ast.parse(sources[path])):
+            if isinstance(node, ast.ImportFrom) and node.module == "experiments.common":
+                for name in node.names:
+                    other = rooms / "common" / f"{name.name}.py"
+                    if other not in seen and brings_it(other, seen | {path}):
+                        return True
+        return False
+
+    programs = {
+        path: source for path, source in sources.items() if "cli.run(main)" in source
+    }
+    assert len(programs) > 30
+    for path, source in programs.items():
+        guessed = bool(re.search(pattern, source))
+        assert guessed == brings_it(path), path
+
+
+@pytest.mark.parametrize("words", [["sky"], ["tpu", "--zone=z"]])
+def test_a_dry_run_whose_reader_has_gone_calls_nothing(root, engines, words):
+    command = shlex.join(["bash", str(root / "launch.sh"), *words, "--dry-run"])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1"],
+        cwd=root.parent / "here",
+        env=environment(root),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.count("\n") == 1
+    assert "could not" not in done.stderr
+    assert calls(root) == []
+
+
+def test_what_stands_behind_two_dashes_is_no_option_of_the_launcher(root, engines):
+    result = launch(root, "slurm", "--gpus=08", "--dry-run", "--", "--dry-run")
+    assert result.returncode == 0, result.stderr
+    last = result.stdout.splitlines()[-1]
+    assert "--gpus-per-node=8 " in last  # and no octal number
+    assert last.split()[-1] == "--dry-run"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -528,6 +590,14 @@ def test_a_run_that_is_here_already_is_taken_along(root, engines, engine):
             "experiments.measure.benchmark has no --workdir",
         ),
         (["sky", "--program=measure.benchmark", "--output=x.json"], "below this"),
+        (
+            ["sky", "--program=measure.halving"],
+            "experiments.measure.halving has no --workdir",
+        ),
+        (
+            ["sky", "--program=export", "--workdir=runs/a", "--output=runs/ab/a.npz"],
+            "only runs/a is fetched: write --output=runs/a/FILE",
+        ),
         (["sky", "--program=evaluate"], "experiments.evaluate reads a run"),
         (["sky", "--program=sample", "--workdir=runs/none"], "runs/none holds none"),
         (["sky", "--program=evaluate", "--nodes=2"], "runs on one machine"),
