@@ -11,7 +11,9 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -23,6 +25,9 @@ from gan_jax.system import remote
 from gan_jax.system.remote import Place, is_remote
 
 PART = ".part"  # ends the names of files that are not whole yet
+# Begins their last word but one, as the number of a process says little: it is of one
+# host, and all containers may have number 1.
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _parts: set[pathlib.Path] = set()  # those of this process
 
 
@@ -89,10 +94,15 @@ def whole_file(path: Place) -> Iterator[BinaryIO]:
 def _part(path: Place) -> pathlib.Path:
     """Where a file is written until it is whole."""
     if not is_remote(path):
-        return path.with_name(f"{path.name}.{os.getpid()}{PART}")
+        return part_of(path, os.getpid())
     file, name = tempfile.mkstemp(prefix="gan_jax_", suffix=path.suffix)
     os.close(file)
     return pathlib.Path(name)
+
+
+def part_of(path: pathlib.Path, process: int) -> pathlib.Path:
+    """A new name for what a process of this host writes before it is whole."""
+    return path.with_name(f"{path.name}.{_HOST}{secrets.token_hex(4)}.{process}{PART}")
 
 
 def make_folder(path: Place) -> None:
@@ -113,7 +123,7 @@ def whole_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
       UserError: it cannot be written, or there is one that holds something.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    part = part_of(path, os.getpid())
     _parts.add(part)
     with writing(path):
         try:
@@ -135,7 +145,7 @@ def scratch_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises:
       UserError: it cannot be made.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    part = part_of(path, os.getpid())
     _parts.add(part)
     try:
         with writing(path):
@@ -165,8 +175,8 @@ def remove(path: Place) -> None:
 
 
 def remove_abandoned(folder: pathlib.Path) -> None:
-    """Removes what `whole_file` and `whole_folder` left half written when killed."""
-    for part in folder.glob(f"*.*[0-9]{PART}"):
+    """Removes what killed processes of this host left half written."""
+    for part in folder.glob(f"*.{_HOST}*.*[0-9]{PART}"):
         process = part.name.removesuffix(PART).rpartition(".")[2]
         if process.isdecimal() and not is_alive(int(process)):
             remove(part)

@@ -14,6 +14,7 @@ from gan_jax import recipes
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, run_folder
+from gan_jax.system import files
 
 CONFIG = configuration.Config(
     recipe=recipes.recipe("wasserstein_gp", ema_decay=0.9, batch_size=8),
@@ -185,7 +186,7 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
 def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
     tmp_path, holder
 ):
-    half = tmp_path / "run" / f"config.json.{holder.pid}.part"
+    half = files.part_of(tmp_path / "run" / "config.json", holder.pid)
     half.write_text("{")
     mine = tmp_path / "run" / "thesis.part"
     mine.write_text("not ours")
@@ -231,7 +232,7 @@ def test_a_lock_that_is_another_file_leaves_that_file_alone(tmp_path):
 
 
 def test_a_half_file_of_a_process_that_lives_is_left_to_it(tmp_path, holder):
-    half = tmp_path / f"evaluation.json.{holder.pid}.part"
+    half = files.part_of(tmp_path / "evaluation.json", holder.pid)
     half.write_text("{")
     with run_folder.lock(tmp_path):
         assert half.exists()
