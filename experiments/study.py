@@ -18,6 +18,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -60,6 +61,8 @@ def _study(asked: study_flags.Asked) -> str | None:
     if study_flags.ENGINE.value == "ray":  # devices are for its tasks
         jax.config.update("jax_platforms", "cpu")
     # Whatever can be refused is refused before what takes time.
+    if study_flags.STORAGE.value:
+        search.check_storage(study_flags.STORAGE.value)
     run_folder.check_folder(asked.workdir)
     about = data.about(asked.dataset)
     if about is not None:
@@ -79,7 +82,12 @@ def _study(asked: study_flags.Asked) -> str | None:
         study_folder.check(asked.workdir, settings, overwrite)
         with run_folder.lock(asked.workdir) as held:
             study_folder.begin(
-                asked.workdir, settings, images, engine.device, overwrite
+                asked.workdir,
+                settings,
+                images,
+                engine.device,
+                overwrite,
+                _shared_flags(images),
             )
             engine.save_in(asked.workdir)
             return _train(asked, engine, held)
@@ -165,17 +173,27 @@ def _train(
     # Behind them, those of a larger sweep that this folder has held before.
     ledger.write(asked.workdir, [*(ordered | found.rows).values()])
     study_folder.end(asked.workdir)
-    shared = {
-        "recipe": study_flags.RECIPE.value,
-        **data_flags.place(engine.images),
-        "conditional": True if study_flags.CONDITIONAL.value else None,
-        "num_examples": engine.images.size if study_flags.QUICK.value else None,
-        "num_devices": 1,
-    }
     study_report.publish(
-        asked.workdir, rows, runs, asked.drawn, engine.images, engine.device, shared
+        asked.workdir,
+        rows,
+        runs,
+        asked.drawn,
+        engine.images,
+        engine.device,
+        _shared_flags(engine.images),
     )
     return None
+
+
+def _shared_flags(images: data.Description) -> dict[str, Any]:
+    """Those of `experiments.train` that train one of the study's GANs alone."""
+    return {
+        "recipe": study_flags.RECIPE.value,
+        **data_flags.place(images),
+        "conditional": True if study_flags.CONDITIONAL.value else None,
+        "num_examples": images.size if study_flags.QUICK.value else None,
+        "num_devices": 1,
+    }
 
 
 def _done(found: driver.Driver, runs: list[sweep.Run]) -> int:

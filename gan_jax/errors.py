@@ -1,6 +1,7 @@
-"""The one error type that stands for a user's mistake, and its commonest case."""
+"""The one error type that stands for a user's mistake, and parts of its lines."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -28,6 +29,11 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "; it is one of:"
         raise UserError(f"unknown {what} {name!r}{hint} ({', '.join(known)})")
+
+
+def without_passwords(text: str) -> str:
+    """A text to print or keep, with ``***`` for the passwords of its URLs."""
+    return re.sub(r"(\w://[^\s/:@]*):[^\s/@]+@", r"\1:***@", text)
 
 
 def quote(error: BaseException, where: str = "") -> str:

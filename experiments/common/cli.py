@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, without_passwords
 from gan_jax.system import cores
 from gan_jax.system.files import write_text
 from gan_jax.system.signals import Signals
@@ -232,7 +232,8 @@ def write(flag: flags.FlagHolder, text: str) -> None:
 
 def command(program: str) -> str:
     """The command that was given, for a program's results, wherever it is repeated."""
-    return shlex.join(["python", "-m", f"experiments.{program}", *sys.argv[1:]])
+    words = ["python", "-m", f"experiments.{program}", *sys.argv[1:]]
+    return without_passwords(shlex.join(words))
 
 
 def same_command(program: str) -> str:
@@ -257,6 +258,7 @@ def stopped(done: str, program: str) -> NoReturn:
 
 def end(message: str, status: int) -> NoReturn:
     """Ends the process with one line on stderr."""
+    message = without_passwords(message)
     _say("".join(c if c.isprintable() else "?" for c in " ".join(message.split())))
     import jax
 

@@ -84,7 +84,9 @@ def told(outputs: int, *, clear: Sequence[int] = ()) -> Callable[[Callable], Cal
         @functools.wraps(handler)
         def call(*args: Any) -> tuple[Any, ...]:
             try:
-                return (*handler(*args), note())
+                found = handler(*args)
+                assert len(found) == outputs, (handler, len(found))
+                return (*found, note())
             except (UserError, OSError) as error:
                 empty = [
                     gr.update(value=None) if i in clear else gr.skip()

@@ -91,7 +91,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
             grid = pictures.read(shared.root, path)
         except UserError:
             grid = None  # one whose numbers are not finite has none
-        words = study_report.command(row, _shared_flags(folder))
+        words = study_report.command(row, _shared_flags(shared, folder))
         return place, study_report.line(row), grid, words
 
     @told(9, clear=(3, 4, 7))
@@ -197,11 +197,11 @@ def _table(rows: list[ledger.Row], loss: str, alive: bool) -> pd.DataFrame:
     return table.astype(object).where(table.notna(), "")  # None breaks the search
 
 
-def _shared_flags(folder: Any) -> dict[str, Any]:
+def _shared_flags(shared: Shared, folder: pathlib.Path) -> dict[str, Any]:
     """Flags of `experiments.train` that all GANs of a study have in common."""
+    path = folders.require_inside(shared.root, folder / "config.json")
     try:
-        study = configuration.read_json(folder / "config.json")["study"]
-        flags = {"recipe": str(study["recipe"]), "dataset": str(study["dataset"])}
-        return flags | ({"conditional": True} if study["conditional"] is True else {})
-    except (ValueError, KeyError, TypeError):
+        flags = configuration.read_json(path)["flags"]
+        return {str(n): v for n, v in flags.items() if isinstance(v, bool | int | str)}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -70,7 +70,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
     whole = gr.Button("The whole curve", size="sm", elem_id="whole")
     timer = gr.Timer(_SECONDS)
 
-    @told(9, clear=(5, 7, 8))
+    @told(8, clear=(5, 6, 7))
     def first(request: gr.Request) -> tuple[Any, ...]:
         names = _names(shared)
         chosen = asked_run(request, names)

@@ -46,11 +46,15 @@ def grid_sampler(
 def hundred_real(dataset: Dataset) -> tuple[np.ndarray, int]:
     """Ten images of each class, a class a column, where there are enough.
 
+    Else the first ones, in rows of a length that columns of classes would not have: who
+    looks at the picture alone has to know.
+
     Returns:
       Images, and how many are a row.
     """
     shown = range(min(dataset.num_classes, COLUMNS))
     columns = [np.flatnonzero(dataset.labels == c)[:ROWS] for c in shown]
     if min(map(len, columns), default=0) < ROWS:
-        return dataset.images[: ROWS * COLUMNS], COLUMNS
+        row = COLUMNS - 1 if len(columns) == COLUMNS else COLUMNS
+        return dataset.images[: ROWS * row], row
     return dataset.images[np.stack(columns, axis=1).ravel()], len(columns)

@@ -105,9 +105,14 @@ def _is_whole(row: Any) -> bool:
     flags = row["flags"]
     if not isinstance(flags, dict) or not isinstance(flags.get("steps"), int):
         return False
-    if not isinstance(row["steps"], int) or not isinstance(row["swept"], dict):
+    kinds = {"steps": int, "swept": dict, "loss": str, "seed": int, "collapsed": bool}
+    if not all(isinstance(row[name], kind) for name, kind in kinds.items()):
         return False
-    return any(row.keys() >= {key, f"{key}_train"} for key in DISTANCES)
+    keys = [key for key in DISTANCES if row.keys() >= {key, f"{key}_train"}]
+    distances = [row[name] for key in keys for name in (key, f"{key}_train")]
+    return bool(keys) and all(
+        value is None or isinstance(value, int | float) for value in distances
+    )
 
 
 def append(folder: pathlib.Path, rows: Sequence[Row]) -> None:

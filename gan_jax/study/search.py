@@ -9,8 +9,9 @@ import dataclasses
 import hashlib
 import json
 import math
+import pathlib
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from gan_jax.errors import UserError
@@ -103,22 +104,24 @@ class Search:
                 self._optuna.delete_study(
                     study_name=loss, storage=_storage(self._optuna, storage)
                 )
-        try:
+        with _told(storage):
             self._study = self._optuna.create_study(
                 storage=_storage(self._optuna, storage),
                 study_name=loss,
                 direction="minimize",
                 load_if_exists=True,
             )
-        except Exception as error:  # of databases, their drivers, files
-            why = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"Optuna cannot open {storage} ({why}): name another --storage"
-            ) from error
         self._under_way: dict[int, Any] = {}
         for trial in self._study.get_trials(deepcopy=False):
             for name in trial.params.keys() ^ self._axes.keys():
                 if name in trial.params or trial.state.is_finished():
+                    raise self._other(name)
+            for name, drawn in trial.distributions.items():
+                axis = self._axes[name]  # Optuna itself compares the values of lists
+                if isinstance(axis, Range) and (axis.low, axis.high) != (
+                    getattr(drawn, "low", None),
+                    getattr(drawn, "high", None),
+                ):
                     raise self._other(name)
         running = self._optuna.trial.TrialState.RUNNING
         self._left = [  # by a process that was stopped
@@ -234,8 +237,31 @@ class Search:
             self._study.tell(trial, sum(values) / len(values))
 
 
+def check_storage(storage: str) -> None:
+    """Opens a storage, before anything depends on it.
+
+    Raises:
+      UserError: Optuna is not installed, or cannot open it.
+    """
+    optuna = require()
+    with _told(storage):
+        optuna.storages.get_storage(_storage(optuna, storage))
+
+
+@contextlib.contextmanager
+def _told(storage: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of databases, their drivers, files
+        why = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"Optuna cannot open {storage} ({why}): name another --storage"
+        ) from error
+
+
 def _storage(optuna: Any, storage: str) -> Any:
     if "://" in storage:
         return storage
-    journal = optuna.storages.journal
-    return optuna.storages.JournalStorage(journal.JournalFileBackend(storage))
+    backend = optuna.storages.journal.JournalFileBackend
+    path = pathlib.Path(storage).expanduser()
+    return optuna.storages.JournalStorage(backend(str(path)))

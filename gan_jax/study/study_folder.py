@@ -9,10 +9,11 @@ optuna.journal                                   of its trials (`search`)
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from gan_jax.data import Description
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, without_passwords
 from gan_jax.run import configuration
 from gan_jax.study import ledger, trainer
 from gan_jax.system.files import make_folder, reading, remove, write_text, writing
@@ -66,8 +67,17 @@ def begin(
     images: Description,
     device: str,
     overwrite: bool,
+    flags: Mapping[str, Any] | None = None,
 ) -> None:
     """Makes the folder, which `check` has accepted, into that of this study.
+
+    Args:
+      workdir: of the study.
+      settings: what all GANs share.
+      images: what they are trained on.
+      device: the kind of it.
+      overwrite: whether what another study has left is removed.
+      flags: of `experiments.train`, for the commands that train one of them alone.
 
     Raises:
       UserError: it cannot be written to.
@@ -80,7 +90,8 @@ def begin(
                 remove(workdir / name)
     contents = {
         "study": settings,
-        "command": shlex.join(sys.argv[1:]),
+        "command": without_passwords(shlex.join(sys.argv[1:])),
+        "flags": flags,
         "warning": images.warning,
         "source": images.source,
         "versions": configuration.versions(),

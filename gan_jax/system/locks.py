@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, without_passwords
 from gan_jax.system import files, remote
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def _holder() -> dict[str, Any]:
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": now.isoformat(timespec="seconds"),
-        "command": shlex.join(sys.argv),
+        "command": without_passwords(shlex.join(sys.argv)),
     }
 
 

@@ -98,7 +98,9 @@ def make_study(folder):
     (folder / "samples").mkdir(parents=True)
     ledger.write(folder, rows)
     study = {"recipe": "tuned", "dataset": "garments", "conditional": False}
-    (folder / "config.json").write_text(json.dumps({"study": study}))
+    flags = {"recipe": "tuned", "dataset": "garments", "conditional": None}
+    config = json.dumps({"study": study, "flags": flags})
+    (folder / "config.json").write_text(config)
     for i, row in enumerate(rows):
         path = folder / "samples" / f"{study_report.file_name(row)}.png"
         plots.save_grid(path, making.real(100) // (i + 1))

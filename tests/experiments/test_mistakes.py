@@ -175,6 +175,10 @@ TRAIN = {
         "names tensorboard twice: name it once",
     ),
     "no device": (["--num_devices=0"], "--num_devices=0"),
+    "less than no device": (
+        ["--num_devices=-1", "--batch_size_per_device=16"],
+        "--num_devices=-1 must be at least 1",
+    ),
     "devices": (["--num_devices=99"], "this machine has 8"),
     # contradictions
     "clip": (["--loss=hinge", "--clip=0.01"], "contradicts --loss=hinge"),
@@ -421,6 +425,10 @@ STUDY = {
     "batch": (["--sweep=batch_size:60001"], "60000: use a smaller --batch_size"),
     "a batch of one": (["--sweep=batch_size:1"], "batch norm over a single number"),
     "devices": (["--num_devices=9"], "--num_devices=9, and this machine has 8"),
+    "storage": (
+        ["--sampler=tpe", "--storage=sqlite:////no/a.db", "--sweep=clip:1..2:linear"],
+        "Optuna cannot open sqlite:////no/a.db",
+    ),
     "halving": (["--halving=1"], "--halving=1 must be at least 2"),
     "one rung": (["--halving=3", "--rungs=1"], "--rungs=1 must be at least 2"),
     "rungs alone": (["--rungs=3"], "--rungs is for --halving"),

@@ -79,6 +79,8 @@ def test_a_file_of_one_torn_line_begins_anew(tmp_path):
         b"\xff\n",
         json.dumps(rows_of(1)[0] | {"flags": {}}).encode() + b"\n",
         json.dumps(rows_of(1)[0] | {"steps": None}).encode() + b"\n",
+        json.dumps(rows_of(1)[0] | {"fcd": "12.5"}).encode() + b"\n",
+        json.dumps(rows_of(1)[0] | {"seed": None}).encode() + b"\n",
     ],
 )
 def test_any_other_damage_is_an_error(tmp_path, bad):

@@ -211,6 +211,19 @@ def test_a_list_of_other_values_is_refused(tmp_path):
         search_of(tmp_path, "beta1:0.0|0.9").ask(1)
 
 
+@pytest.mark.parametrize("text", ["1e-4..1e-1:log", "1e-3..1e-2:log", "1e-4|1e-2"])
+def test_an_interval_of_other_bounds_is_refused(text, tmp_path):
+    search_of(tmp_path, LR).ask(1)
+    with pytest.raises(UserError, match="other values of generator_lr"):
+        search_of(tmp_path, f"generator_lr:{text}").ask(1)
+
+
+def test_a_file_may_be_named_from_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    search.check_storage("~/a.journal")
+    assert (tmp_path / "a.journal").exists()
+
+
 def test_a_trial_of_which_nothing_was_drawn_yet_is_drawn(tmp_path):
     mine = search_of(tmp_path, LR)
     mine._study.ask()  # and then the process was killed

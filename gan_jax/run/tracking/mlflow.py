@@ -13,6 +13,7 @@ import mlflow
 from mlflow.entities import Metric, Param
 from PIL import Image
 
+from gan_jax.errors import without_passwords
 from gan_jax.run.tracking.tracker import PROJECT, Line, Outcome, Run, numbers, prefer
 from gan_jax.system.files import cache_folder
 
@@ -45,7 +46,7 @@ class Tracker:
         self._is_trained = run.is_trained
         if run.is_trained:
             self._client.update_run(self.id, status="RUNNING")
-        uri = mlflow.get_tracking_uri()
+        uri = without_passwords(mlflow.get_tracking_uri())
         self.where = f"mlflow: run {self.id} in {uri}"
         if not uri.startswith("http"):
             self.where += f"; to look at it: mlflow ui --backend-store-uri {uri}"

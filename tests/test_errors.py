@@ -1,0 +1,23 @@
+"""What the lines that users read are made of."""
+
+import pytest
+
+from gan_jax.errors import without_passwords
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "--storage=postgresql://me:a.b-1$@db:5432/x --seed=0",
+            "--storage=postgresql://me:***@db:5432/x --seed=0",
+        ),
+        ("redis://:secret@host and mysql+py://u:p@h", None),
+        ("sqlite:///a:b@c.db", "sqlite:///a:b@c.db"),
+        ("http://host:8080/a?b=c@d", "http://host:8080/a?b=c@d"),
+        ("s3://bucket/a", "s3://bucket/a"),
+    ],
+)
+def test_passwords_of_addresses_are_not_shown(text, kept):
+    kept = kept or "redis://:***@host and mysql+py://u:***@h"
+    assert without_passwords(text) == kept
