@@ -58,6 +58,9 @@ def read(
     Returns:
       The state on the host, its key a typed one; None where there is no such file or
       it is damaged or about something else.
+
+    Raises:
+      UserError: it cannot be read now, and may be whole.
     """
     with files.reading(path):
         if not path.exists():
@@ -73,6 +76,9 @@ def read(
         if there != about or [(a.shape, a.dtype) for a in found] != shapes:
             raise UserError(f"{path} is of other GANs or of another version")
     except (KeyError, ValueError) as error:
+        cause = error.__cause__
+        if isinstance(cause, Exception) and files.is_passing(cause):
+            raise UserError(f"{error}: mend that, and start again") from cause
         say(f"{error}: not used")
         return None
     state = jax.tree.unflatten(tree, found)

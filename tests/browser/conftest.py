@@ -61,8 +61,10 @@ else:
         )
         page.on("pageerror", lambda error: wrong.append(str(error)))
 
+        host = address.rpartition(":")[0]  # on any port
+
         def request(asked):
-            if not asked.url.startswith((address, "data:", "blob:")):
+            if not asked.url.startswith((f"{host}:", "data:", "blob:")):
                 wrong.append(f"asks {asked.url}")
 
         page.on("request", request)

@@ -146,6 +146,19 @@ def ask(url, body=None):
         return error.code, error.read().decode(errors="replace")
 
 
+def test_where_there_is_no_run_yet_pages_say_how_to_train_one(page, tmp_path):
+    from experiments.explorer import app
+
+    (tmp_path / "runs").mkdir()
+    blocks, address = app.start(tmp_path / "runs", tmp_path / "shown")
+    try:
+        for path in ("training", "latents", "critic", "study"):
+            page.goto(f"{address}{path}")
+            says(page, "#message", "python -m experiments.")
+    finally:
+        blocks.close()
+
+
 @pytest.mark.parametrize("name", ["outside/secret.txt", "runs/plain/config.json"])
 def test_no_file_is_served(address, root, name):
     path = root.parent / name
