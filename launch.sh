@@ -23,7 +23,7 @@ usage() {
 
 dry_run=false
 arguments=()
-while [[ $# -gt 0 && "$1" != -- ]]; do # what stands behind is the program's
+while [[ $# -gt 0 && "$1" != -- ]]; do # what stands behind is for the program
   if [[ "$1" == --dry-run ]]; then
     dry_run=true
   else

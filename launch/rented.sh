@@ -49,7 +49,7 @@ rent() {
 # of its own, where none is named, so that two runs never mix. A study may write into a
 # bucket, and then nothing is fetched.
 choose_workdir() {
-  local given output
+  local given output each
   given=$(flag workdir)
   output=$(flag output)
   if ! grep -qE '"workdir"|import .*\b(plan|study_flags|experiment)\b' "$source"; then
@@ -76,11 +76,14 @@ choose_workdir() {
   [[ "$workdir" =~ ^[A-Za-z0-9._/-]+$ && ! "/$workdir/" =~ /\.{0,2}/ ]] ||
     fail "--workdir=$workdir has to be a plain path below this folder, such as runs/mine"
   # What lies elsewhere is not fetched, and goes with the machine.
-  [[ -z "$output" || "$output" == "--output=$workdir/"?* ]] ||
-    fail "only $workdir is fetched: write --output=$workdir/FILE"
+  for each in output markdown figure; do
+    [[ -z "$(flag "$each")" || "$(flag "$each")" == "--$each=$workdir/"?* ]] ||
+      fail "only $workdir is fetched: write --$each=$workdir/FILE"
+  done
   # The new run would come back among the checkpoints of the old one.
-  [[ -z "$(flag overwrite)" || -z "$(ls -A "$workdir" 2>/dev/null)" ]] ||
-    fail "--overwrite, and $workdir is not empty here: delete it, or name another --workdir"
+  [[ ! "$(flag overwrite)" =~ ^--?overwrite(=[tTyY1].*)?$ ||
+    -z "$(ls -A "$workdir" 2>/dev/null)" ]] ||
+    fail "$workdir is not empty here: leave out --overwrite to go on with it, or delete it"
   # Without a default folder it reads a run, and one that is not here is not there.
   if grep -qE '"workdir", (\[\]|None)' "$source" && [[ -z "$(ls -A "$workdir" 2>/dev/null)" ]]; then
     fail "experiments.$program reads a run, and $workdir holds none: --workdir=runs/mine"

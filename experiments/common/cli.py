@@ -215,13 +215,16 @@ def require_writable(flag: flags.FlagHolder) -> None:
     path = path_of(flag)
     if path.is_dir():
         raise UserError(f"--{flag.name}={path} is a folder: name a file in it")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if path.exists() and not path.is_file():
+        raise UserError(f"--{flag.name}={path} is a device or a pipe: name a file")
+    if not os.access(path.parent, os.W_OK):  # a new file takes its place
         raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
 
 
 def path_of(flag: flags.FlagHolder) -> pathlib.Path:
-    """The file that a flag names."""
-    return pathlib.Path(flag.value).expanduser()
+    """The file that a flag names, or that its link leads to."""
+    path = pathlib.Path(flag.value).expanduser()
+    return path.resolve() if path.is_symlink() else path
 
 
 def write(flag: flags.FlagHolder, text: str) -> None:

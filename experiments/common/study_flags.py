@@ -194,7 +194,7 @@ def read() -> Asked:
         rungs=_rungs(),
         dataset=dataset,
         epochs=EPOCHS.value,
-        steps=cli.unless_quick(STEPS, 20, quick),
+        steps=cli.unless_quick(STEPS, 20, quick and not flags.FLAGS["epochs"].present),
         workdir=workdir,
     )
 

@@ -201,7 +201,10 @@ def _shared_flags(shared: Shared, folder: pathlib.Path) -> dict[str, Any]:
     """Flags of `experiments.train` that all GANs of a study have in common."""
     path = folders.require_inside(shared.root, folder / "config.json")
     try:
-        flags = configuration.read_json(path)["flags"]
+        config = configuration.read_json(path)
+        study = config["study"]  # of before, when the flags were not kept
+        names = ("recipe", "dataset", "conditional")
+        flags = config.get("flags") or {name: study[name] or None for name in names}
         return {str(n): v for n, v in flags.items() if isinstance(v, bool | int | str)}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -3,7 +3,7 @@
 config.json      every setting, the data set really used, versions, devices
 metrics.jsonl    one line a log step (`gan_jax.run.metrics_log`)
 events.out.*     the same for TensorBoard; trackers.json, its records in other trackers
-real.png         a hundred training images
+real.png         up to a hundred training images
 samples/         step_000050.png ...: the same hundred latents over training
 curves.png       the metrics, drawn
 checkpoints/     the training state (`gan_jax.run.checkpoints`)

@@ -511,7 +511,7 @@ def test_a_run_that_is_here_is_not_begun_anew_elsewhere(root, engines, engine):
     (folder / "config.json").touch()
     result = launch(root, *RENTED[engine], "--workdir=runs/mine", "--overwrite")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "runs/mine is not empty here: delete it" in result.stderr
+    assert "runs/mine is not empty here: leave out --overwrite" in result.stderr
     assert calls(root) == []
 
 
@@ -597,6 +597,13 @@ def test_what_stands_behind_two_dashes_is_no_option_of_the_launcher(root, engine
         (
             ["sky", "--program=export", "--workdir=runs/a", "--output=runs/ab/a.npz"],
             "only runs/a is fetched: write --output=runs/a/FILE",
+        ),
+        (
+            [
+                *("sky", "--program=measure.benchmark", "--output=runs/b/a.json"),
+                "--markdown=a.md",
+            ],
+            "only runs/b is fetched: write --markdown=runs/b/FILE",
         ),
         (["sky", "--program=evaluate"], "experiments.evaluate reads a run"),
         (["sky", "--program=sample", "--workdir=runs/none"], "runs/none holds none"),
