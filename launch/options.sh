@@ -11,7 +11,7 @@ extra=   # of pyproject.toml, which it needs beside that of the device
 
 # options ALLOWED ARGUMENTS...: --name=value of each allowed name becomes $name.
 options() {
-  local allowed=" $1 program " argument name
+  local allowed=" $1 program " argument name names=()
   shift
   while [[ $# -gt 0 ]]; do
     argument=$1
@@ -29,7 +29,7 @@ options() {
         ;;
       --*)
         if [[ "$allowed" != *" $name "* ]]; then
-          check_flag "$name"
+          names+=("$name")
           flags+=("$argument")
         elif [[ "$name" == spot ]]; then
           [[ "$argument" == --spot ]] || fail '--spot takes no value'
@@ -46,16 +46,20 @@ options() {
   [[ "$program" =~ ^[a-z0-9_]+(\.[a-z0-9_]+)?$ ]] &&
     grep -qs '^if __name__ == "__main__"' "$source" ||
     fail "--program=$program is no program of experiments: such as train or evaluate"
+  for name in ${names[@]+"${names[@]}"}; do
+    check_flag "$name"
+  done
   require_count nodes 1
 }
 
-# A misspelt flag is told here, and not by a rented machine after its set-up.
+# A misspelt flag is told here, and not by a rented machine after its set-up. What several
+# programs share counts as everybody's.
 check_flag() {
   local defined="(DEFINE_[a-z_]+\(|^    )\"(${1}|${1#no})\","
   [[ "$1" =~ ^[a-z0-9_]+$ ]] &&
-    grep -qrE --include='*.py' --exclude-dir=peers -e "$defined" "$root/experiments" ||
-    fail "--$1 is no flag of experiments and no option of $command: ./launch.sh --help\
- names the options, and what stands after -- is passed on unseen"
+    grep -qrE --include='*.py' -e "$defined" "$source" "$root/experiments/common" ||
+    fail "--$1 is no flag of experiments.$program and no option of $command: ./launch.sh\
+ --help names the options, and what stands after -- is passed on unseen"
 }
 
 # require_count NAME LEAST: the option is a whole number, and not too small.

@@ -570,6 +570,7 @@ def test_what_stands_behind_two_dashes_is_no_option_of_the_launcher(root, engine
     [
         (["sky", "--gpu=A100"], "--gpu is no flag"),
         (["sky", "--loss", "hinge", "--losss=hinge"], "--losss is no flag"),
+        (["sky", "--truncation=1"], "--truncation is no flag of experiments.train"),
         (["slurm", "--spot"], "--spot is no flag"),
         (["sky", "--gpus"], "--gpus needs a value"),
         (["sky", "--gpus="], "--gpus needs a value"),
