@@ -46,9 +46,9 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     keys = jax.random.split(jax.random.key(seed), 3)
     found = _gaussian(axes[0], keys[0], quick)
     _draw(axes[1], ring.log_density(_SQUARE))
-    on_ring, table = _ring(axes[4:], ring, noises, keys[1], quick)
+    on_ring, table, learnt = _ring(axes[4:], ring, noises, keys[1], quick)
     found += on_ring + _discriminator(axes[2:4], keys[2], quick)
-    return experiment.Findings(found, figure, [table])
+    return experiment.Findings(found, figure, [table], {"ring": learnt})
 
 
 def _noises(ring: mixtures.Mixture) -> dict[str, mixtures.Mixture]:
@@ -137,8 +137,12 @@ def _ring(
     noises: dict[str, mixtures.Mixture],
     key: jax.Array,
     quick: bool,
-) -> tuple[list[theory_table.Row], str]:
-    """A network's energy of the ring: three seeds against the best noise, one each."""
+) -> tuple[list[theory_table.Row], str, list[dict[str, Any]]]:
+    """A network's energy of the ring: three seeds against the best noise, one each.
+
+    Returns:
+      Rows; a table of noise, mass and KL; and the same as numbers.
+    """
     names = [*noises] if quick else [*noises, _FITTED, _FITTED]
 
     def energy(params: Any, x: jax.Array) -> jax.Array:
@@ -165,7 +169,7 @@ def _ring(
     best = np.array([name == _FITTED for name in names])
     least = kl[best].max()
     narrow, wide = (kl[names.index(name)] for name in ("narrow", "wide"))
-    return [
+    found = [
         theory_table.equal(
             f"ring, {_FITTED}: mass - 1, largest",
             0,
@@ -177,7 +181,12 @@ def _ring(
         theory_table.at_least(
             "ring, wide noise: KL over that of fitted", 2, wide / least
         ),
-    ], tables.as_text(("noise", "mass", "KL(data, model)"), rows)
+    ]
+    learnt = [
+        {"noise": name, "mass": float(m), "kl": float(k)}
+        for name, m, k in zip(names, mass, kl, strict=True)
+    ]
+    return found, tables.as_text(("noise", "mass", "KL(data, model)"), rows), learnt
 
 
 def _integrals(

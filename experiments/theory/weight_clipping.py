@@ -47,7 +47,7 @@ _LINE = np.linspace(-_EXTENT, _EXTENT, _SIDE, dtype=np.float32)
 _SQUARE = np.stack(np.meshgrid(_LINE, _LINE), axis=-1).reshape(-1, 2)
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
+def measure(seed: int, quick: bool) -> experiment.Findings:
     """Trains deep critics and shallow ones, clipped and penalised."""
     figure, axes = plots.subplots(
         (
@@ -60,8 +60,9 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
         columns=3,
     )
     keys = jax.random.split(jax.random.key(seed))
-    found = _by_layer(axes[0], keys[0], quick)
-    return found + _surfaces(axes[1:3], axes[3:], keys[1], quick), figure
+    found, norms = _by_layer(axes[0], keys[0], quick)
+    found += _surfaces(axes[1:3], axes[3:], keys[1], quick)
+    return experiment.Findings(found, figure, details={"gradient_norms": norms})
 
 
 def _train(
@@ -139,8 +140,14 @@ def _norm(g: jax.Array) -> jax.Array:
     return largest * jnp.linalg.norm(g / largest[:, None], axis=1)
 
 
-def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
-    """Twelve layers, Swiss roll: by what factor gradients grow on the way back."""
+def _by_layer(
+    axes: Any, key: jax.Array, quick: bool
+) -> tuple[list[theory_table.Row], dict[str, list[float]]]:
+    """Twelve layers, Swiss roll: by what factor gradients grow on the way back.
+
+    Returns:
+      Rows, and the norms by what each layer gives, from the first.
+    """
     data = _data()["Swiss roll"]
 
     keys = jax.random.split(key)
@@ -160,11 +167,12 @@ def _by_layer(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     what = [f"{name}: growth of the gradient's norm, a layer" for name in names]
     # No matrix of entries within +-c stretches more than c times its width.
     most = _CLIPS * _DEEP[0]
+    norms_of = dict(zip(names, np.stack([*clipped, penalised]).tolist(), strict=True))
     return [
         theory_table.at_least(f"{what[0]}: it explodes", 1.5, growth[0]),
         *map(theory_table.at_most, what[:3], most, growth[:3]),
         theory_table.close(what[3], 1, growth[3], 0.25),
-    ]
+    ], norms_of
 
 
 def _surfaces(
