@@ -101,9 +101,7 @@ def _path(place: str) -> pathlib.Path | None:
     return None
 
 
-@functools.lru_cache
 def _text(flag: str, place: str) -> bytes:
-    """The source, read once in a process, as imports are: the sum is of what is run."""
     path = _path(place)
     if path is None:
         module = _load(flag, place)
@@ -111,12 +109,18 @@ def _text(flag: str, place: str) -> bytes:
         if not path.is_file():
             raise UserError(f"--{flag}={place}: this module has no source: name a file")
     try:
-        return path.read_bytes()
+        return _read(str(path.resolve()))
     except OSError as error:
         raise UserError(
             f"--{flag}={place}: cannot read {path.absolute()} ({error.strerror}): name"
             " a Python file, from the folder that you are in or in full"
         ) from error
+
+
+@functools.lru_cache
+def _read(path: str) -> bytes:
+    """A source, read once in a process, as imports are: the sum is of what is run."""
+    return pathlib.Path(path).read_bytes()
 
 
 def _load(flag: str, place: str) -> types.ModuleType:

@@ -50,7 +50,7 @@ line_search = optax.lbfgs
 
 @pytest.fixture(autouse=True)
 def as_in_a_new_process():
-    own_code._text.cache_clear()
+    own_code._read.cache_clear()
 
 
 @pytest.fixture
@@ -102,6 +102,17 @@ def test_an_optimiser_of_ones_own_is_given_the_betas_that_it_takes(mine):
     params = {"w": jnp.zeros(2)}
     _, state = optimiser.update({"w": jnp.full(2, 0.5)}, optimiser.init(params), params)
     np.testing.assert_allclose(state[1][0].mu["w"], 0.75 * 0.5, rtol=1e-6)
+
+
+def test_a_name_is_looked_for_in_the_folder_that_one_is_in_now(tmp_path, monkeypatch):
+    for name in ("hinge", "kl"):
+        (tmp_path / name).mkdir()
+        text = f"from gan_jax.losses import LOSSES\nMINE = LOSSES[{name!r}]\n"
+        (tmp_path / name / "mine.py").write_text(text)
+        monkeypatch.chdir(tmp_path / name)
+        assert own_code.find("loss", "mine.py:MINE") == [LOSSES[name]]
+        sha = hashlib.sha256(text.encode()).hexdigest()
+        assert own_code.source("loss", "mine.py:MINE") == ("mine.py", sha)
 
 
 def test_its_source_is_known_by_its_sum(mine):
@@ -191,7 +202,7 @@ def test_a_run_does_not_go_on_with_another_source(config, mine, tmp_path):
     with open(place, "a") as file:
         file.write("\n# changed\n")
     assert configuration.Config.of(config.recipe, "garments", 0, 9) == config
-    own_code._text.cache_clear()  # a process reads it once
+    own_code._read.cache_clear()  # a process reads it once
     now = configuration.Config.of(config.recipe, "garments", 0, 9)
     with pytest.raises(UserError, match=r"another run \(with .*mine.py as it was"):
         run_folder.check(folder, now, overwrite=False)
@@ -199,7 +210,7 @@ def test_a_run_does_not_go_on_with_another_source(config, mine, tmp_path):
         configuration.read_config(folder).make_gan()
     with open(place, "w") as file:
         file.write(MINE)
-    own_code._text.cache_clear()
+    own_code._read.cache_clear()
     run_folder.check(folder, config, overwrite=False)
 
 
