@@ -36,8 +36,7 @@ set -- ${arguments[@]+"${arguments[@]}"}
 
 run() {
   if "$dry_run"; then
-    printf '%q ' "$@"
-    printf '\n'
+    { printf '%q ' "$@" && printf '\n'; } || exit 1 # nobody reads on: | head
   else
     "$@"
   fi

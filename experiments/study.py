@@ -61,8 +61,9 @@ def _study(asked: study_flags.Asked) -> str | None:
     if study_flags.ENGINE.value == "ray":  # devices are for its tasks
         jax.config.update("jax_platforms", "cpu")
     # Whatever can be refused is refused before what takes time.
-    storage = study_flags.STORAGE.value
-    if storage and str(asked.workdir) not in storage:  # else there is no folder yet
+    storage = study_flags.STORAGE.value or ""
+    inside = str(asked.workdir) in storage  # in a folder that is not there yet
+    if storage and not inside:
         search.check_storage(storage)
     run_folder.check_folder(asked.workdir)
     about = data.about(asked.dataset)
@@ -82,7 +83,7 @@ def _study(asked: study_flags.Asked) -> str | None:
         settings = asked.settings(images.name)
         study_folder.check(asked.workdir, settings, overwrite)
         with run_folder.lock(asked.workdir) as held:
-            if storage:  # before anything of an old study is removed
+            if inside:  # before anything of an old study is removed
                 search.check_storage(storage)
             study_folder.begin(
                 asked.workdir,

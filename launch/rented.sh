@@ -150,7 +150,7 @@ finish() {
   local status=$1
   trap : HUP INT TERM # once more, they end the step in hand and no more
   trap - EXIT
-  ! "$dry_run" || [[ "$status" -eq 0 ]] || exit "$status" # nobody reads on: | head
+  ! "$dry_run" || [[ "$status" -eq 0 ]] || exit "$status"
   "$dry_run" || exec >&2
   if [[ "$status" -ne 0 ]]; then
     say "the $phase ended with status $status: its machine is wound up" ||
@@ -161,7 +161,6 @@ finish() {
   if [[ "$phase" == run ]]; then
     [[ "$status" -eq 0 ]] || stop || :
     if ! "$shared" && ! fetch; then
-      ! "$dry_run" || exit 1
       [[ "$status" -ne 0 ]] || status=1
       say "could not fetch the results; $name keeps them $kept, and costs money until\
  then; fetch: $(printed fetch); delete: $(printed delete)"
@@ -172,7 +171,7 @@ finish() {
   elif ! "$shared"; then
     rmdir "$workdir" 2>/dev/null || :
   fi
-  if ! delete && ! "$dry_run"; then
+  if ! delete; then
     [[ "$status" -ne 0 ]] || status=1
     say "could not delete $name, which may cost money${look:+ ($look)}: $(printed delete)"
   fi

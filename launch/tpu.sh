@@ -98,7 +98,6 @@ fetch() {
 delete() {
   local left
   run gcloud compute tpus tpu-vm delete "$name" "${where[@]}" && return
-  ! "$dry_run" || return
   [[ "$phase" == set-up ]] && ! "$interrupted" &&
     left=$(gcloud compute tpus tpu-vm list "${where[@]}" --format 'value(name)') &&
     [[ "$left" != *"$name"* ]] &&

@@ -63,7 +63,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
     Raises:
       UserError: a flag, or two together, make no sense.
     """
-    for flag in (*given.POSITIVE, given.NUM_DEVICES):
+    for flag in given.POSITIVE:
         cli.require_positive(flag)
     cli.require_one(given.EPOCHS, given.STEPS)
     data_flags.check()

@@ -161,9 +161,10 @@ def compare(
         values.append(measured(subject.name, samples))
         if subject.folder is None or subject.score is None or subject.config is None:
             continue
-        seen, held_out = reference.seen(), reference.test_split
-        if subject.config.dataset == reference.training_split.name:
-            seen = reference.seen(subject.config.num_examples)
+        held_out = reference.test_split
+        is_its_own = subject.config.dataset == reference.training_split.name
+        seen = reference.seen(subject.config.num_examples if is_its_own else None)
+        if is_its_own:
             count = min(num_samples, len(seen.images), len(held_out.images))
             values[-1] |= subject.score(
                 seen=seen, held_out=held_out, samples=samples, count=count
