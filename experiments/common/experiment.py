@@ -1,6 +1,5 @@
 """What every experiment on the theory shares: flags, tables, figure, exit status."""
 
-import json
 import pathlib
 import sys
 import time
@@ -10,10 +9,10 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from experiments.common import cli, tables
+from experiments.common import cli, results, tables
 from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.run import configuration, run_folder
+from gan_jax.run import run_folder
 from gan_jax.system import progress
 from gan_jax.system.files import PART, whole_file, write_text, writing
 from gan_jax.theory import theory_table
@@ -72,17 +71,16 @@ def main(name: str, measure: Measure) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
     document = {
         "experiment": name,
+        **results.begin(f"theory.{name}"),
         "seed": SEED.value,
         "quick": _QUICK.value,
         "seconds": round(seconds, 1),
-        "device": jax.devices()[0].device_kind,
-        "versions": configuration.versions(),
         "table": theory_table.as_json(found),
         **jax.tree.map(theory_table.plain, dict(details)),
     }
     with whole_file(workdir / f"{name}.png") as file:
         plots.save(file, figure)
-    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
+    write_text(workdir / "results.json", results.as_json(document))
     print(f"{seconds:.0f} s  {workdir / 'results.json'}  {workdir / f'{name}.png'}")
     wrong = [row.quantity for row in found if not row.ok]
     for quantity in wrong:

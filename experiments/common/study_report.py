@@ -1,8 +1,6 @@
 """The table, the figure and results.json of a study."""
 
-import datetime
 import hashlib
-import json
 import math
 import pathlib
 import re
@@ -12,10 +10,9 @@ from typing import Any
 
 import jax
 
-from experiments.common import cli, study_figure, tables
+from experiments.common import results, study_figure, tables
 from gan_jax import data, plots
 from gan_jax.evaluation.features import DISTANCES, distance_in
-from gan_jax.run import configuration
 from gan_jax.study import ledger, populations, sweep
 from gan_jax.system.files import whole_file, write_text
 from gan_jax.theory import theory_table
@@ -63,11 +60,8 @@ def publish(
             distance = f"{_title(best)} {best[distance_in(best)]:.1f}{_stopped(best)}"
             print(f"best {loss}: {distance}; alone: {command(best, shared)}")
     document = {
-        "command": cli.command("study"),
-        "date": datetime.date.today().isoformat(),
+        **results.begin("study", device),
         "dataset": images.name,
-        "device": device,
-        "versions": configuration.versions(),
         "groups": [
             {"loss": group[0], "settings": dict(group[1:]), **summary}
             for group, summary in summaries.items()
@@ -82,7 +76,7 @@ def publish(
     if images.warning:
         document["warning"] = images.warning
     document = jax.tree.map(theory_table.plain, document)
-    write_text(folder / "results.json", json.dumps(document, indent=1) + "\n")
+    write_text(folder / "results.json", results.as_json(document))
     with whole_file(folder / "study.png") as file:
         plots.save(file, study_figure.draw(groups, shown, drawn))
     print(f"{folder / ledger.TABLE}  {folder / 'results.json'}  {folder / 'study.png'}")

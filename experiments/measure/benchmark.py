@@ -25,13 +25,14 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli
+from experiments.common import cli, results
 from experiments.measure.peers import figure, report, this_machine, turns
 from experiments.measure.peers.report import Document
 from experiments.measure.peers.setting import Setting, shapes
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.networks import NETWORKS
+from gan_jax.system import processor
 from gan_jax.system.files import whole_file
 
 _LOSS = flags.DEFINE_list(
@@ -109,7 +110,7 @@ _PEERS = flags.DEFINE_list(
 _INSTRUCTION_SET = flags.DEFINE_enum(
     "instruction_set",
     None,
-    list(this_machine.INSTRUCTION_SETS),
+    list(processor.INSTRUCTION_SETS),
     "Of a CPU: what JAX and PyTorch may use at most, though the processor has more. By"
     " default all that it has.",
 )
@@ -144,14 +145,14 @@ def main() -> None:
         _write(document)
     else:
         if _INSTRUCTION_SET.value:
-            os.environ |= this_machine.limited_to(_INSTRUCTION_SET.value)
-        for results in _measure(settings()):
+            os.environ |= processor.limited_to(_INSTRUCTION_SET.value)
+        for found in _measure(settings()):
             document = {
                 "command": cli.command("measure.benchmark"),
                 "date": datetime.date.today().isoformat(),
-                "hardware": this_machine.hardware(results),
+                "hardware": this_machine.hardware(found),
                 "versions": this_machine.versions(),
-                "results": results,
+                "results": found,
             }
             _write(document)
     print(report.as_text(document))
@@ -218,7 +219,7 @@ def _measure(todo: Sequence[Setting]) -> Iterator[list[turns.Result]]:
 
 
 def _write(document: Document) -> None:
-    cli.write(_OUTPUT, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    cli.write(_OUTPUT, results.as_json(document))
     cli.write(_MARKDOWN, report.as_markdown(document))
     if _FIGURE.value:
         with whole_file(cli.path_of(_FIGURE)) as file:

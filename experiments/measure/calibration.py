@@ -8,13 +8,12 @@ and the sliced Wasserstein distance must grow at every step of every damage: whe
 does not, the exit status is 1. Leaves results.json and calibration.png in --workdir.
 """
 
-import json
 import pathlib
 import sys
 
 from absl import flags
 
-from experiments.common import cli, data_flags, tables
+from experiments.common import cli, data_flags, results, tables
 from gan_jax import plots
 from gan_jax.evaluation import calibration, features, references, report, score_table
 from gan_jax.run import run_folder
@@ -54,8 +53,8 @@ def main() -> None:
     )
     if warning := reference.test_split.warning:
         print(f"warning: {warning}", file=sys.stderr)
-    results = calibration.calibrate(reference, count, _SEED.value)
-    there = score_table.columns([line for lines in results.values() for line in lines])
+    found = calibration.calibrate(reference, count, _SEED.value)
+    there = score_table.columns([line for lines in found.values() for line in lines])
     header = ["damage", "level", *there]
     rows = [
         [
@@ -63,30 +62,32 @@ def main() -> None:
             f"{line['level']:g}",
             *score_table.cells([line], there),
         ]
-        for damage, lines in results.items()
+        for damage, lines in found.items()
         for i, line in enumerate(lines)
     ]
     print(tables.as_text(header, rows))
     workdir.mkdir(parents=True, exist_ok=True)
     document = {
+        **results.begin("measure.calibration"),
         "num_samples": count,
         "features": reference.measured_in.describe(),
-        "results": results,
+        "results": found,
     }
-    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
+    write_text(workdir / "results.json", results.as_json(document))
     panels = {
         title: {
             damage: [(i, line[key]) for i, line in enumerate(lines)]
-            for damage, lines in results.items()
+            for damage, lines in found.items()
         }
         for title, (key, _) in score_table.COLUMNS.items()
         if title in there and title != "class KL"
     }
     with whole_file(workdir / "calibration.png") as file:
         plots.save_panels(file, panels, xlabel="level of the damage", columns=4)
-    cli.write(_MARKDOWN, tables.as_markdown(header, rows) + "\n")
+    markdown = results.as_markdown("measure.calibration", header, rows)
+    cli.write(_MARKDOWN, markdown)
     print(f"{workdir / 'results.json'}  {workdir / 'calibration.png'}")
-    wrong = calibration.failures(results)
+    wrong = calibration.failures(found)
     for line in wrong:
         print(line, file=sys.stderr)
     sys.exit(1 if wrong else 0)

@@ -14,19 +14,17 @@ missing, that is all that is said. On a TPU, bytes are of whole tiles of 8 x 128
 """
 
 import itertools
-import json
 from typing import Any
 
 import jax
 from absl import flags
 
-from experiments.common import cli, described_devices, launches, tables
+from experiments.common import cli, described_devices, launches, results, tables
 from experiments.measure.peers import setting
 from gan_jax import recipes
 from gan_jax.losses import LOSSES
 from gan_jax.networks.pairs import NETWORKS
 from gan_jax.recipes.recipe import PRECISIONS
-from gan_jax.run import configuration
 
 _LOSS = flags.DEFINE_list(
     "loss",
@@ -63,14 +61,12 @@ def main() -> None:
         return
     described_devices.prepare(platform)
     device = described_devices.device(_CARD.value)
-    results = [
+    found = [
         _count(device, loss, shape, _GANS.value)
         for shape, loss in itertools.product(images, _LOSS.value)
     ]
-    about = {"command": cli.same_command("measure.count_kernels")}
-    about |= {"versions": configuration.versions(), "card": _CARD.value}
-    text = json.dumps(about | {"results": results}, indent=1, allow_nan=False)
-    cli.write(_OUTPUT, text + "\n")
+    about = results.begin("measure.count_kernels", _CARD.value)
+    cli.write(_OUTPUT, results.as_json(about | {"results": found}))
 
 
 def _count(

@@ -7,8 +7,6 @@ data set in the object store, asks whether to stop, and its result comes back. N
 processes of this machine, of one core each. Needs the extra ray.
 """
 
-import datetime
-import json
 import pathlib
 import tempfile
 import time
@@ -17,10 +15,9 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments.common import cli, tables
+from experiments.common import cli, results, tables
 from gan_jax import data
 from gan_jax.errors import UserError
-from gan_jax.run import configuration
 from gan_jax.study import cluster, connection, sweep, waves
 from gan_jax.study.engines import Local, Result, Subject
 from gan_jax.system import cores
@@ -72,15 +69,14 @@ def main() -> None:
     ]
     print(tables.as_text(header, cells))
     document = {
-        "command": cli.command("measure.engine"),
-        "date": datetime.date.today().isoformat(),
+        **results.begin("measure.engine"),
         "waves": _WAVES.value,
         "seconds": _SECONDS.value,
         "cores": cores.available(),
-        "versions": {**configuration.versions(), "ray": ray.__version__},
+        "ray": ray.__version__,
         "rows": found,
     }
-    cli.write(_OUTPUT, json.dumps(document, indent=1) + "\n")
+    cli.write(_OUTPUT, results.as_json(document))
 
 
 def measure(nodes: int) -> dict[str, Any]:

@@ -7,8 +7,6 @@ GAN does not depend on which others go on, so that what any --halving, --rungs a
 --keep of experiments.study would have kept can be read from these numbers.
 """
 
-import datetime
-import json
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,11 +14,10 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, data_flags, searching, tables
+from experiments.common import cli, data_flags, results, searching, tables
 from gan_jax.devices import available
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
-from gan_jax.run import configuration
 from gan_jax.study import engines, halving, sweep, waves
 from gan_jax.study.halving import Halving
 
@@ -112,16 +109,12 @@ def main() -> None:
     ]
     print(tables.as_text(header, cells))
     document = {
-        "command": cli.command("measure.halving"),
-        "date": datetime.date.today().isoformat(),
+        **results.begin("measure.halving"),
         "dataset": subject.images.name,
-        "device": subject.device,
-        "versions": configuration.versions(),
         "halvings": rows,
         "searches": found,
     }
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    cli.write(_OUTPUT, text)
+    cli.write(_OUTPUT, results.as_json(document))
 
 
 def train(

@@ -10,13 +10,12 @@ array is read and written. The rest is what the whole takes beyond its pieces; b
 zero where a piece alone takes longer, for the new memory of what it returns.
 """
 
-import json
 import statistics
 from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, tables
+from experiments.common import cli, results, tables
 from experiments.measure.peers import pieces
 from experiments.measure.peers.setting import shapes
 from gan_jax.losses import LOSSES
@@ -39,15 +38,16 @@ def main() -> None:
         cli.require_positive(flag)
     cli.require_writable(_OUTPUT)
     batch, rounds = _BATCH_SIZE.value, _ROUNDS.value
-    results = [
+    found = [
         pieces.profile(loss, batch, rounds, shape)
         for shape in shapes(_IMAGES)
         for loss in _LOSS.value
     ]
-    print(tables.as_text(_HEADER, [row for r in results for row in rows(r)]))
+    print(tables.as_text(_HEADER, [row for r in found for row in rows(r)]))
     for name, unit in (("gflop_per_s", "GFLOP/s"), ("gb_per_s", "GB/s")):
-        print(f"{statistics.median(result[name] for result in results):.0f} {unit}")
-    cli.write(_OUTPUT, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        print(f"{statistics.median(result[name] for result in found):.0f} {unit}")
+    document = {**results.begin("measure.profile_step"), "results": found}
+    cli.write(_OUTPUT, results.as_json(document))
 
 
 def rows(result: dict[str, Any]) -> list[list[str]]:

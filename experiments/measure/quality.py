@@ -10,7 +10,6 @@ in --workdir; started again, it goes on with what is missing.
 """
 
 import dataclasses
-import datetime
 import importlib.util
 import json
 import pathlib
@@ -21,7 +20,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, data_flags, gans, tables
+from experiments.common import cli, data_flags, gans, results, tables
 from gan_jax import data, recipes
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
@@ -237,8 +236,7 @@ def main() -> None:
     rows.append([comparison.FLOOR, "", "", *cells])
     print(tables.as_text(header, rows))
     document: dict[str, Any] = {
-        "command": cli.command("measure.quality"),
-        "date": datetime.date.today().isoformat(),
+        **results.begin("measure.quality"),
         "features": reference.measured_in.describe(),
         "num_samples": _NUM_SAMPLES.value,
         "recipes": {
@@ -249,9 +247,8 @@ def main() -> None:
     }
     if dataset.warning:
         document["warning"] = dataset.warning
-    write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
-    text = f"{tables.as_markdown(header, rows)}\n"
-    cli.write(_MARKDOWN, f"```\n{document['command']}\n```\n\n{text}")
+    write_text(workdir / "results.json", results.as_json(document))
+    cli.write(_MARKDOWN, results.as_markdown("measure.quality", header, rows))
     print(workdir / "results.json")
 
 

@@ -7,7 +7,6 @@ the GPU is counted and added up, a step. `experiments.measure.count_kernels` say
 without a GPU how many to expect.
 """
 
-import json
 import pathlib
 import tempfile
 
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments.common import cli, launches, tables
+from experiments.common import cli, launches, results, tables
 from experiments.measure.peers import jax_programs, worker
 from experiments.measure.peers.setting import Setting
 from gan_jax import training
@@ -56,15 +55,14 @@ def main() -> None:
     ]
     print(tables.as_text(("ms a step", "times a step", "kernel"), rows))
     document = {
+        **results.begin("measure.trace_kernels"),
         "loss": _LOSS.value,
         "batch_size": _BATCH_SIZE.value,
-        "device": devices[0].device_kind,
         "kernels_a_step": kernels,
         "ms_a_step": milliseconds,
         "kernels": {n: {"count": c / steps, "ms": t / steps} for n, (c, t) in order},
     }
-    text = json.dumps(document, indent=1, allow_nan=False)
-    cli.write(_OUTPUT, text + "\n")
+    cli.write(_OUTPUT, results.as_json(document))
 
 
 def trace(folder: pathlib.Path, devices: list[jax.Device]) -> None:

@@ -11,16 +11,20 @@ goes on; with more epochs, too.
 """
 
 import dataclasses
-import datetime
-import json
 import pathlib
 import sys
 from typing import Any
 
-import jax
 from absl import flags
 
-from experiments.common import cli, data_flags, gans, tables, training_length_figure
+from experiments.common import (
+    cli,
+    data_flags,
+    gans,
+    results,
+    tables,
+    training_length_figure,
+)
 from gan_jax import data, plots, training
 from gan_jax.devices import available
 from gan_jax.errors import UserError
@@ -112,10 +116,7 @@ def main() -> None:
     with whole_file(workdir / "training_length.png") as file:
         plots.save(file, figure)
     document = {
-        "command": cli.command("measure.training_length"),
-        "date": datetime.date.today().isoformat(),
-        "device": jax.devices()[0].device_kind,
-        "versions": configuration.versions(),
+        **results.begin("measure.training_length"),
         "features": reference.measured_in.describe(),
         "num_samples": _NUM_SAMPLES.value,
         "recipes": {gan: dataclasses.asdict(recipe) for gan, recipe in recipes.items()},
@@ -123,8 +124,7 @@ def main() -> None:
     }
     if dataset.warning:
         document["warning"] = dataset.warning
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_text(workdir / "results.json", text)
+    write_text(workdir / "results.json", results.as_json(document))
     print(workdir / "results.json", workdir / "training_length.png")
 
 

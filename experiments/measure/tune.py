@@ -12,8 +12,6 @@ of each; leaves a study's folder of each in --workdir, with results.json. Starte
 it goes on where it stopped.
 """
 
-import datetime
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -21,11 +19,11 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, data_flags, gans, searching, tables
+from experiments.common import cli, data_flags, gans, results, searching, tables
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
-from gan_jax.run import configuration, run_folder
+from gan_jax.run import run_folder
 from gan_jax.study import engines, ledger, study_folder, sweep, waves
 from gan_jax.study.halving import Halving
 from gan_jax.system.files import write_text
@@ -121,8 +119,7 @@ def main() -> None:
             found[gan] = ranked(rows)
             study_folder.end(folder)
         _publish(folder, gan, found[gan], {**shared, "space": spaces[gan]}, subject)
-    text = f"{tables.as_markdown(*table(found))}\n"
-    cli.write(_MARKDOWN, f"```\n{cli.command('measure.tune')}\n```\n\n{text}")
+    cli.write(_MARKDOWN, results.as_markdown("measure.tune", *table(found)))
 
 
 def space_of(gan: str, changed: str) -> str:
@@ -199,15 +196,11 @@ def _publish(
     """Prints the best three of a search; writes all of it."""
     print(tables.as_text(*table({gan: found})), flush=True)
     document = {
-        "command": cli.command("measure.tune"),
-        "date": datetime.date.today().isoformat(),
+        **results.begin("measure.tune"),
         **shared,
-        "device": subject.device,
-        "versions": configuration.versions(),
         "settings": found,
     }
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_text(folder / "results.json", text)
+    write_text(folder / "results.json", results.as_json(document))
     print(folder / "results.json", flush=True)
 
 

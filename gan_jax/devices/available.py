@@ -3,6 +3,7 @@
 import jax
 
 from gan_jax.errors import UserError
+from gan_jax.system import processor
 
 
 def find_devices() -> list[jax.Device]:
@@ -59,3 +60,9 @@ def local_batch_size(batch_size: int, num_devices: int) -> int:
             " --num_devices=1"
         )
     return batch_size // num_devices
+
+
+def describe(device: jax.Device) -> dict[str, str | None]:
+    """Kind and platform; of a CPU, what `processor.describe` says, too."""
+    found = {"kind": device.device_kind, "platform": device.platform}
+    return found | processor.describe(device.platform)

@@ -12,6 +12,7 @@ import jax
 
 from gan_jax import __version__, own_code, recipes
 from gan_jax.data import Dataset, Description, about
+from gan_jax.devices import available
 from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
 from gan_jax.system import remote
@@ -144,12 +145,11 @@ class Config:
 
 def write_config(folder: pathlib.Path, config: Config, **notes: Any) -> None:
     """Writes ``config.json``: the settings, then notes, versions and devices."""
-    device = jax.devices()[0]
     contents = {
         "flags": config.flags(),
         **notes,
         "versions": versions(),
-        "devices": {"kind": device.device_kind, "platform": device.platform},
+        "devices": available.describe(jax.devices()[0]),
     }
     write_text(folder / "config.json", json.dumps(contents, indent=2) + "\n")
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from experiments.common import tables
-from experiments.measure.peers import this_machine, worker
+from experiments.measure.peers import worker
+from gan_jax.system import processor
 
 Document = dict[str, Any]
 Result = dict[str, Any]
@@ -180,7 +181,7 @@ def notes(document: Document) -> list[str]:
     hardware, results = document["hardware"], document["results"]
     device = "" if hardware["platform"] == "cpu" else f", {hardware['device']}"
     name = hardware.get("instruction_set")
-    used = f" ({this_machine.title(name)})" if name else ""
+    used = f" ({processor.title(name)})" if name else ""
     installed = ", ".join(f"{k} {v}" for k, v in document["versions"].items() if v)
     errors = {r["precision"]: r["machine"]["product_error"] for r in results}
     said = ", ".join(f"{error:.0e} in {name}" for name, error in errors.items())
