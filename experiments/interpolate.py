@@ -12,11 +12,11 @@ import sys
 
 from absl import flags
 
-from experiments.common import cli
+from experiments.common import cli, results
 from gan_jax import plots
 from gan_jax.errors import UserError
 from gan_jax.explore import pictures
-from gan_jax.run import configuration, sampling
+from gan_jax.run import configuration, run_folder, sampling
 from gan_jax.system.files import whole_file
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
@@ -37,15 +37,14 @@ def main() -> None:
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a run folder of experiments.train")
     cli.require_positive(_ROWS)
-    if not 10 <= _MILLISECONDS.value <= _LONGEST:
-        raise UserError(
-            f"--milliseconds={_MILLISECONDS.value} must be in 10 ... {_LONGEST}"
-        )
+    cli.require_in(_MILLISECONDS, 10, _LONGEST)
     if _ROWS.value > _MOST_ROWS:
         raise UserError(f"--rows={_ROWS.value} is more than {_MOST_ROWS}")
     cli.require_seed(_SEED)
     workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    run_folder.check_place(workdir)
     gan, state = sampling.restore(workdir)
+    results.warn(configuration.read_warning(workdir))
     images = sampling.interpolate(gan, state, _ROWS.value, seed=_SEED.value)
     path = workdir / "interpolation.png"
     with whole_file(path) as file:
@@ -63,8 +62,6 @@ def main() -> None:
         with whole_file(path) as file:
             plots.save_film(file, grids, _MILLISECONDS.value)
         print(path)
-    if warning := configuration.read_warning(workdir):
-        print(f"warning: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

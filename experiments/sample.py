@@ -13,12 +13,12 @@ images ten a row.
 """
 
 import math
+import os
 import pathlib
-import sys
 
 from absl import flags
 
-from experiments.common import cli
+from experiments.common import cli, results
 from gan_jax import plots, training
 from gan_jax.errors import UserError
 from gan_jax.explore import latents
@@ -84,17 +84,17 @@ def main() -> None:
         )
     view = _view()
     gan, state = sampling.restore(workdir)
+    results.warn(configuration.read_warning(workdir))
     samples = _draw(gan, state, view)
+    place = cli.path_of(_OUTPUT)
     if _is_folder():
-        sample_files.write_folder(output, samples)
+        sample_files.write_folder(place, samples)
     elif output.suffix == ".npz":
-        sample_files.write_npz(output, samples)
+        sample_files.write_npz(place, samples)
     else:
-        with whole_file(output) as file:
+        with whole_file(place) as file:
             plots.save_grid(file, samples.images)
     print(f"{len(samples.images)} images in {output}")
-    if warning := configuration.read_warning(workdir):
-        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _view() -> latents.View:
@@ -155,8 +155,13 @@ def _output() -> pathlib.Path:
         )
     if not output.parent.is_dir():
         raise UserError(f"--output: there is no folder {output.parent}: make it first")
-    if _is_folder() and output.exists() and (output.is_file() or any(output.iterdir())):
+    if not _is_folder():
+        cli.require_writable(_OUTPUT)
+        return output
+    if output.exists() and (output.is_file() or any(output.iterdir())):
         raise UserError(f"--output={output} is there already: name a new folder")
+    if not os.access(cli.path_of(_OUTPUT).parent, os.W_OK):
+        raise UserError(f"cannot write to --output={output}: choose another folder")
     return output
 
 

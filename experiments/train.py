@@ -91,9 +91,11 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
     configuration.write_config(asked.workdir, config, **notes)
     recipe = asked.recipe
     kind = "conditional " if recipe.conditional else ""
+    shape = " x ".join(map(str, dataset.shape))
     print(
-        f"{kind}{recipe.loss} on {dataset.name} ({dataset.source}), {asked.steps}"
-        f" steps of {recipe.batch_size} on {len(devices)} {devices[0].device_kind}",
+        f"{kind}{recipe.loss} on {dataset.name}, {shape} ({dataset.source}),"
+        f" {asked.steps} steps of {recipe.batch_size} on {len(devices)}"
+        f" {devices[0].device_kind}",
         flush=True,
     )
 

@@ -32,8 +32,12 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def without_passwords(text: str) -> str:
-    """A text to print or keep, with ``***`` for the passwords of its URLs."""
-    return re.sub(r"(\w://[^\s/:@]*):[^\s/@]+@", r"\1:***@", text)
+    """A text to print or keep, with ``***`` for the passwords of its URLs.
+
+    A password may hold any sign but a space: it ends at the last ``@`` of the word.
+    Digits and a slash behind a host are its port, and what follows is no password.
+    """
+    return re.sub(r"(\w://(?![^\s/:]+:\d+/)[^\s/:]*):\S+@", r"\1:***@", text)
 
 
 def quote(error: BaseException, where: str = "") -> str:

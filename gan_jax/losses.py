@@ -194,7 +194,8 @@ def relativistic_discriminator_loss(real_logits: Array, fake_logits: Array) -> A
     Returns:
       Scalar, at least 0; ``log 2`` when every pair ties.
 
-    Source: Huang et al. 2024 (R3GAN), eq. 2, https://arxiv.org/abs/2501.05441
+    Source: Huang et al. 2024 (R3GAN), eq. 2, https://arxiv.org/abs/2501.05441, after
+      Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734: pairs, not averages
     """
     _check(real_logits, fake_logits)
     return jnp.mean(softplus(fake_logits - real_logits))
@@ -210,7 +211,8 @@ def relativistic_generator_loss(real_logits: Array, fake_logits: Array) -> Array
     Returns:
       Scalar, at least 0; ``log 2`` when every pair ties.
 
-    Source: Huang et al. 2024 (R3GAN), eq. 2, https://arxiv.org/abs/2501.05441
+    Source: Huang et al. 2024 (R3GAN), eq. 2, https://arxiv.org/abs/2501.05441, after
+      Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734: pairs, not averages
     """
     _check(real_logits, fake_logits)
     return jnp.mean(softplus(real_logits - fake_logits))

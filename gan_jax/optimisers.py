@@ -147,9 +147,16 @@ def _scheduled(peak: Any, schedule: str, updates: int | None) -> Any:
     return lambda count: peak * shape(count)
 
 
-@functools.cache
 def _check_state(name: str, scheduled: bool = False) -> None:
+    """Tries an optimiser, once for each source that its name stands for."""
+    own = own_code.is_own(name)
+    _try(name, own_code.source("optimiser", name)[1] if own else None, scheduled)
+
+
+@functools.cache
+def _try(name: str, source: str | None, scheduled: bool) -> None:
     """Tries an optimiser on two parameters, without computing anything."""
+    del source  # of the key alone
     shapes = {"kernel": (2, 3), "bias": (3,)}
     params = {n: jax.ShapeDtypeStruct(s, jnp.float32) for n, s in shapes.items()}
     try:

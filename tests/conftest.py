@@ -37,6 +37,7 @@ gc.set_threshold(200_000, 50, 100)
 # left with one of them when the others have nothing more to do. And the report's, whose
 # classifier other files wait for.
 _LONGEST = ("torture", "processes", "theory", "quality", "signals", "report")
+_LONGEST += ("cluster", "store", "executed")
 
 
 def pytest_collection_modifyitems(items):

@@ -48,6 +48,13 @@ class Discriminator(nn.Module):
         return networks.MLPDiscriminator((8,), self.num_classes)(flat, labels)
 
 
+def in_float64(state):
+    """Else rounding decides where a gradient is 0: Adam takes a whole step there."""
+    return jax.tree.map(
+        lambda a: a.astype(jnp.float64) if a.dtype == jnp.float32 else a, state
+    )
+
+
 def drawn_garments(folder, split):
     """What `tests.evaluation.reference` has kept: images and labels, or None."""
     if not (folder / GARMENTS).exists():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax import backend, recipes, training
+from gan_jax.evaluation import classifier, random_features
 from gan_jax.networks import convolution
 from gan_jax.theory import fitting
 
@@ -150,6 +151,24 @@ def test_every_product_of_a_step_and_of_samples_has_the_recipes_precision(
             assert set(found) == {None}
         else:
             assert set(found) == {(wanted, wanted)}
+
+
+@pytest.mark.parametrize("kind", ["gpu", "tpu"])
+def test_features_are_of_whole_products_on_every_device(kind):
+    images = np.zeros((2, 28, 28, 1), np.uint8)
+    network = classifier.Network(num_classes=10)
+    params = jax.eval_shape(network.init, jax.random.key(0), IMAGES)["params"]
+    random = jax.eval_shape(random_features.Network().init, jax.random.key(0), IMAGES)
+    highest = (jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)
+    for apply, weights, fewest in (
+        (classifier._apply, params, 4),
+        (random_features._apply, random["params"], 4),
+    ):
+        with backend.tracing_for(kind):
+            program = jax.make_jaxpr(apply.__wrapped__)(weights, images)
+        found = [equation.params["precision"] for equation in products(program.jaxpr)]
+        assert len(found) >= fewest
+        assert set(found) == {highest}
 
 
 @pytest.mark.gpu

@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 # From the bottom up: a room imports from those before it, and from itself.
@@ -66,6 +67,32 @@ def test_there_is_no_circle():
     faces = {name for name, path in LIBRARY.items() if path.name == "__init__.py"}
     graph = {name: others - faces for name, others in GRAPH.items()}
     assert len([*graphlib.TopologicalSorter(graph).static_order()]) > 100
+
+
+def packages(path):
+    """What a file imports from outside of the project and of Python."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"gan_jax"}
+
+
+def test_what_is_computed_needs_few_packages():
+    """Losses, penalties and steps can be copied into a project without this one's."""
+    allowed = {
+        "losses": {"jax", "chex"},
+        "penalties": {"jax", "chex"},
+        "optimisers": {"jax", "optax", "chex"},
+        "training": {"jax", "flax", "optax", "chex", "numpy"},
+        "networks": {"jax", "flax", "numpy"},
+        "theory": {"jax", "flax", "optax", "chex", "numpy", "scipy"},
+    }
+    for name, path in LIBRARY.items():
+        if name != "gan_jax" and room(name) in allowed:
+            assert packages(path) <= allowed[room(name)], name
 
 
 def test_the_library_knows_no_flags():

@@ -5,11 +5,13 @@ import hashlib
 import json
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import own_code, recipes
+from gan_jax import optimisers, own_code, recipes
+from gan_jax.devices import parallel, placement
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.run import configuration, run_folder
@@ -113,6 +115,19 @@ def test_a_name_is_looked_for_in_the_folder_that_one_is_in_now(tmp_path, monkeyp
         assert own_code.find("loss", "mine.py:MINE") == [LOSSES[name]]
         sha = hashlib.sha256(text.encode()).hexdigest()
         assert own_code.source("loss", "mine.py:MINE") == ("mine.py", sha)
+
+
+def test_an_optimiser_is_tried_anew_in_another_folder(tmp_path, monkeypatch):
+    functions = {"fine": "optax.sgd", "wrong": "optax.lbfgs"}
+    for name, function in functions.items():
+        (tmp_path / name).mkdir()
+        text = f"import optax\nopt = {function}\n"
+        (tmp_path / name / "mine.py").write_text(text)
+    monkeypatch.chdir(tmp_path / "fine")
+    optimisers.make("mine.py:opt", 0.1, beta1=0.5, beta2=0.9)
+    monkeypatch.chdir(tmp_path / "wrong")
+    with pytest.raises(UserError, match="cannot be updated with gradients alone"):
+        optimisers.make("mine.py:opt", 0.1, beta1=0.5, beta2=0.9)
 
 
 def test_its_source_is_known_by_its_sum(mine):
@@ -282,6 +297,37 @@ class Remembers(nn.Module):
         seen.value += 1
         return nn.Dense(1)(x.reshape(*x.shape[:-3], -1))[..., 0]
 
+class Works(nn.Module):
+    @nn.compact
+    def __call__(self, z, *labels, train):
+        return nn.Dense(784)(z).reshape(-1, 28, 28, 1)
+
+class Plain(nn.Module):
+    @nn.compact
+    def __call__(self, x, *labels, train):
+        return nn.Dense(1)(x.reshape(*x.shape[:-3], -1))[..., 0]
+
+class Apart(nn.Module):
+    @nn.compact
+    def __call__(self, z, train):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Dense(784)(z))
+        return x.reshape(-1, 28, 28, 1)
+
+class Together(nn.Module):
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z, train):
+        norm = nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)
+        return norm(nn.Dense(784)(z)).reshape(-1, 28, 28, 1)
+
+class Spread(nn.Module):  # minibatch standard deviation
+    @nn.compact
+    def __call__(self, x, train):
+        spread = jnp.broadcast_to(x.std(0).mean(), (*x.shape[:-3], 1))
+        x = jnp.concatenate([x.reshape(*x.shape[:-3], -1), spread], -1)
+        return nn.Dense(1)(x)[..., 0]
+
 class Fine(nn.Module):
     @nn.compact
     def __call__(self, x, train):
@@ -306,6 +352,36 @@ def test_a_step_and_a_sample_are_tried(tmp_path, names, message):
     with pytest.raises(UserError, match=message) as error:
         recipes.try_gan(recipe, (28, 28, 1), 10)
     assert "\n" not in str(error.value)
+
+
+def test_a_penalised_critic_that_looks_at_the_whole_batch_is_refused(tmp_path):
+    (tmp_path / "tried.py").write_text(TRIED)
+    name = f"{tmp_path / 'tried.py'}:Works,"
+    for loss, network, conditional in (
+        ("hinge", "Spread", False),
+        ("wasserstein_gp", "Plain", False),
+        ("wasserstein_gp", "Plain", True),
+    ):
+        recipe = recipes.recipe(loss, network=name + network, conditional=conditional)
+        recipes.try_gan(recipe, (28, 28, 1), 10)
+    recipe = recipes.recipe("wasserstein_gp", network=f"{name}Spread")
+    with pytest.raises(UserError, match="scores each image by itself"):
+        recipes.try_gan(recipe, (28, 28, 1), 10)
+
+
+def test_batch_norm_of_one_of_several_devices_is_refused(tmp_path):
+    (tmp_path / "tried.py").write_text(TRIED)
+    apart, together = (
+        recipes.recipe("hinge", network=f"{tmp_path / 'tried.py'}:{name},Plain")
+        for name in ("Apart", "Together")
+    )
+    recipes.try_gan(apart, (28, 28, 1), 10)
+    recipes.try_gan(together, (28, 28, 1), 10, 4)
+    with pytest.raises(UserError, match=r"\(BatchNorm_0\).*each of 4 devices.*axis_na"):
+        recipes.try_gan(apart, (28, 28, 1), 10, 4)
+    gan = recipes.make_gan(apart, axis_name=placement.AXIS)
+    with pytest.raises(UserError, match="each of 2 devices"):
+        parallel.begin(gan, jax.random.key(0), (28, 28, 1), jax.devices()[:2])
 
 
 def test_a_precision_that_no_module_has_is_refused(tmp_path):

@@ -173,9 +173,14 @@ def test_a_mistake_is_one_line_that_names_it_and_the_way_on(loss, overrides, mes
     assert "\n" not in str(error.value)
 
 
-POSITIVE = ("generator_lr", "discriminator_lr", "critic_steps", "latent_size")
+# Whole numbers; the reference networks' width is a multiple of 8.
+MOST = {"batch_size": 2**20, "critic_steps": 10_000, "latent_size": 2**16}
+MOST_WIDTH = 2**14
+POSITIVE = ("generator_lr", "discriminator_lr", *MOST)
 OUT_OF_RANGE = [
     *((n, v) for n in POSITIVE for v in (0, -1, math.inf, -math.inf, math.nan)),
+    *((n, v) for n, most in MOST.items() for v in (most + 1, 1.5)),
+    *(("width", v) for v in (0, MOST_WIDTH + 8)),
     *(("penalty_weight", v) for v in (-1.0, math.inf, math.nan)),
     *((n, v) for n in ("beta1", "beta2", "ema_decay") for v in (-0.1, 1.0, math.nan)),
 ]
@@ -185,6 +190,21 @@ OUT_OF_RANGE = [
 def test_numbers_out_of_range_are_refused(name, value):
     with pytest.raises(UserError, match=f"--{name}={value} must be"):
         recipe("wasserstein_gp", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *MOST.items(),
+        *((name, 1) for name in MOST),
+        ("width", MOST_WIDTH),
+        ("penalty_weight", 1e300),
+        ("generator_lr", 1e-300),
+        *((name, 1 - 2**-53) for name in ("beta1", "beta2", "ema_decay")),
+    ],
+)
+def test_numbers_at_the_ends_of_their_range_are_taken(name, value):
+    assert getattr(recipe("wasserstein_gp", **{name: value}), name) == value
 
 
 @pytest.mark.parametrize("value", [0.0, -0.01, math.inf, math.nan])
@@ -201,15 +221,46 @@ def test_an_attribute_that_no_recipe_has_is_an_error():
 # Making it
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_numbers_of_the_recipe_reach_the_gan(loss):
-    numbers = recipe(loss, ema_decay=0.9)
-    gan = make_gan(numbers, axis_name="devices")
-    assert gan.loss is LOSSES[loss]
-    assert gan.penalty is PENALTIES.get(numbers.penalty)
-    assert gan.axis_name == gan.generator.axis_name == "devices"
-    for name in ("penalty_weight", "clip", "critic_steps", "latent_size", "ema_decay"):
-        assert getattr(gan, name) == getattr(numbers, name), name
+def test_everything_of_a_recipe_reaches_the_gan():
+    """All of its fields, those to come as well; of optimisers, the tests below."""
+    numbers = {
+        "penalty": "r1",
+        "penalty_weight": 2.5,
+        "clip": 0.02,
+        "critic_steps": 3,
+        "latent_size": 7,
+        "ema_decay": 0.9,
+        "mirror": True,
+    }
+    others = {"conditional": True, "precision": "bfloat16", "augment": "diffaugment"}
+    pair = {"network": "dcgan", "width": 8, "spectral_norm": True}
+    gan = make_gan(
+        recipe("wasserstein", **numbers, **others, **pair),
+        shape=(16, 32, 3),
+        num_classes=6,
+        axis_name="devices",
+    )
+    found = {field.name: getattr(gan, field.name) for field in dataclasses.fields(gan)}
+    optimisers = found.pop("generator_optimiser"), found.pop("discriminator_optimiser")
+    assert all(map(callable, optimisers[0] + optimisers[1]))
+    sizes = {
+        "num_classes": 6,
+        "width": 8,
+        "axis_name": "devices",
+        "dtype": jnp.bfloat16,
+    }
+    assert found == numbers | {
+        "loss": LOSSES["wasserstein"],
+        "penalty": PENALTIES["r1"],
+        "generator": networks.DCGANGenerator(shape=(16, 32, 3), **sizes),
+        "discriminator": networks.DCGANDiscriminator(
+            norm="layer", spectral_norm=True, **sizes
+        ),
+        "num_classes": 6,
+        "axis_name": "devices",
+        "augment": training.AUGMENTS["diffaugment"],
+        "products": "default",
+    }
 
 
 @pytest.mark.parametrize(

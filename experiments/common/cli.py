@@ -43,6 +43,7 @@ def run(main: Callable[[], None]) -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    sys.stdout.reconfigure(errors="backslashreplace")  # of letters it does not have
     app.run(lambda argv: guarded(main, argv), flags_parser=parse)
 
 
@@ -54,8 +55,10 @@ def parse(argv: Sequence[str]) -> list[str]:
         except SystemExit:  # --help was printed, and absl would say 1
             sys.stdout.flush()
             sys.exit(0)
-    except flags.Error as error:
-        _fail(str(error))
+    except (flags.Error, ValueError) as error:  # of --noquick=1 absl says ValueError
+        from experiments.common import unknown_flag
+
+        _fail(f"{error}{unknown_flag.instead_of(error)}")
     except BrokenPipeError:
         _broken_pipe(0)
     if len(rest) > 1:
@@ -166,6 +169,16 @@ def require_positive(flag: flags.FlagHolder) -> None:
     """
     if flag.value is not None and flag.value < 1:
         raise UserError(f"--{flag.name}={flag.value} must be at least 1")
+
+
+def require_in(flag: flags.FlagHolder, least: float, most: float) -> None:
+    """Refuses a number that is out of range.
+
+    Raises:
+      UserError: it is not in ``least`` ... ``most``.
+    """
+    if not least <= flag.value <= most:
+        raise UserError(f"--{flag.name}={flag.value} must be in {least} ... {most}")
 
 
 def require_one(flag: flags.FlagHolder, other: flags.FlagHolder) -> None:

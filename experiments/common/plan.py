@@ -87,7 +87,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         side = data_flags.IMAGE_SIZE.value
         recipes.make_gan(recipe, shape=(side, side, 3), steps=1)
     if about is not None:
-        recipes.try_gan(recipe, about.shape, about.num_classes)
+        recipes.try_gan(recipe, about.shape, about.num_classes, num_devices or 1)
         per_epoch = training.steps_per_epoch(recipe, num_examples, recipe.batch_size)
     steps = given.STEPS.value or given.EPOCHS.value * per_epoch
     if steps >= 2**31:

@@ -5,10 +5,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.common import cli
+from gan_jax.errors import UserError
 from gan_jax.evaluation.features import distance_in
-from gan_jax.study import driver, engines, ledger, waves
+from gan_jax.study import driver, engines, ledger, sweep, waves
 from gan_jax.study.halving import Halving
 from gan_jax.study.sweep import Run
+
+
+def axes_without_seeds(text: str) -> dict[str, sweep.Axis]:
+    """The axes of a --sweep in which each setting has a seed of its own.
+
+    Raises:
+      UserError: it is none, or names seeds.
+    """
+    axes = sweep.parse(text)
+    if "seed" in axes:
+        raise UserError("--sweep: --seed and --settings say which seeds there are")
+    return axes
 
 
 def _nothing(row: ledger.Row, samples: Any) -> None:

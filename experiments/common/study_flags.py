@@ -161,10 +161,7 @@ def read() -> Asked:
     cli.require_one(EPOCHS, STEPS)
     cli.require_losses(LOSS)
     cli.require_seed(SEED)
-    if not 2 <= NUM_SAMPLES.value <= references.MOST:
-        raise UserError(
-            f"--num_samples={NUM_SAMPLES.value} must be in 2 ... {references.MOST}"
-        )
+    cli.require_in(NUM_SAMPLES, 2, references.MOST)
     if not WORKDIR.value:
         raise UserError("--workdir is empty: name a folder")
     if RAY_ADDRESS.value and ENGINE.value != "ray":

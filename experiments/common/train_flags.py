@@ -36,8 +36,9 @@ SPECTRAL_NORM = flags.DEFINE_boolean(
 RECIPE = flags.DEFINE_string(
     "recipe",
     "tuned",
-    "Which numbers a loss is trained with: published, those of its paper and of the"
-    " reference networks; or tuned, those that gave better samples after one epoch of"
+    "Which numbers a loss is trained with: published, one set for all losses (batches"
+    " of 64, Adam 1e-3; of wasserstein, its paper's), each with its paper's penalty or"
+    " clipping; or tuned, those that gave better samples after one epoch of"
     " Fashion-MNIST (docs/quality.md). The flags below replace single numbers.",
 )
 CONDITIONAL = flags.DEFINE_boolean(

@@ -8,7 +8,6 @@ and the sliced Wasserstein distance must grow at every step of every damage: whe
 does not, the exit status is 1. Leaves results.json and calibration.png in --workdir.
 """
 
-import pathlib
 import sys
 
 from absl import flags
@@ -16,7 +15,6 @@ from absl import flags
 from experiments.common import cli, data_flags, results, tables
 from gan_jax import plots
 from gan_jax.evaluation import calibration, features, references, report, score_table
-from gan_jax.run import run_folder
 from gan_jax.system.files import whole_file, write_text
 
 flags.adopt_module_key_flags(data_flags)
@@ -43,16 +41,14 @@ def main() -> None:
     data_flags.check()
     count = cli.unless_quick(_NUM_SAMPLES, 2000, _QUICK.value)
     report.check_count(count)
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    run_folder.check_place(workdir)
+    workdir = results.folder(_WORKDIR, "measure.calibration")
     reference = references.load_reference(
         data_flags.name_or("garments" if _QUICK.value else "fashion_mnist"),
         measured_in=_FEATURES.value,
         quick=_QUICK.value,
         **data_flags.where(),
     )
-    if warning := reference.test_split.warning:
-        print(f"warning: {warning}", file=sys.stderr)
+    warned = results.warn(reference.test_split.warning)
     found = calibration.calibrate(reference, count, _SEED.value)
     there = score_table.columns([line for lines in found.values() for line in lines])
     header = ["damage", "level", *there]
@@ -69,6 +65,7 @@ def main() -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     document = {
         **results.begin("measure.calibration"),
+        **warned,
         "num_samples": count,
         "features": reference.measured_in.describe(),
         "results": found,
@@ -84,7 +81,7 @@ def main() -> None:
     }
     with whole_file(workdir / "calibration.png") as file:
         plots.save_panels(file, panels, xlabel="level of the damage", columns=4)
-    markdown = results.as_markdown("measure.calibration", header, rows)
+    markdown = results.as_markdown("measure.calibration", header, rows, **warned)
     cli.write(_MARKDOWN, markdown)
     print(f"{workdir / 'results.json'}  {workdir / 'calibration.png'}")
     wrong = calibration.failures(found)

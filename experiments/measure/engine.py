@@ -51,12 +51,12 @@ def main() -> None:
     """Prints the table and writes what was asked for."""
     cli.require_positive(_WAVES)
     cli.require_writable(_OUTPUT)
-    if not all(word.isdecimal() and int(word) for word in _NODES.value):
-        raise UserError(f"--nodes={','.join(_NODES.value)}: write numbers, as 1,2,4")
-    if not 0 <= _SECONDS.value < 3600:
-        raise UserError(f"--seconds={_SECONDS.value:g} must be in 0 ... 3600")
+    nodes = _NODES.value
+    if not nodes or not all(word.isdecimal() and int(word) for word in nodes):
+        raise UserError(f"--nodes={','.join(nodes)}: write numbers, as 1,2,4")
+    cli.require_in(_SECONDS, 0, 3600)
     ray = connection.require()
-    found = [measure(int(word)) for word in _NODES.value]
+    found = [measure(int(word)) for word in nodes]
     header = ("nodes", "waves a minute", "ms a wave", "ms a wave and node")
     cells = [
         [
@@ -69,7 +69,7 @@ def main() -> None:
     ]
     print(tables.as_text(header, cells))
     document = {
-        **results.begin("measure.engine"),
+        **results.begin("measure.engine", "cpu"),  # that of Ray's processes
         "waves": _WAVES.value,
         "seconds": _SECONDS.value,
         "cores": cores.available(),

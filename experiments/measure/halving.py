@@ -7,6 +7,7 @@ GAN does not depend on which others go on, so that what any --halving, --rungs a
 --keep of experiments.study would have kept can be read from these numbers.
 """
 
+import itertools
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from absl import flags
 from experiments.common import cli, data_flags, results, searching, tables
 from gan_jax.devices import available
 from gan_jax.errors import UserError
+from gan_jax.evaluation import references
 from gan_jax.losses import LOSSES
 from gan_jax.study import engines, halving, sweep, waves
 from gan_jax.study.halving import Halving
@@ -60,6 +62,7 @@ def main() -> None:
     """Prints the table and writes what was asked for."""
     for flag in (_SETTINGS, _REPETITIONS, _STEPS):
         cli.require_positive(flag)
+    cli.require_in(_NUM_SAMPLES, 2, references.MOST)
     cli.require_writable(_OUTPUT)
     data_flags.check()
     quick = _QUICK.value
@@ -69,18 +72,22 @@ def main() -> None:
     cli.require_seed(_SEED, settings * repetitions)
     for each in _TRIED:
         each.steps(steps)
-    axes = sweep.parse(_SWEEP.value)
+    axes = searching.axes_without_seeds(_SWEEP.value)
+    seeds = [_SEED.value + settings * n for n in range(repetitions + 1)]
+    searches = [
+        sweep.expand([_LOSS.value], "tuned", axes | {"seed": tuple(range(*ends))})
+        for ends in itertools.pairwise(seeds)
+    ]
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
     count = cli.unless_quick(_NUM_SAMPLES, 100, quick)
     cli.a_device_a_core()
     devices = len(available.find_devices())
     subject = engines.load(dataset, count, quick=quick, **data_flags.where())
+    warned = results.warn(subject.images.warning)
     plan = waves.Plan(subject.images, 1, steps, devices, 1, steps)
     found = []
-    for repetition in range(repetitions):
-        first = _SEED.value + repetition * settings
-        seeds = range(first, first + settings)
-        search = train(subject, plan, axes | {"seed": tuple(seeds)})
+    for repetition, runs in enumerate(searches):
+        search = train(subject, plan, runs)
         print(f"search {repetition}: {_line(search, steps)}", flush=True)
         if any(gan["fcd_train"][steps] is not None for gan in search):
             found.append(search)
@@ -110,6 +117,7 @@ def main() -> None:
     print(tables.as_text(header, cells))
     document = {
         **results.begin("measure.halving"),
+        **warned,
         "dataset": subject.images.name,
         "halvings": rows,
         "searches": found,
@@ -118,14 +126,13 @@ def main() -> None:
 
 
 def train(
-    subject: engines.Subject, plan: waves.Plan, axes: dict[str, sweep.Axis]
+    subject: engines.Subject, plan: waves.Plan, runs: Sequence[sweep.Run]
 ) -> list[dict[str, Any]]:
     """Trains the settings of a search.
 
     Returns:
       Of each what was drawn, and the distance to the training split by the steps.
     """
-    runs = sweep.expand([_LOSS.value], "tuned", axes)
     rungs = _All(3, len(_All().steps(plan.steps)))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

@@ -16,7 +16,6 @@ import pathlib
 import statistics
 import subprocess
 import sys
-from typing import Any
 
 from absl import flags
 
@@ -100,7 +99,17 @@ def train(
             )
             devices = available.choose_devices(1)
             schedule = loop.Schedule(log_every=50, sample_every=500)
-            loop.train(config, dataset, folder, schedule=schedule, devices=devices)
+            state = loop.train(
+                config,
+                dataset,
+                folder,
+                schedule=schedule,
+                devices=devices,
+                should_stop=cli.signals.should_stop,
+            )
+            if (step := int(state.step)) < config.steps:
+                done = f"{job.name} is saved at step {step} of {config.steps}"
+                cli.stopped(done, "measure.quality")
     subject = comparison.run_subject(folder, _NUM_SAMPLES.value, job.seed)
     return dataclasses.replace(subject, name=job.name)
 
@@ -203,8 +212,7 @@ def main() -> None:
             "PyTorch is not installed: pip install 'gan_jax[peers]', or leave the peer"
             " out with --programs=published,tuned"
         )
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    run_folder.check_place(workdir)
+    workdir = results.folder(_WORKDIR, "measure.quality")
     name = data_flags.name_or("garments" if _QUICK.value else "fashion_mnist")
     size, steps = (640, 10) if _QUICK.value else (None, None)
     dataset = data.load(name, garments_size=size, **data_flags.where())
@@ -219,8 +227,7 @@ def main() -> None:
     reference = references.load_reference(
         data_flags.name_of(dataset), quick=_QUICK.value, say=say, **data_flags.where()
     )
-    if dataset.warning:
-        say(f"warning: {dataset.warning}")
+    warned = results.warn(dataset.warning)
     subjects = []
     for job in jobs:
         say(job.name)
@@ -235,8 +242,9 @@ def main() -> None:
     cells = score_table.cells([compared.floor], header[3:])
     rows.append([comparison.FLOOR, "", "", *cells])
     print(tables.as_text(header, rows))
-    document: dict[str, Any] = {
+    document = {
         **results.begin("measure.quality"),
+        **warned,
         "features": reference.measured_in.describe(),
         "num_samples": _NUM_SAMPLES.value,
         "recipes": {
@@ -245,10 +253,9 @@ def main() -> None:
         "values": values,
         "floor": compared.floor,
     }
-    if dataset.warning:
-        document["warning"] = dataset.warning
     write_text(workdir / "results.json", results.as_json(document))
-    cli.write(_MARKDOWN, results.as_markdown("measure.quality", header, rows))
+    markdown = results.as_markdown("measure.quality", header, rows, **warned)
+    cli.write(_MARKDOWN, markdown)
     print(workdir / "results.json")
 
 

@@ -23,10 +23,10 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments.common import cli
+from experiments.common import cli, results
 from gan_jax.errors import UserError, check_name
 from gan_jax.losses import LOSSES
-from gan_jax.run import checkpoints, configuration, run_folder, sampling
+from gan_jax.run import checkpoints, configuration, sampling
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.system.files import PART, write_text
 
@@ -144,8 +144,7 @@ def main() -> None:
         cli.require_positive(flag)
     cli.require_seed(_SEED)
     check_name("loss", _LOSS.value, LOSSES)
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    run_folder.check_place(workdir)
+    workdir = results.folder(_WORKDIR, "measure.torture")
     if workdir.exists() and any(workdir.iterdir()):
         raise UserError(f"--workdir={workdir} holds files: name a new folder")
     reference = workdir / "reference"
@@ -163,7 +162,7 @@ def main() -> None:
         (is_training, steady),
         (is_saving, 0.03),
     )
-    results = []
+    outcomes = []
     kills = cli.unless_quick(_KILLS, 5, _QUICK.value)
     for number in range(1, kills + 1):
         folder = workdir / f"killed_{number}"
@@ -175,11 +174,11 @@ def main() -> None:
         different = [n for n in names if found.get(n) != expected.get(n)]
         verdict = f"DIFFERENT: {', '.join(different)}" if different else "identical"
         print(f"kill {number}: {moment}: {verdict}", flush=True)
-        results.append({"kill": number, "moment": moment, "different": different})
+        outcomes.append({"kill": number, "moment": moment, "different": different})
         if not different:
             shutil.rmtree(folder)
-    same = sum(not result["different"] for result in results)
-    document = {"flags": command(pathlib.Path("..."))[3:], "kills": results}
+    same = sum(not outcome["different"] for outcome in outcomes)
+    document = {"flags": command(pathlib.Path("..."))[3:], "kills": outcomes}
     write_text(workdir / "results.json", json.dumps(document, indent=2) + "\n")
     print(f"{same}/{kills} identical")
     if same < kills:

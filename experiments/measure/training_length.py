@@ -12,7 +12,6 @@ goes on; with more epochs, too.
 
 import dataclasses
 import pathlib
-import sys
 from typing import Any
 
 from absl import flags
@@ -91,14 +90,12 @@ def main() -> None:
         raise UserError("nothing to train: name at least one of --gans")
     recipes = {gan: gans.recipe(gan, _RECIPE.value) for gan in _GANS.value}
     data_flags.check()
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    run_folder.check_place(workdir)
+    workdir = results.folder(_WORKDIR, "measure.training_length")
     quick = _QUICK.value
     name = data_flags.name_or("garments" if quick else "fashion_mnist")
     where = data_flags.where()
     dataset = data.load(name, garments_size=640 if quick else None, **where)
-    if dataset.warning:
-        print(f"warning: {dataset.warning}", file=sys.stderr)
+    warned = results.warn(dataset.warning)
     configs = {
         gan: gans.config(recipe, dataset, _SEED.value, epochs[-1])
         for gan, recipe in recipes.items()
@@ -117,13 +114,12 @@ def main() -> None:
         plots.save(file, figure)
     document = {
         **results.begin("measure.training_length"),
+        **warned,
         "features": reference.measured_in.describe(),
         "num_samples": _NUM_SAMPLES.value,
         "recipes": {gan: dataclasses.asdict(recipe) for gan, recipe in recipes.items()},
         "rows": rows,
     }
-    if dataset.warning:
-        document["warning"] = dataset.warning
     write_text(workdir / "results.json", results.as_json(document))
     print(workdir / "results.json", workdir / "training_length.png")
 

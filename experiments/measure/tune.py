@@ -13,15 +13,16 @@ it goes on where it stopped.
 """
 
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
 from experiments.common import cli, data_flags, gans, results, searching, tables
+from gan_jax import data
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
+from gan_jax.evaluation import references
 from gan_jax.losses import LOSSES
 from gan_jax.run import run_folder
 from gan_jax.study import engines, ledger, study_folder, sweep, waves
@@ -70,8 +71,8 @@ RUNGS = Halving(3, 3, 2)  # found the best in ten of ten searches: docs/study.md
 
 def main() -> None:
     """Searches for each GAN, prints its best settings, and writes them."""
-    for flag in (_SETTINGS, _NUM_SAMPLES):
-        cli.require_positive(flag)
+    cli.require_positive(_SETTINGS)
+    cli.require_in(_NUM_SAMPLES, 2, references.MOST)
     quick = _QUICK.value
     settings = cli.unless_quick(_SETTINGS, 4, quick)
     cli.require_seed(_SEED, settings)
@@ -83,16 +84,14 @@ def main() -> None:
     }
     if not searches:
         raise UserError("nothing to tune: name at least one of --gans")
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
-    run_folder.check_place(workdir)
+    workdir = results.folder(_WORKDIR, "measure.tune")
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
     count = cli.unless_quick(_NUM_SAMPLES, 100, quick)
     steps = 18 if quick else None
     cli.a_device_a_core()
     devices = len(available.find_devices())
     subject = engines.load(dataset, count, quick=quick, **data_flags.where())
-    if subject.images.warning:
-        print(f"warning: {subject.images.warning}", file=sys.stderr)
+    warned = results.warn(subject.images.warning)
     at_once = waves.usual_at_once(subject.device)
     plan = waves.Plan(subject.images, 1, steps, devices, at_once, 500)
     shared = {
@@ -109,7 +108,14 @@ def main() -> None:
         print(f"{gan}: {len(runs)} settings", flush=True)
         folder = workdir / gan
         with run_folder.lock(folder):
-            study_folder.begin(folder, shared, subject.images, subject.device, False)
+            study_folder.begin(
+                folder,
+                shared,
+                subject.images,
+                subject.device,
+                False,
+                _shared_flags(gan, subject.images),
+            )
             rows = searching.search(subject, plan, runs, RUNGS, folder, _say)
             if rows is None:
                 done = len(ledger.read(folder))
@@ -118,8 +124,21 @@ def main() -> None:
                 )
             found[gan] = ranked(rows)
             study_folder.end(folder)
-        _publish(folder, gan, found[gan], {**shared, "space": spaces[gan]}, subject)
-    cli.write(_MARKDOWN, results.as_markdown("measure.tune", *table(found)))
+        about = {**shared, "space": spaces[gan], **warned}
+        _publish(folder, gan, found[gan], about)
+    markdown = results.as_markdown("measure.tune", *table(found), **warned)
+    cli.write(_MARKDOWN, markdown)
+
+
+def _shared_flags(gan: str, images: data.Description) -> dict[str, Any]:
+    """Those of `experiments.train` that train one of the search's GANs alone."""
+    return {
+        "recipe": "published",
+        **data_flags.place(images),
+        "conditional": True if gans.split(gan)[1] else None,
+        "num_examples": images.size if _QUICK.value else None,
+        "num_devices": 1,
+    }
 
 
 def space_of(gan: str, changed: str) -> str:
@@ -134,9 +153,7 @@ def space_of(gan: str, changed: str) -> str:
     """
     loss, _ = gans.split(gan)
     check_name("loss", loss, SPACES)
-    others = sweep.parse(changed)
-    if "seed" in others:
-        raise UserError("--sweep: --seed and --settings say which seeds there are")
+    others = searching.axes_without_seeds(changed)
     usual = [i for i in SPACES[loss].split(",") if i.partition(":")[0] not in others]
     return ",".join([*usual, *filter(None, [changed])])
 
@@ -190,16 +207,11 @@ def _publish(
     folder: pathlib.Path,
     gan: str,
     found: list[dict[str, Any]],
-    shared: dict[str, Any],
-    subject: engines.Subject,
+    about: dict[str, Any],
 ) -> None:
     """Prints the best three of a search; writes all of it."""
     print(tables.as_text(*table({gan: found})), flush=True)
-    document = {
-        **results.begin("measure.tune"),
-        **shared,
-        "settings": found,
-    }
+    document = {**results.begin("measure.tune"), **about, "settings": found}
     write_text(folder / "results.json", results.as_json(document))
     print(folder / "results.json", flush=True)
 

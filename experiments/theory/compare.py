@@ -18,10 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.common import cli, data_flags, experiment, tables
+from experiments.common import cli, data_flags, experiment, results, tables
 from gan_jax import plots, recipes, training
 from gan_jax.devices import many, placement
-from gan_jax.errors import UserError
 from gan_jax.evaluation import frechet, references
 from gan_jax.evaluation.features import DISTANCES
 from gan_jax.run import sampling
@@ -71,10 +70,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         cli.require_positive(flag)
     cli.require_losses(_LOSSES)
     data_flags.check()
-    if not 2 <= _NUM_SAMPLES.value <= references.MOST:
-        raise UserError(
-            f"--num_samples={_NUM_SAMPLES.value} must be in 2 ... {references.MOST}"
-        )
+    cli.require_in(_NUM_SAMPLES, 2, references.MOST)
     count = cli.unless_quick(_SEEDS, 2, quick)
     cli.require_seed(experiment.SEED, count)
     names = tuple(dict.fromkeys(_LOSSES.value))
@@ -83,6 +79,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
         recipes.make_gan(recipe)  # refuses code of one's own that cannot be run
     dataset = cli.unless_quick(data_flags.DATASET, "garments", quick)
     reference = references.load_reference(dataset, quick=quick, **data_flags.where())
+    warned = results.warn(reference.training_split.warning)
     seeds = range(seed, seed + count)
     epochs = cli.unless_quick(_EPOCHS, None, quick)
     races = {
@@ -96,6 +93,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     table = f"{about}\n{tables.as_text(header, rows)}"
     details = {
         "dataset": reference.training_split.name,
+        **warned,
         "recipe": _RECIPE.value,
         "num_samples": _NUM_SAMPLES.value,
         "seeds": list(seeds),

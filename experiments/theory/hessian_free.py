@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.common import cli, data_flags, experiment, tables
+from experiments.common import cli, data_flags, experiment, results, tables
 from experiments.common.optimiser_race import (
     BATCH,
     COLUMNS,
@@ -53,8 +53,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     )
     if split.num_classes < 2:
         raise UserError(f"{split.name} has no classes to tell apart: name another set")
-    if split.warning:
-        print(split.warning)
+    warned = results.warn(split.warning)
     titles = ("loss by steps", "loss by gradient evaluations", "loss by seconds")
     titles += ("damping", "actual / predicted decrease", "least curvature met")
     figure, axes = plots.subplots(titles, columns=3)
@@ -69,6 +68,7 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     ]
     details = {
         "dataset": split.name,
+        **warned,
         "num_examples": len(split.images),
         "columns": COLUMNS,
         "courses": courses,

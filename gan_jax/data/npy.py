@@ -126,7 +126,8 @@ def from_npy(
 
     Returns:
       The data set; its name tells it from others, by a thousand of its images, and is
-      the same for both splits. It has as many classes as the largest label says.
+      the same for both splits. It has as many classes as the largest label of both
+      says.
 
     Raises:
       UserError: a file cannot be read or has other contents.
@@ -152,8 +153,10 @@ def from_npy(
     if held_out:
         positions = hold_out(len(whole), split, path)
         source += f", every tenth of {len(whole):,} images held out"
-    elif split == "test":
-        its = arrays.get("y_test") if labels is not None else None
+    its = None if held_out or labels is None else arrays.get("y_test")
+    if its is not None and its.size:
+        classes = max(classes, int(_labels(path, its, its.size).max()) + 1)
+    if not held_out and split == "test":
         shape, had = whole.shape[1:], labels is not None
         whole, labels = _checked(path, path, arrays["x_test"], its)
         if whole.shape[1:] != shape or (labels is not None) != had:
@@ -162,8 +165,6 @@ def from_npy(
                 " y_test: write both splits alike, or leave x_test out"
             )
         positions = np.arange(len(whole))
-        if labels is not None:
-            classes = max(classes, int(labels.max()) + 1)
     check_count(positions, num_examples, path)
     positions = positions[:num_examples]
     images = Part(whole, positions) if isinstance(whole, Rows) else whole[positions]

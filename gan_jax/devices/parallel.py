@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gan_jax import training
+from gan_jax import networks, training
 from gan_jax.devices import compilation
 from gan_jax.devices.available import local_batch_size
 from gan_jax.devices.placement import AXIS, place, replicate, replicated
@@ -63,7 +63,8 @@ def begin(
       its shapes, among several itself. And a future of the state, on one device.
     """
     initial = jax.jit(partial(training.init_state, gan, example_shape=example_shape))
-    traced = initial.trace(key)
+    with networks.refuse_apart(len(devices)):
+        traced = initial.trace(key)
     lowered, options = traced.lower(), for_one_call(devices)
 
     drawn = compilation.in_background(lambda: lowered.compile(options)(key))

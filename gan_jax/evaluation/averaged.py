@@ -68,7 +68,8 @@ class Averaged:
         """Takes the state after some more steps; returns nothing for the metrics.
 
         Raises:
-          UserError: steps are missing in the averages; the file cannot be written.
+          UserError: steps are missing in the averages, or a step is to be measured that
+            they have passed; the file cannot be written.
         """
         step = int(state.step)
         now, tree = jax.tree.flatten(tuple(weights(state)))
@@ -78,13 +79,19 @@ class Averaged:
                     f"{self._path} ends at step {self._step}, and the run goes on"
                     f" before step {step}: delete {self._path.parent} to train it anew"
                 )
-            shares = averages.kept_shares(self._gammas, self._step, step)
+            shares = averages.new_shares(self._gammas, self._step, step)
             if self._leaves is None:
                 count = len(self._lengths)
                 self._leaves = [jnp.zeros((count, *leaf.shape)) for leaf in now]
             self._leaves = self._update(self._leaves, now, shares)
             self._step = step
         due = step in self._at and step not in self.measured
+        if due and step < self._step:
+            raise UserError(
+                f"{self._path} is at step {self._step}, and holds no averages of step"
+                f" {step}: leave step {step} out, or delete {self._path.parent} to"
+                " train it anew"
+            )
         if due:
             found = {LAST: state.replace(ema=None)}
             if state.ema is not None:

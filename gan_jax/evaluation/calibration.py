@@ -43,5 +43,5 @@ def failures(results: dict[str, list[dict[str, Any]]]) -> list[str]:
         for name, values in results.items()
         for less, more in itertools.pairwise(values)
         for distance in DISTANCES
-        if distance in less and more[distance] <= less[distance]
+        if distance in less and not more[distance] > less[distance]  # or NaN
     ]

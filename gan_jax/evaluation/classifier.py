@@ -22,6 +22,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from gan_jax import backend
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.evaluation.batches import in_batches
@@ -106,7 +107,8 @@ def network_of(params: Any) -> Network:
 @jax.jit
 def _apply(params: Any, images: Array) -> tuple[Array, Array]:
     network = network_of(params)
-    features, logits = network.apply({"params": params}, scale_images(images))
+    with backend.products("highest"):  # on every device the same, to rounding
+        features, logits = network.apply({"params": params}, scale_images(images))
     return features, jnp.argmax(logits, axis=-1)
 
 
@@ -161,7 +163,8 @@ def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
     def step(order: Array, i: Array, carry: Any) -> Any:
         params, state = carry
         index = jax.lax.dynamic_slice_in_dim(order, i * batch, batch)
-        gradients = jax.grad(loss)(params, index)
+        with backend.products("highest"):
+            gradients = jax.grad(loss)(params, index)
         updates, state = optimiser.update(gradients, state, params)
         return optax.apply_updates(params, updates), state
 

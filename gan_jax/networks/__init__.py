@@ -6,7 +6,7 @@ With ``num_classes`` each is conditional and takes labels ``[batch]`` as its sec
 argument (`gan_jax.networks.conditioning`). `pairs` has them by name.
 """
 
-from gan_jax.networks.batch_norm import refuse_lone_numbers
+from gan_jax.networks.batch_norm import refuse_apart, refuse_lone_numbers
 from gan_jax.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_jax.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_jax.networks.pairs import NETWORKS, Wanted, check, make_pair
@@ -30,5 +30,6 @@ __all__ = [
     "check",
     "kernel_init",
     "make_pair",
+    "refuse_apart",
     "refuse_lone_numbers",
 ]

@@ -49,6 +49,35 @@ def refuse_lone_numbers(batch: int) -> contextlib.AbstractContextManager[None]:
     return nn.intercept_methods(_refuse_lone_number)
 
 
+def refuse_apart(num_devices: int) -> contextlib.AbstractContextManager[None]:
+    """Inside of it, a layer of batch norm without an ``axis_name`` is refused.
+
+    Of several devices each would normalise with its own part of the batch, and keep its
+    own running averages: another network than on one device.
+
+    Args:
+      num_devices: that share a batch; of one, nothing is refused.
+
+    Raises:
+      UserError: when such a layer is applied or initialised.
+    """
+    if num_devices == 1:
+        return contextlib.nullcontext()
+
+    def refuse(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        layer = context.module
+        if isinstance(layer, nn.BatchNorm) and layer.axis_name is None:
+            raise UserError(
+                f"batch norm ({'/'.join(layer.path)}) would see its own part of the"
+                f" batch on each of {num_devices} devices: give the network an"
+                " attribute axis_name and nn.BatchNorm(axis_name=self.axis_name), or"
+                " use --num_devices=1"
+            )
+        return call(*args, **kwargs)
+
+    return nn.intercept_methods(refuse)
+
+
 def _refuse_lone_number(
     call: Callable[..., Any],
     args: tuple[Any, ...],

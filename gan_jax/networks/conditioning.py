@@ -30,7 +30,11 @@ def logits(scores: Array, labels: Array | None, num_classes: int | None) -> Arra
 
 
 def one_hot(labels: Array | None, num_classes: int, dtype: jnp.dtype) -> Array:
-    """``[..., num_classes]``, for labels ``[...]`` that have to be there."""
+    """``[..., num_classes]``, for labels ``[...]``.
+
+    Raises:
+      ValueError: there are none.
+    """
     if labels is None:
         raise ValueError(f"a network of num_classes={num_classes} needs labels")
     return jax.nn.one_hot(labels, num_classes, dtype=dtype)

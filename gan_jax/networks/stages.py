@@ -30,9 +30,10 @@ def stages(network: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     if not (fits and least >= _SMALLEST and max(height, width) <= _LARGEST):
         possible = [n * 2**k for k in range(2, 6) for n in range(4, 8)]
         near = min((n for n in possible if n <= _LARGEST), key=lambda n: abs(n - least))
+        other = "mlp" if height % 4 or width % 4 else "reference"
         raise UserError(
             f"--network={network} makes images whose sides are 4, 5, 6 or 7 times a"
             f" power of two, from {_SMALLEST} to {_LARGEST}, and these are {height} x"
-            f" {width}: use images of {near} x {near}, or --network=reference"
+            f" {width}: use images of {near} x {near}, or --network={other}"
         )
     return count, height // block, width // block

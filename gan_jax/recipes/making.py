@@ -111,19 +111,26 @@ def make_gan(
 
 
 @functools.lru_cache
-def try_gan(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> None:
-    """Refuses a recipe that trains no GAN on such images; computes nothing.
+def try_gan(
+    recipe: Recipe,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    num_devices: int = 1,
+) -> None:
+    """Refuses a recipe that trains no GAN on such images.
 
-    Where it names code of one's own, a step and a sample are traced.
+    Where it names code of one's own, a step and a sample are traced, and a penalised
+    discriminator is asked for two logits; nothing else is computed.
 
     Args:
       recipe: as `make_gan` takes it.
       shape: of an image.
       num_classes: of the data's labels.
+      num_devices: that share a batch.
 
     Raises:
-      UserError: as `make_gan`, `check_batch` and `init_state`; or an error of one's own
-        code, which is quoted.
+      UserError: as `make_gan`, `check_batch`, `init_state` and, of several devices,
+        `networks.refuse_apart`; or an error of one's own code, which is quoted.
     """
     gan = make_gan(recipe, shape=shape, num_classes=num_classes, steps=1)
     check_batch(gan, recipe.batch_size)
@@ -151,6 +158,43 @@ def try_gan(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> No
         raise UserError(
             f"{names}: a training step cannot be made ({quote(error)}): mend it"
         ) from error
+    if not own_code.is_own(recipe.network):
+        return
+    if gan.penalty is not None:
+        _refuse_mixing(gan, shape)
+    if num_devices > 1:
+        kind = {"shape": shape, "num_classes": num_classes, "axis_name": "devices"}
+        spread = make_gan(recipe, steps=1, **kind)
+        with networks.refuse_apart(num_devices):
+            jax.eval_shape(lambda: init_state(spread, jax.random.key(0), shape))
+
+
+def _refuse_mixing(gan: GAN, shape: tuple[int, int, int]) -> None:
+    """A penalty is of each image's own logit: it may not depend on the other images.
+
+    Raises:
+      UserError: it does. What keeps statistics of a batch `init_state` has refused.
+    """
+    images = jax.random.uniform(jax.random.key(0), (3, *shape), minval=-1)
+    labels = () if gan.num_classes is None else (jnp.zeros(2, jnp.int32),)
+    call = functools.partial(gan.discriminator.apply, train=True, mutable="batch_stats")
+
+    @jax.jit
+    def first_logits(images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        init = functools.partial(gan.discriminator.init, jax.random.key(0), train=True)
+        variables = init(images[:2], *labels)
+        # A loop: both are the same program, and equal to the last bit.
+        others = jnp.array([[0, 1], [0, 2]])
+        return jax.lax.map(lambda i: call(variables, images[i], *labels)[0][0], others)
+
+    one, other = first_logits(images)
+    if one != other:
+        raise UserError(
+            "a gradient penalty needs a critic that scores each image by itself, and a"
+            f" score of --network's changes from {one:g} to {other:g} with the other"
+            " image of its batch: take out what mixes them, as a standard deviation"
+            " over the batch, or train it with --penalty=none"
+        )
 
 
 def of_ones_own(recipe: Recipe) -> list[tuple[str, str]]:

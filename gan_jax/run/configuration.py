@@ -95,11 +95,7 @@ class Config:
         flat = dataclasses.asdict(self)
         flat = flat.pop("recipe") | flat
         flat |= {"shape": list(self.shape), "sources": dict(self.sources)}
-        return {
-            name: value
-            for name, value in flat.items()
-            if name not in _USUAL or value != _USUAL[name]
-        }
+        return {n: v for n, v in flat.items() if n not in _USUAL or v != _USUAL[n]}
 
     @classmethod
     def from_flags(cls, flags: dict[str, Any]) -> "Config":
@@ -145,8 +141,9 @@ class Config:
 
 def write_config(folder: pathlib.Path, config: Config, **notes: Any) -> None:
     """Writes ``config.json``: the settings, then notes, versions and devices."""
+    usual = {name: v for name, v in _USUAL.items() if name != "num_classes"}
     contents = {
-        "flags": config.flags(),
+        "flags": usual | config.flags(),
         **notes,
         "versions": versions(),
         "devices": available.describe(jax.devices()[0]),

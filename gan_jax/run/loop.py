@@ -89,7 +89,11 @@ def train(
     size = len(dataset.images)
     per_epoch = training.steps_per_epoch(gan, size, config.recipe.batch_size)
     key = jax.random.key(config.seed)
-    about = {"flags": config.flags(), "versions": configuration.versions()}
+    about = {
+        "flags": config.flags(),
+        "versions": configuration.versions(),
+        "devices": {"count": len(devices), **available.describe(devices[0])},
+    }
     like, drawn = parallel.begin(gan, key, dataset.shape, devices)
     saved = None
     if processes.is_first():

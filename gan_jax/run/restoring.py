@@ -44,7 +44,7 @@ def restore(
       like: a state of the same GAN, or `jax.eval_shape` of one; its values are not
         used.
       about: what a run of today would save beside it. ``flags`` must be equal in all
-        but ``steps``; where ``versions`` are not, the user is told.
+        but ``steps``; where ``versions`` or ``devices`` are not, the user is told.
       say: takes a line for each damaged checkpoint, and for other versions.
       set_aside: move damaged checkpoints out of the way, to `DAMAGED`, as the run
         will come by their steps again.
@@ -85,11 +85,14 @@ def restore(
             )
             if set_aside:
                 _set_aside(workdir, bad)
-        if versions := differences(there["versions"], about.get("versions", {})):
-            say(
-                f"checkpoint {step} was saved with other versions"
-                f" ({versions.replace('--', '')}): its run may end in other last bits"
-            )
+        for name in ("versions", "devices"):
+            now = about.get(name, {})
+            if differing := differences(there.get(name, now), now):
+                say(
+                    f"checkpoint {step} was saved with other {name}"
+                    f" ({differing.replace('--', '')}): its run may end in other last"
+                    " bits"
+                )
         return state
     if damaged:
         bad, why = next(iter(damaged.items()))
@@ -116,7 +119,9 @@ def _read(
         about = reader.restore(folder, args.Composite(about=args.JsonRestore())).about
         if about_digest(about) != about["sha256"]:
             raise ValueError("what is written about it is not as saved")
-        if not all(isinstance(about[name], dict) for name in ("flags", "versions")):
+        devices = about.get("devices", {})  # older ones do not have them
+        parts = (about["flags"], about["versions"], devices)
+        if not all(isinstance(part, dict) for part in parts):
             raise ValueError("what is written about it is of another kind")
         if differing := differences(about["flags"], flags):
             raise UserError(

@@ -104,7 +104,7 @@ def replay(
                 alive = {*halving.go_on(values, len(values))}
             before = step
         ends = [gan[steps] for gan in search]
-        least = min(end for end in ends if end is not None)
+        least = min((end for end in ends if end is not None), default=math.nan)
         known = [ends[i] for i in alive if ends[i] is not None]
         regrets.append(min(known) / least - 1 if known else None)
     return {

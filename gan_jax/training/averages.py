@@ -40,8 +40,8 @@ def exponent(length: float) -> float:
     return max(float(roots.real.max()), 0.0)
 
 
-def kept_shares(gammas: ArrayLike, before: ArrayLike, step: ArrayLike) -> jax.Array:
-    """What each average keeps of itself from one step to another.
+def new_shares(gammas: ArrayLike, before: int, step: int) -> np.ndarray:
+    """What each average takes of the weights from one step to another.
 
     Args:
       gammas: of the averages, ``[averages]``.
@@ -49,27 +49,34 @@ def kept_shares(gammas: ArrayLike, before: ArrayLike, step: ArrayLike) -> jax.Ar
       step: after it.
 
     Returns:
-      ``(before / step)^(gamma + 1)``, float32 ``[averages]``: exact where the weights
-      do not change between the two steps.
+      ``1 - (before / step)^(gamma + 1)``, float32 ``[averages]``: right where the
+      weights do not change between the two steps, and to all digits late in training,
+      when it is near 0.
     """
-    return (jnp.float32(before) / step) ** (jnp.asarray(gammas) + 1)
+    if before == 0:
+        return np.ones(np.shape(gammas), np.float32)
+    exponents = (np.asarray(gammas, np.float64) + 1) * np.log1p((before - step) / step)
+    return np.float32(-np.expm1(exponents))
 
 
-def update(averages: Any, weights: Any, shares: jax.Array) -> Any:
+def update(averages: Any, weights: Any, shares: ArrayLike) -> Any:
     """Averages after some more steps.
 
     Args:
       averages: as ``weights``, each leaf with a first axis of the averages.
       weights: a pytree of arrays.
-      shares: of `kept_shares`, ``[averages]``.
+      shares: of `new_shares`, ``[averages]``.
 
     Returns:
-      ``share * average + (1 - share) * weights`` for each.
+      ``(1 - share) * average + share * weights`` for each; of a share of 1 the weights,
+      whatever the average was.
     """
 
     def one(average: Any, share: jax.Array) -> Any:
         return jax.tree.map(
-            lambda a, now: share * a + (1 - share) * now, average, weights
+            lambda a, now: jnp.where(share == 1, now, a + share * (now - a)),
+            average,
+            weights,
         )
 
-    return jax.vmap(one)(averages, shares)
+    return jax.vmap(one)(averages, jnp.asarray(shares))

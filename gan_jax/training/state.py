@@ -107,7 +107,8 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
     Args:
       gan: what to train.
       key: random key of the run: initial weights and every draw of training.
-      example_shape: shape of one example, ``(28, 28, 1)``.
+      example_shape: shape of one example, ``(28, 28, 1)``: that of the images which the
+        networks were made for.
 
     Returns:
       The state before step 0.

@@ -163,7 +163,15 @@ def _discriminator_gradients(
 def generator_gradients(
     gan: GAN, state: GANState, real: Array, key: Array, labels: Array | None = None
 ) -> tuple[Any, Metrics, GANState]:
-    """Gradients of the generator's loss on one batch; as `discriminator_gradients`."""
+    """Gradients of the generator's loss on one batch.
+
+    Args: as of `discriminator_gradients`; the loss of most GANs leaves ``real``, which
+      says how many examples are drawn.
+
+    Returns:
+      Gradients like the generator's params, metrics, and the state with the
+      generator's batch statistics moved on.
+    """
     draws = draw_generator(gan, key, real.shape[0], real.dtype)
     return _generator_gradients(gan, state, real, draws, labels)
 

@@ -152,12 +152,12 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def served(root, tmp_path_factory):
-    """Address of the explorer, and the seconds from its start until it was up."""
+    """Address of the explorer, the seconds until it was up, and Gradio's app."""
     from experiments.explorer import app
 
     begun = time.perf_counter()
     blocks, address = app.start(root, tmp_path_factory.mktemp("shown"))
-    yield address, time.perf_counter() - begun
+    yield address, time.perf_counter() - begun, blocks
     blocks.close()
 
 

@@ -295,6 +295,7 @@ def test_in_the_table_of_a_study_stopped_gans_are_behind_all_others():
     assert "stopped" not in study._table([rows[table["GAN"][0]]], study._EVERY, False)
 
 
+@pytest.mark.slow
 def test_how_long_one_waits(page, address, served, capsys):
     """Printed, and not asserted: machines are shared."""
     page.goto("about:blank")

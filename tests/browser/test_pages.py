@@ -1,9 +1,9 @@
 """Every page loads; what is wrong with a run is said and breaks nothing."""
 
-import json
 import os
+import re
 import shutil
-import time
+import signal
 import urllib.error
 import urllib.request
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser.acting import FIRST, PAGES, changes, press, says, visit
 from tests.explore import making
+from tests.processes.running import Process, wait_until
 
 SCREENS = {"wide": (1280, 900, "light"), "narrow": (400, 800, "dark")}
 
@@ -135,12 +136,10 @@ def test_an_address_that_names_another_folder_shows_the_first_run(page, address)
     assert page.locator("#run input").input_value() != "../outside"
 
 
-def ask(url, body=None):
+def ask(url):
     """Status and text of a request."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(errors="replace")
@@ -172,33 +171,33 @@ def test_no_file_is_served(address, root, name):
         assert path.read_text()[:12] not in text
 
 
-def test_a_request_that_names_another_folder_is_answered_by_a_message(address, root):
-    """As nobody does with the page, who may do so with the server's own interface."""
-    config = json.loads(ask(f"{address}config")[1])
-    shape = {part["id"]: part for part in config["components"]}
-    asked = 0
-    for number, event in enumerate(config["dependencies"]):
-        labels = [shape[i]["props"].get("elem_id") for i in event["inputs"]]
+def test_a_handler_that_is_given_another_folder_answers_by_a_message(served):
+    """Gradio refuses what is not in the list; this is what stands behind it."""
+    blocks, asked = served[2], 0
+    for event in blocks.fns.values():
+        labels = [part.elem_id for part in event.inputs]
         if "run" not in labels:
             continue
-        values = [shape[i]["props"].get("value") for i in event["inputs"]]
+        values = [part.value for part in event.inputs]
         values[labels.index("run")] = "../outside"
-        session = f"test{number}"
-        body = {"data": values, "fn_index": number, "session_hash": session}
-        ask(f"{address}gradio_api/queue/join", body)
-        text = ask_events(f"{address}gradio_api/queue/data?session_hash={session}")
-        assert "nobody reads this" not in text
-        assert str(root.parent / "outside" / "checkpoints") not in text
+        assert event.outputs[-1].elem_id == "message"
+        *_, message = event.fn(*values)
+        assert "there is no run" in message["value"], event.name
         asked += 1
-    assert asked >= 3
+    assert asked >= 10
 
 
-def ask_events(url):
-    """What a stream of events says until it is done, for ten seconds at most."""
-    found, end = "", time.monotonic() + 10
-    with urllib.request.urlopen(url, timeout=10) as stream:
-        for line in stream:
-            found += line.decode()
-            if "process_completed" in found or time.monotonic() > end:
-                return found
-    return found
+def test_the_program_serves_until_ctrl_c_and_leaves_no_picture(root, tmp_path):
+    argv = ["experiments.explore", f"--runs={root}", "--port=0"]
+    cache = tmp_path / "cache"
+    process = Process(argv, small=False, GAN_JAX_CACHE_DIR=str(cache))
+    wait_until(lambda: "(Ctrl-C ends it)" in process.said("stdout"), process)
+    [address] = re.findall(r"is shown at (\S+) ", process.said("stdout"))
+    status, text = ask(address)
+    assert status == 200
+    assert "gan_jax explorer" in text
+    assert [*(cache / "explorer").iterdir()] != []
+    process.send_signal(signal.SIGINT)
+    status, _, stderr = process.end()
+    assert status == 130, stderr
+    assert [*(cache / "explorer").iterdir()] == []

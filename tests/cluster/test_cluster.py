@@ -76,6 +76,13 @@ def nodes():
         yield there
 
 
+@pytest.fixture(scope="module")
+def connected(nodes):
+    """One connection for all of these tests; those of their own come before."""
+    with connection.connected(nodes.address):
+        yield nodes
+
+
 @pytest.fixture
 def study(tmp_path):
     (tmp_path / "config.json").write_text("{}")
@@ -91,7 +98,7 @@ def started(folder):
     return found
 
 
-def engine_on(nodes, study, what, *, should_stop=lambda: False, say=print):
+def engine_on(study, what, *, should_stop=lambda: False, say=print):
     def made():
         return load(what)
 
@@ -100,90 +107,17 @@ def engine_on(nodes, study, what, *, should_stop=lambda: False, say=print):
     return engine
 
 
-def test_waves_run_side_by_side_on_every_node(nodes, study):
-    with connection.connected(nodes.address):
-        what = dict.fromkeys(range(8), 0.3) | {"nodes": 2}
-        engine = engine_on(nodes, study, what)
-        assert engine.images == IMAGES
-        found = {result.wave.runs[0].seed: result for result in engine.run(waves_of(8))}
-    assert sorted(found) == [*range(8)]
-    assert len({result.measures[0]["node"] for result in found.values()}) == 2
-
-
-def test_no_more_waves_run_at_once_than_there_are_cores(nodes, study):
-    """They ask whether to stop all the while, and keep their cores meanwhile."""
-    most = []
-
-    def look():
-        begun, done = len(list(study.glob("*_*_*"))), len(list(study.glob("done_*")))
-        most.append(begun - done)
-        return False
-
-    with connection.connected(nodes.address):
-        what = dict.fromkeys(range(6), 4.0) | {"nodes": 2}
-        engine = engine_on(nodes, study, what, should_stop=look)
-        assert len(list(engine.run(waves_of(6)))) == 6
-    assert max(most) == 2
-
-
-def test_a_lost_node_costs_the_waves_that_ran_there_and_nothing_else(nodes, study):
-    lost = nodes.add_node(num_cpus=1)
-    what = dict.fromkeys(range(6), 3.0)
-    with connection.connected(nodes.address):
-        engine = engine_on(nodes, study, what)
-
-        def lose():
-            while not any(lost.node_id in where for where in started(study).values()):
-                time.sleep(0.1)
-            time.sleep(0.5)
-            nodes.remove_node(lost, allow_graceful=False)
-
-        thread = threading.Thread(target=lose)
-        thread.start()
-        done = [result.wave.runs[0].seed for result in engine.run(waves_of(6))]
-        thread.join()
-    assert sorted(done) == [*range(6)]
-    begun = started(study)
-    twice = [seed for seed, where in begun.items() if len(where) > 1]
-    assert len(twice) == 1
-    assert begun[twice[0]].count(lost.node_id) == 1
-    assert sum(map(len, begun.values())) == 7
-
-
-def test_a_wave_that_raises_is_left_out_and_said(nodes, study):
-    said = []
-    with connection.connected(nodes.address):
-        engine = engine_on(nodes, study, {1: "the disk is full"}, say=said.append)
-        done = []
-        with pytest.raises(UserError) as error:
-            done.extend(result.wave.runs[0].seed for result in engine.run(waves_of(4)))
-    assert sorted(done) == [0, 2, 3]
-    assert said == ["left out: hinge batch_size=8 seed=1: the disk is full"]
-    assert "1 of the waves failed" in str(error.value)
-    assert "the disk is full" in str(error.value)
-    assert "start again" in str(error.value)
-
-
-def test_a_study_whose_waves_all_raise_ends_early(nodes, study):
-    with connection.connected(nodes.address):
-        engine = engine_on(nodes, study, dict.fromkeys(range(50), "no such file"))
-        with pytest.raises(UserError, match="no such file"):
-            list(engine.run(waves_of(50)))
-    assert 3 <= len(started(study)) < 12
-
-
-def test_waves_under_way_are_asked_to_stop(nodes, study):
-    begin = time.monotonic()
-    with connection.connected(nodes.address):
-        engine = engine_on(
-            nodes,
-            study,
-            dict.fromkeys(range(50), 600.0),
-            should_stop=lambda: len(started(study)) >= 2,
-        )
-        assert list(engine.run(waves_of(50))) == []
-    assert time.monotonic() - begin < 60
-    assert len(started(study)) <= 5  # those that waited begin, and end at once
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1:1", r"no Ray cluster at --ray_address=127.*refused"),
+        ("ray://head:10001", "no Ray cluster at --ray_address=ray"),
+        ("head", "neither auto nor HOST:PORT"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_one_line(address, why):
+    with pytest.raises(UserError, match=why), connection.connected(address):
+        pass
 
 
 def test_what_does_not_fit_into_the_object_store_is_put_on_disk(study):
@@ -215,44 +149,106 @@ class Summing(Scripted):
         return Result(wave, 0.0, [{"sum": int(self._images.sum())}], [None])
 
 
-def test_a_folder_that_a_node_does_not_see_is_not_written_to(nodes, study):
+def test_waves_run_side_by_side_on_every_node(connected, study):
+    what = dict.fromkeys(range(8), 0.3) | {"nodes": 2}
+    engine = engine_on(study, what)
+    assert engine.images == IMAGES
+    found = {result.wave.runs[0].seed: result for result in engine.run(waves_of(8))}
+    assert sorted(found) == [*range(8)]
+    assert len({result.measures[0]["node"] for result in found.values()}) == 2
+
+
+def test_no_more_waves_run_at_once_than_there_are_cores(connected, study):
+    """They ask whether to stop all the while, and keep their cores meanwhile."""
+    most = []
+
+    def look():
+        begun, done = len(list(study.glob("*_*_*"))), len(list(study.glob("done_*")))
+        most.append(begun - done)
+        return False
+
+    what = dict.fromkeys(range(6), 1.5) | {"nodes": 2}
+    engine = engine_on(study, what, should_stop=look)
+    assert len(list(engine.run(waves_of(6)))) == 6
+    assert max(most) == 2
+
+
+def test_a_lost_node_costs_the_waves_that_ran_there_and_nothing_else(connected, study):
+    lost = connected.add_node(num_cpus=1)
+    what = dict.fromkeys(range(6), 2.0) | {"nodes": 3}
+    engine = engine_on(study, what)
+    ended = threading.Event()
+
+    def lose():
+        while not any(lost.node_id in where for where in started(study).values()):
+            if ended.wait(0.1):
+                return
+        time.sleep(0.5)
+        connected.remove_node(lost, allow_graceful=False)
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    try:
+        done = [result.wave.runs[0].seed for result in engine.run(waves_of(6))]
+    finally:
+        ended.set()
+        thread.join()
+    assert sorted(done) == [*range(6)]
+    begun = started(study)
+    twice = [seed for seed, where in begun.items() if len(where) > 1]
+    assert len(twice) == 1
+    assert begun[twice[0]].count(lost.node_id) == 1
+    assert sum(map(len, begun.values())) == 7
+
+
+def test_a_wave_that_raises_is_left_out_and_said(connected, study):
+    said = []
+    engine = engine_on(study, {1: "the disk is full"}, say=said.append)
+    done = []
+    with pytest.raises(UserError) as error:
+        done.extend(result.wave.runs[0].seed for result in engine.run(waves_of(4)))
+    assert sorted(done) == [0, 2, 3]
+    assert said == ["left out: hinge batch_size=8 seed=1: the disk is full"]
+    assert "1 of the waves failed" in str(error.value)
+    assert "the disk is full" in str(error.value)
+    assert "start again" in str(error.value)
+
+
+def test_a_study_whose_waves_all_raise_ends_early(connected, study):
+    engine = engine_on(study, dict.fromkeys(range(50), "no such file"))
+    with pytest.raises(UserError, match="no such file"):
+        list(engine.run(waves_of(50)))
+    assert 3 <= len(started(study)) < 12
+
+
+def test_waves_under_way_are_asked_to_stop(connected, study):
+    engine = engine_on(
+        study,
+        dict.fromkeys(range(50), 60.0),
+        should_stop=lambda: len(started(study)) >= 2,
+    )
+    assert list(engine.run(waves_of(50))) == []
+    assert len(started(study)) <= 5  # those that waited begin, and end at once
+
+
+def test_a_folder_that_a_node_does_not_see_is_not_written_to(connected, study):
     """A folder of the same name is there, and is not the study's."""
-    with connection.connected(nodes.address):
-        engine = engine_on(nodes, study, {})
-        (study / "config.json").write_text('{"other": 1}')
-        with pytest.raises(UserError, match="_folder"):  # `Scripted` was given none
-            list(engine.run(waves_of(3)))
+    engine = engine_on(study, {})
+    (study / "config.json").write_text('{"other": 1}')
+    with pytest.raises(UserError, match="_folder"):  # `Scripted` was given none
+        list(engine.run(waves_of(3)))
     assert started(study) == {}
 
 
-def test_waves_that_fit_on_no_node_are_refused(nodes):
-    with (
-        connection.connected(nodes.address),
-        pytest.raises(UserError, match=r"--num_devices=2 .*no node .* more than 1"),
-    ):
+def test_waves_that_fit_on_no_node_are_refused(connected):
+    with pytest.raises(UserError, match=r"--num_devices=2 .*no node .* more than 1"):
         cluster.Cluster(load, 2, lambda: False, local=Scripted)
 
 
-def test_data_that_cannot_be_had_are_one_line(nodes, study):
+def test_data_that_cannot_be_had_are_one_line(connected, study):
 
     def missing():
         raise UserError("no such data set: name another")
 
-    with (
-        connection.connected(nodes.address),
-        pytest.raises(UserError, match=r"^no such data set: name another$"),
-    ):
+    with pytest.raises(UserError, match=r"^no such data set: name another$"):
         cluster.Cluster(missing, 1, lambda: False, local=Scripted)
-
-
-@pytest.mark.parametrize(
-    ("address", "why"),
-    [
-        ("127.0.0.1:1", r"no Ray cluster at --ray_address=127.*refused"),
-        ("ray://head:10001", "no Ray cluster at --ray_address=ray"),
-        ("head", "neither auto nor HOST:PORT"),
-    ],
-)
-def test_a_cluster_that_is_not_there_is_one_line(address, why):
-    with pytest.raises(UserError, match=why), connection.connected(address):
-        pass

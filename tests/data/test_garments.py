@@ -7,6 +7,14 @@ import pytest
 from gan_jax.data import garments
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_at_once():
+    """As many of each class are drawn, however few are asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(garments, "_CHUNK", 60)
+        yield
+
+
 @pytest.fixture(scope="module")
 def train() -> tuple[np.ndarray, np.ndarray]:
     return garments.make(0, 8_000)

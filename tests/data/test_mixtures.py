@@ -70,6 +70,22 @@ def test_the_grid_is_a_lattice_about_zero():
     np.testing.assert_allclose(grid.variance(), 2 * 4 + 0.05**2, rtol=1e-5)
 
 
+def test_the_ring_and_the_grid_are_those_of_the_papers():
+    """Eight modes at a radius of 2, narrow; 5 x 5 at 2 from each other."""
+    ring, grid = mixtures.ring(), mixtures.grid()
+    turns = np.arange(8) / 8
+    expected = 2 * np.exp(2j * np.pi * turns)
+    found = np.asarray(ring.means) @ [1, 1j]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(ring.scales, np.full(8, 0.02))
+    lattice = np.stack(np.mgrid[-4:5:2, -4:5:2], -1).reshape(25, 2)
+    np.testing.assert_array_equal(grid.means, lattice)
+    np.testing.assert_allclose(grid.scales, np.full(25, 0.05))
+    for mixture in (ring, grid):
+        equal = np.full(len(mixture.means), 1 / len(mixture.means))
+        np.testing.assert_allclose(mixture.weights, equal)
+
+
 @pytest.mark.slow
 def test_the_swiss_roll_has_the_density_of_a_thick_curve():
     roll = mixtures.swiss_roll()

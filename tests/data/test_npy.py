@@ -200,7 +200,11 @@ MISTAKES = {
     ),
     "transparent": (
         lambda f: save(f, np.zeros((120, 8, 8, 4), np.uint8)),
-        r"write images\[..., :3\]|leave out the last channel",
+        r"leave out the last channel, images\[\.\.\., :3\]",
+    ),
+    "gray and transparent": (
+        lambda f: save(f, np.zeros((120, 8, 8, 2), np.uint8)),
+        r"leave out the last channel, images\[\.\.\., :1\]",
     ),
     "five channels": (
         lambda f: save(f, np.zeros((120, 8, 8, 5), np.uint8)),
@@ -254,9 +258,22 @@ def test_an_archive_may_have_its_own_test_split(tmp_path):
         assert len(npy.from_npy(tmp_path).images) == 120
         with pytest.raises(UserError, match=r"x_test of another shape .* without y_te"):
             npy.from_npy(tmp_path, "test")
+    wrong = {"x_test": IMAGES[:7], "y_test": LABELS[:7] / 2}
+    np.savez(tmp_path / "mine.npz", **KERAS, **wrong)
+    for split in SPLITS:
+        with pytest.raises(UserError, match="holds labels float64"):
+            npy.from_npy(tmp_path, split)
     np.savez(tmp_path / "mine.npz", **KERAS, x_test=IMAGES / 255)
     with pytest.raises(UserError, match=r"numpy.rint\(images \* 255\)"):
         npy.from_npy(tmp_path, "test")
+
+
+@pytest.mark.parametrize(("train", "test"), [(9, 12), (12, 9)])
+def test_both_splits_have_the_classes_of_both(tmp_path, train, test):
+    labels = {"y_train": np.arange(120) % (train + 1), "y_test": [[0], [test]]}
+    np.savez(tmp_path / "mine.npz", x_train=IMAGES, x_test=IMAGES[:2], **labels)
+    for split in SPLITS:
+        assert npy.from_npy(tmp_path, split).num_classes == 13
 
 
 @pytest.mark.parametrize("shape", [(8, 12), (8, 12, 1), (8, 12, 3)])

@@ -9,6 +9,7 @@ import pytest
 
 from gan_jax.data import stream
 from gan_jax.errors import UserError
+from tests.system.waiting import wait_until
 
 SIZE, CRITIC_STEPS, DEVICES, BATCH = 50, 2, 2, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (SIZE, 4, 4, 1), dtype=np.uint8)
@@ -93,8 +94,7 @@ def test_a_process_reads_the_examples_of_its_own_devices_and_no_others():
 def test_reading_goes_ahead_of_what_is_taken_and_not_further_than_two_blocks():
     watched = Watched()
     with blocks(watched, steps=(0, 1000)):
-        while len(watched.asked) < 6 * 12:
-            time.sleep(0.01)
+        wait_until(lambda: len(watched.asked) >= 6 * 12)
         time.sleep(0.1)
         assert len(watched.asked) == 6 * 12
 
@@ -103,9 +103,7 @@ def test_no_reader_is_left_behind():
     with blocks(steps=(0, 1000)) as read:
         read.take(1)
         assert readers()
-    for thread in readers():
-        thread.join()
-    assert readers() == []
+    wait_until(lambda: readers() == [])
 
 
 @pytest.mark.parametrize("device", [0, 1])
@@ -124,6 +122,14 @@ def test_examples_of_another_type_are_refused_and_not_cut_to_bytes():
     with (
         blocks(IMAGES.astype(np.float32)) as read,
         pytest.raises(TypeError, match=r"float32.*uint8.*same_kind"),
+    ):
+        read.take(1)
+
+
+def test_labels_that_are_no_integers_are_refused_and_not_rounded():
+    with (
+        blocks(labels=LABELS / 2) as read,
+        pytest.raises(TypeError, match=r"float64.*int32.*same_kind"),
     ):
         read.take(1)
 

@@ -8,77 +8,62 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
 from gan_jax import recipes, training
 from gan_jax.devices import available, parallel, placement
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
-from gan_jax.networks.convolution import pixel_shuffle
-from gan_jax.networks.layers import Conv
+from gan_jax.networks import Discriminator
+from tests import small
+from tests.small import in_float64
 
 BATCH = 16
 STEPS = 20
 _IMAGES = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1)).astype(np.uint8)
 
 
-class SmallGenerator(nn.Module):
-    """A layer of each kind of the reference generator, and 8 x 8 images."""
-
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(self, z, *, train):
-        norm = partial(
-            nn.BatchNorm, use_running_average=not train, axis_name=self.axis_name
-        )
-        x = nn.relu(norm()(nn.Dense(64)(z)))
-        x = pixel_shuffle(x.reshape(-1, 4, 4, 4), 2)
-        return Conv(1, 3, padding=1)(x)
-
-
-class SmallDiscriminator(nn.Module):
-    """A layer of each kind of the reference discriminator."""
-
-    @nn.compact
-    def __call__(self, x, *, train):
-        x = nn.leaky_relu(Conv(4, 4, stride=2, padding=1)(x), 0.1)
-        return nn.Dense(1)(x.reshape(*x.shape[:-3], 64))[..., 0]
-
-
-def make_gan(loss, size="reference"):
+def make_gan(loss, size="small"):
     """A GAN on the device axis, and the training images that it takes."""
+    networks, options, sides = {}, {}, slice(10, 18)
+    if size in ("small", "spectral"):
+        networks["generator"] = small.Generator(None, (8, 8, 1), placement.AXIS)
+        networks["discriminator"] = small.Discriminator()
+    if size == "spectral":
+        networks["discriminator"] = Discriminator(width=8, spectral_norm=True)
+    if size == "augmented":  # and with convolutions, and batch norm in both
+        options = {"network": "dcgan", "width": 4, "ema_decay": 0.9}
+        options |= {"mirror": True, "augment": "diffaugment"}
+        sides = slice(6, 22)
     if size == "reference":
-        recipe = recipes.recipe(loss, conditional=True)
-        return recipes.make_gan(recipe, axis_name=placement.AXIS), _IMAGES
-    recipe = recipes.recipe(loss)
-    networks = {
-        "generator": SmallGenerator(placement.AXIS),
-        "discriminator": SmallDiscriminator(),
-    }
-    gan = recipes.make_gan(recipe, **networks, axis_name=placement.AXIS)
-    return gan, _IMAGES[:, 10:18, 10:18]
+        options, sides = {"conditional": True}, slice(None)
+    images = _IMAGES[:, sides, sides]
+    gan = recipes.make_gan(
+        recipes.recipe(loss, **options),
+        shape=images.shape[1:],
+        axis_name=placement.AXIS,
+        **networks,
+    )
+    return gan, images
 
 
-# Small networks compile in less time; the reference ones are conditional here.
-_REFERENCE = pytest.param("wasserstein_gp", "reference", marks=pytest.mark.slow)
-# One of each kind of step: clipping and critic steps, a penalty, pairs.
-_KINDS = ("wasserstein", "wasserstein_gp", "relativistic")
+# One of each kind of step: clipping and critic steps, a penalty, pairs. Small networks
+# compile in less time.
+_KINDS = ("wasserstein", "wasserstein_gp")
 CASES = [
     *(
         pytest.param(loss, "small", marks=[pytest.mark.slow] * (loss not in _KINDS))
         for loss in LOSSES
     ),
-    _REFERENCE,
+    ("relativistic", "spectral"),
+    ("hinge", "augmented"),
+    pytest.param("wasserstein_gp", "reference", marks=pytest.mark.slow),
 ]
 
 
 def run(gan, images, devices, steps=STEPS, dtype=jnp.float32):
-    """The state after some steps on the given devices."""
+    """The state after some steps on the given devices, and their metrics."""
     state = training.init_state(gan, jax.random.key(0), images.shape[1:])
-    state = jax.tree.map(
-        lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
-    )
+    state = in_float64(state) if dtype == jnp.float64 else state
     order = training.epoch_permutation(state.key, 0, len(images))
     examples = training.Examples(images, np.arange(len(images), dtype=np.int32) % 10)
     state, examples, order = placement.replicate((state, examples, order), devices)
@@ -88,24 +73,31 @@ def run(gan, images, devices, steps=STEPS, dtype=jnp.float32):
     return step(state, examples, order, steps)
 
 
+def assert_same_run(one, eight):
+    """In float64: both players, the averages, and each metric."""
+    (one, metrics), (eight, others) = one, eight
+    assert jax.tree.leaves(one.generator.params)[0].dtype == jnp.float64
+    for a, b in (
+        (one.generator.params, eight.generator.params),
+        (one.discriminator.params, eight.discriminator.params),
+        (one.generator.batch_stats, eight.generator.batch_stats),
+        (one.discriminator.batch_stats, eight.discriminator.batch_stats),
+        (one.ema, eight.ema),
+    ):
+        chex.assert_trees_all_close(a, b, rtol=1e-9, atol=1e-9)
+    chex.assert_trees_all_close(metrics, others, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize(("loss", "size"), CASES)
 def test_eight_devices_agree_with_one_after_twenty_steps_in_float64(loss, size):
     with jax.enable_x64(True):
         gan, images = make_gan(loss, size)
-        one, metrics_1 = run(gan, images, jax.devices()[:1], dtype=jnp.float64)
-        eight, metrics_8 = run(gan, images, jax.devices()[:8], dtype=jnp.float64)
-        assert jax.tree.leaves(one.generator.params)[0].dtype == jnp.float64
-        chex.assert_trees_all_close(
-            one.generator.params, eight.generator.params, rtol=0, atol=1e-9
+        one, eight = (
+            run(gan, images, jax.devices()[:count], dtype=jnp.float64)
+            for count in (1, 8)
         )
-        chex.assert_trees_all_close(
-            one.discriminator.params, eight.discriminator.params, rtol=0, atol=1e-9
-        )
-        chex.assert_trees_all_close(
-            one.generator.batch_stats, eight.generator.batch_stats, rtol=1e-9, atol=1e-9
-        )
-        chex.assert_trees_all_close(metrics_1, metrics_8, rtol=1e-6, atol=1e-9)
-        assert int(one.step) == STEPS
+        assert_same_run(one, eight)
+        assert int(one[0].step) == STEPS
 
 
 def relative_distance(a, b):
@@ -116,7 +108,7 @@ def relative_distance(a, b):
 
 @pytest.mark.slow  # of the reference networks
 def test_one_steps_gradients_agree_between_eight_devices_and_one_in_float32():
-    gans = {loss: make_gan(loss, "small")[0] for loss in LOSSES}
+    gans = {loss: make_gan(loss)[0] for loss in LOSSES}
     images = _IMAGES[:BATCH, 10:18, 10:18]
     real = training.scale_images(jnp.asarray(images))
     state = training.init_state(gans["hinge"], jax.random.key(1), images.shape[1:])
@@ -143,7 +135,7 @@ def test_one_steps_gradients_agree_between_eight_devices_and_one_in_float32():
 
 
 def test_replicas_end_identical():
-    gan, images = make_gan("hinge", "small")
+    gan, images = make_gan("hinge")
     state, _ = run(gan, images, jax.devices()[:8], steps=5)
     for leaf in jax.tree.leaves(state.replace(key=jax.random.key_data(state.key))):
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
@@ -154,7 +146,7 @@ def test_replicas_end_identical():
 
 def test_a_forgotten_mean_over_devices_would_show():
     """The comparison above has teeth: replicas that are not averaged drift apart."""
-    gan, images = make_gan("hinge", "small")
+    gan, images = make_gan("hinge")
     one, _ = run(gan, images, jax.devices()[:1])
     alone = dataclasses.replace(gan.generator, axis_name=None)
     forgetful = dataclasses.replace(gan, generator=alone)
@@ -163,26 +155,23 @@ def test_a_forgotten_mean_over_devices_would_show():
 
 
 def test_the_step_without_a_device_axis_is_that_of_one_device():
-    gan, images = make_gan("hinge", "small")
-    mapped, _ = run(gan, images, jax.devices()[:1], steps=1)
-    generator = dataclasses.replace(gan.generator, axis_name=None)
-    gan = dataclasses.replace(gan, generator=generator, axis_name=None)
-    state = training.init_state(gan, jax.random.key(0), images.shape[1:])
-    order = training.epoch_permutation(state.key, 0, len(images))
-    real = training.scale_images(jnp.asarray(images)[order[:BATCH]])[None]
-    plain, _ = jax.jit(partial(training.train_step, gan))(state, real)
-    # Adam turns rounding in a gradient that is exactly zero into a step of its own.
-    chex.assert_trees_all_close(
-        plain.discriminator.params, mapped.discriminator.params, atol=2e-3
-    )
-    distance = relative_distance(
-        plain.discriminator.params, mapped.discriminator.params
-    )
-    assert distance < 1e-3
+    with jax.enable_x64(True):
+        gan, images = make_gan("hinge")
+        mapped, metrics = run(gan, images, jax.devices()[:1], 1, jnp.float64)
+        generator = dataclasses.replace(gan.generator, axis_name=None)
+        gan = dataclasses.replace(gan, generator=generator, axis_name=None)
+        state = training.init_state(gan, jax.random.key(0), images.shape[1:])
+        order = training.epoch_permutation(state.key, 0, len(images))
+        batch = jnp.asarray(images)[order[:BATCH]]
+        real = training.scale_images(batch, jnp.float64)[None]
+        step = jax.jit(partial(training.train_step, gan))
+        plain = step(in_float64(state), real)
+        first = {name: values[0] for name, values in metrics.items()}
+        assert_same_run(plain, (mapped, first))
 
 
 def test_the_state_is_initialised_replicated_and_the_same_on_any_devices():
-    gan, images = make_gan("hinge", "small")
+    gan, images = make_gan("hinge")
     key, shape = jax.random.key(0), images.shape[1:]
     plain, found = training.init_state(gan, key, shape), []
     for devices in (jax.devices()[:1], jax.devices()[:8]):
@@ -201,7 +190,7 @@ def test_the_state_is_initialised_replicated_and_the_same_on_any_devices():
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_the_program_for_the_shapes_of_a_state_is_that_for_the_state(count):
-    gan, images = make_gan("wasserstein_gp", "small")
+    gan, images = make_gan("wasserstein_gp")
     devices = jax.devices()[:count]
     like, drawn = parallel.begin(gan, jax.random.key(0), images.shape[1:], devices)
     state = placement.replicate(drawn.result(), devices)

@@ -13,6 +13,9 @@ from tests.processes.running import call
 # Programs of others, which tests do not have.
 _FOREIGN = ("sky", "gcloud", "optuna-dashboard", "git", "docker", ".venv/bin/jupyter")
 _BEFORE = ("srun", "--ntasks=2", "/usr/bin/time", "-v")
+# What a reader is to fill in, where the program checks what it is.
+_FILLED = {"--coordinator=HOST:PORT": "--coordinator=a:1", "--track=NAME": "--track="}
+_EXTRA = re.compile(r"needs .*: pip install 'gan_jax\[")  # that is not installed here
 _LISTED = re.compile(r"[\w./*]+\.(json|jsonl|png|py|csv|journal|\*)|.*/")  # files
 
 
@@ -64,7 +67,8 @@ def test_every_program_takes_the_flags_that_pages_give_it():
     asked = {}
     for _, (name, *given) in _PYTHON:
         if name in names and given:
-            asked.setdefault(name, []).append(given)
+            filled = [_FILLED.get(word, word) for word in given]
+            asked.setdefault(name, []).append(filled)
     programs = [{name: flags} for name, flags in asked.items()]
     answers = {}
     for i in range(0, len(programs), 8):  # at once
@@ -73,7 +77,7 @@ def test_every_program_takes_the_flags_that_pages_give_it():
         (name, flags, answer["stderr"])
         for name, lists in asked.items()
         for flags, answer in zip(lists, answers[name], strict=True)
-        if answer["status"] != 0
+        if answer["status"] != 0 and not _EXTRA.search(answer["stderr"])
     ]
     assert wrong == []
 

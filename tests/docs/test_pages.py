@@ -2,6 +2,8 @@
 
 import re
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from tests.docs import pages
@@ -45,7 +47,7 @@ def test_code_of_ones_own_has_what_the_commands_of_its_page_name(tmp_path):
 
     [block] = _python("docs/own.md")
     (tmp_path / "mine.py").write_text(block)
-    commands = pages.PAGES["docs/own.md"].partition("What each has to be")[0]
+    commands = pages.PAGES["docs/own.md"].partition("Before anything is written")[0]
     names = {*re.findall(r"--(\w+)=mine\.py:([\w,]+)", commands)}
     assert {flag for flag, _ in names} == {"network", "loss", "penalty", "optimiser"}
     for flag, name in names:
@@ -73,13 +75,20 @@ def test_the_code_of_readme_and_start_runs(capsys):
     assert names["samples"].shape == (16, 28, 28, 1)
     assert int(names["state"].step) == 10
     assert capsys.readouterr().out.count("d_loss") == 10
-    _, change = _python("docs/index.md")
+    _, change, loop = _python("docs/index.md")
     exec(change, names)
     assert names["gan"].loss is names["mine"]
+    exec(loop, names)
+    batch = jax.random.uniform(jax.random.key(0), (2, 4, 3))
+    loss = names["discriminator_loss"](lambda x: x.sum(-1), *batch, jax.random.key(1))
+    # The critic's gradient is of length sqrt(3).
+    hinge = jnp.maximum(0, 1 - batch[0].sum(-1)) + jnp.maximum(0, 1 + batch[1].sum(-1))
+    expected = hinge.mean() + 10 * (3**0.5 - 1) ** 2
+    assert loss == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_the_code_of_start_is_that_of_the_readme():
-    [block], [first, _] = _python("README.md"), _python("docs/index.md")
+    [block], [first, *_] = _python("README.md"), _python("docs/index.md")
     assert block.startswith(first)
 
 

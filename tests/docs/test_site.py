@@ -89,38 +89,43 @@ def test_every_room_of_the_library_has_its_reference_with_sources(site):
         assert "Source code in" in text, room
 
 
-_PAGE = "# Page\n\n## Part\n\n[a part](index.md#part)\n"
-
-
-@pytest.mark.parametrize(
-    ("what", "text", "said"),
-    [
-        ("all is well", "", None),
-        ("a page that is not there", "[x](none.md)", "'none.md'"),
-        ("a heading that is not there", "[x](index.md#none)", "no such anchor"),
-        ("a picture that is not there", "![x](none.png)", "'none.png'"),
-        ("a folder", "[x](folder)", "'folder'"),
-        ("an absolute path", "[x](/index.md)", "absolute"),
-    ],
-)
-def test_a_build_fails_on(what, text, said, tmp_path):
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "index.md").write_text(_PAGE + text)
-    settings = "docs_dir: docs\nnav: [index.md]\nplugins: [search]\n"
+def _build_pages(folder, texts, nav):
+    """Builds a site of these pages with the settings of ours: status, warnings."""
+    (folder / "docs").mkdir()
+    for name, text in texts.items():
+        page = f"# Page\n\n## Part\n\n[a part](index.md#part)\n{text}\n"
+        (folder / "docs" / f"{name}.md").write_text(page)
+    settings = f"docs_dir: docs\nnav: [{', '.join(nav)}]\nplugins: [search]\n"
     inherited = f"INHERIT: {pages.ROOT / 'mkdocs.yml'}\n"
-    (tmp_path / "mkdocs.yml").write_text(inherited + settings)
-    status, errors = _build(tmp_path / "mkdocs.yml", tmp_path / "site")
-    assert status == (1 if said else 0), errors
-    assert (said or "") in errors
+    (folder / "mkdocs.yml").write_text(inherited + settings)
+    status, said = _build(folder / "mkdocs.yml", folder / "site")
+    return status, [line for line in said.splitlines() if "WARNING" in line], said
 
 
-def test_a_build_fails_on_a_page_that_nobody_finds(tmp_path):
-    (tmp_path / "docs").mkdir()
-    for name in ("index", "other"):
-        (tmp_path / "docs" / f"{name}.md").write_text("# Page\n")
-    settings = "docs_dir: docs\nnav: [index.md]\nplugins: [search]\n"
-    inherited = f"INHERIT: {pages.ROOT / 'mkdocs.yml'}\n"
-    (tmp_path / "mkdocs.yml").write_text(inherited + settings)
-    status, errors = _build(tmp_path / "mkdocs.yml", tmp_path / "site")
-    assert status == 1
-    assert "other.md" in errors
+def test_a_site_without_a_mistake_is_built(tmp_path):
+    status, warnings, said = _build_pages(tmp_path, {"index": ""}, ["index.md"])
+    assert (status, warnings) == (0, []), said
+
+
+# By page: what is wrong in it, and a part of the warning.
+_MISTAKES = {
+    "page": ("[x](none.md)", "'none.md'"),
+    "heading": ("[x](index.md#none)", "anchor '#none'"),
+    "picture": ("![x](none.png)", "'none.png'"),
+    "place": ("[x](folder)", "'folder'"),
+    "path": ("[x](/index.md)", "absolute"),
+}
+
+
+def test_a_build_fails_on_every_mistake(tmp_path):
+    """Links to what is not there, and a page that nobody finds."""
+    texts = {name: text for name, (text, _) in _MISTAKES.items()}
+    nav = ["index.md", *(f"{name}.md" for name in texts)]
+    texts |= {"index": "", "unlisted": ""}
+    status, warnings, said = _build_pages(tmp_path, texts, nav)
+    assert status == 1, said
+    assert len(warnings) == len(_MISTAKES) + 1, said
+    assert "\n  - unlisted.md\n" in said
+    for name, (_, words) in _MISTAKES.items():
+        [line] = [line for line in warnings if f"'{name}.md'" in line]
+        assert words in line

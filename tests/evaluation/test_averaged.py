@@ -91,6 +91,20 @@ def test_what_is_done_is_not_measured_again(whole, tmp_path):
     assert 35 in more.measured
 
 
+def test_a_step_that_the_averages_have_passed_is_not_measured(tmp_path):
+    """The run repeats from step 10, and is now to be measured after 15 as well."""
+    first = make(tmp_path)
+    take(first, range(5, 26, 5))
+    first.save()
+    again = make(tmp_path, at=(15, *DUE))
+    with pytest.raises(
+        UserError, match=r"at step 25, .* leave step 15 out, or delete .* anew"
+    ) as raised:
+        take(again, [15])
+    assert str(tmp_path) in str(raised.value)
+    assert 15 not in again.measured
+
+
 def test_missing_steps_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"ends at step 0, and the run goes on .* 10:"):
         make(tmp_path)("a GAN", state_at(10))

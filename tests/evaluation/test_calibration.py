@@ -13,6 +13,14 @@ def test_a_distance_that_does_not_grow_is_named():
     assert len(calibration.failures({"blur": [line(1.0), line(1.0)]})) == 3
 
 
+def test_a_distance_that_is_no_number_does_not_grow():
+    results = {"blur": [line(0.0), line(2.0, kid=float("nan")), line(4.0)]}
+    assert calibration.failures(results) == [
+        "kid does not grow from blur 0 to 2: 0 to nan",
+        "kid does not grow from blur 2 to 4: nan to 4",
+    ]
+
+
 def test_growth_of_all_distances_is_no_failure():
     results = {"blur": [line(0.0), line(2.0)], "crop": [line(0.0), line(1.0)]}
     assert calibration.failures(results) == []

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gan_jax import data
+from gan_jax.data import garments
 from gan_jax.errors import UserError
 from gan_jax.evaluation import classifier
 from gan_jax.system.files import keyed_name
@@ -22,7 +23,11 @@ REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
 
 @pytest.fixture(scope="module")
 def splits():
-    return [data.load("garments", split, garments_size=600) for split in data.SPLITS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(garments, "_CHUNK", 60)  # it draws as many of each class
+        return [
+            data.load("garments", split, garments_size=600) for split in data.SPLITS
+        ]
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from gan_jax import data, evaluation
+from gan_jax.data import garments as drawn
 from gan_jax.errors import UserError
 from gan_jax.evaluation import CORRUPTIONS, corruptions
 
 
 @pytest.fixture(scope="module")
 def garments():
-    return data.load("garments", garments_size=600).images
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "_CHUNK", 60)  # it draws as many of each class
+        return data.load("garments", garments_size=600).images
 
 
 def gaussian_features(images):

@@ -190,14 +190,18 @@ def test_networks_take_images_of_any_side_from_four_on(shape):
 
 
 def test_larger_images_are_taken_in_smaller_batches():
+    """And what is beside the images is cut as they are."""
     sizes = []
 
-    def network(batch):
-        sizes.append(len(batch))
-        return [batch.mean(axis=(1, 2, 3))]
+    def network(batch, beside):
+        sizes.append((len(batch), len(beside)))
+        return [batch[:, 0, 0, 0], beside]
 
     for side, expected in ((28, 33), (64, 6), (256, 1)):
-        images = np.zeros((3, side, side, 3), np.uint8)
-        [found] = batches.in_batches(network, images)
-        assert found.shape == (3,)
-        assert sizes.pop() == expected
+        images = noise((side, side, 3), 2 * expected + 1)
+        numbers = np.arange(len(images))
+        corners, beside = batches.in_batches(network, images, None, numbers)
+        np.testing.assert_array_equal(corners, images[:, 0, 0, 0])
+        np.testing.assert_array_equal(beside, numbers)
+        assert sizes == 3 * [(expected, expected)]
+        sizes.clear()

@@ -1,6 +1,7 @@
 """What is kept of a reference data set, and when it is made again."""
 
 import dataclasses
+import math
 import os
 
 import chex
@@ -113,6 +114,33 @@ def test_scores_are_made_once_for_each_number_of_samples(measured_in, split):
 
     assert scores("floor of 10") == scores("floor of 10") == scores("floor of 20")
     assert made == ["floor of 10", "floor of 20"]
+
+
+@pytest.mark.parametrize("content", [b'{"fcd": 1.', b"[1.5]", b"\xff\x00", b""])
+def test_damaged_scores_are_made_again(measured_in, split, tmp_path, content):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"fcd": 1.5}
+
+    kept.scores("floor", measured_in, [split], make)
+    (path,) = files(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    assert kept.scores("floor", measured_in, [split], make) == {"fcd": 1.5}
+    assert path.read_bytes() == whole
+    kept.scores("floor", measured_in, [split], make)
+    assert len(made) == 2
+
+
+def test_scores_that_are_no_numbers_are_returned_and_not_kept(
+    measured_in, split, tmp_path
+):
+    for value in (math.nan, 1.5):
+        found = kept.scores("floor", measured_in, [split], lambda v=value: {"fcd": v})
+        np.testing.assert_equal(found, {"fcd": value})
+    assert len(files(tmp_path)) == 1
 
 
 def test_without_a_folder_to_write_to_it_takes_the_time_again(

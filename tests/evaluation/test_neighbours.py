@@ -19,13 +19,25 @@ def by_loops(queries, references, count):
     )
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (7, 30, 3), (40, 20, 50)])
+@pytest.mark.parametrize(
+    ("n", "m", "d"), [(1, 1, 1), (7, 30, 3), (40, 20, 50), (5, 700, 3)]
+)
 def test_neighbours_are_those_of_a_double_loop(n, m, d):
     rng = np.random.default_rng(0)
     queries, references = rng.normal(size=(n, d)), rng.normal(size=(m, d))
     count = min(m, 5)
     indices, distances = nearest(queries, references, count=count)
     expected = by_loops(queries, references, count)
+    np.testing.assert_array_equal(indices, expected[0])
+    np.testing.assert_allclose(distances, expected[1], rtol=1e-13)
+
+
+def test_neighbours_among_many_that_are_equal_are_those_of_a_double_loop():
+    rng = np.random.default_rng(0)
+    queries = rng.normal(size=(5, 3))
+    references = rng.permutation(np.repeat(rng.normal(size=(175, 3)), 4, axis=0))
+    indices, distances = nearest(queries, references, count=5)
+    expected = by_loops(queries, references, 5)
     np.testing.assert_array_equal(indices, expected[0])
     np.testing.assert_allclose(distances, expected[1], rtol=1e-13)
 

@@ -10,10 +10,11 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments.common import cli, plan
+from experiments.common import cli, plan, train_flags
 from gan_jax import recipes
 from gan_jax.data import Dataset
 from gan_jax.errors import UserError
+from gan_jax.run import loop
 from tests.experiments.test_processes import FLAGS, start_two, succeed
 from tests.processes.running import digest, numbers, start
 
@@ -24,6 +25,30 @@ def planned(*arguments, **known):
         flags.FLAGS.unparse_flags()
         cli.parse(["train", *arguments])
         return plan.plan(**known)
+
+
+# Numbers of the recipe
+
+
+def test_every_number_of_a_recipe_has_its_flag():
+    fields = {field.name for field in dataclasses.fields(recipes.Recipe)}
+    named = {flag.name for flag in train_flags.OF_RECIPE}
+    assert named | {"loss", "batch_size"} == fields
+
+
+def test_flags_reach_the_recipe_and_the_schedule():
+    flags = ("--log_every=3", "--sample_every=4", "--checkpoint_every=5")
+    more = ("--evaluate_every=7", "--keep_checkpoints=6", "--mirror", "--beta2=.5")
+    made = planned(*flags, *more)
+    assert made.schedule == loop.Schedule(
+        log_every=3,
+        sample_every=4,
+        checkpoint_every=5,
+        evaluate_every=7,
+        keep_checkpoints=6,
+    )
+    changes = {"mirror": True, "beta2": 0.5}
+    assert made.recipe == dataclasses.replace(planned().recipe, **changes)
 
 
 # Batch and learning rates
@@ -117,8 +142,13 @@ def free_port_of_a_job():
 
 
 @pytest.mark.slow
-def test_under_slurm_distributed_needs_no_argument(two, tmp_path, monkeypatch):
-    """Two tasks of a job, by nothing but the variables that srun sets."""
+def test_under_slurm_distributed_needs_no_argument_and_hosts_may_keep_the_images(
+    two, tmp_path, monkeypatch
+):
+    """Two tasks of a job, by nothing but the variables that srun sets.
+
+    With images on their hosts they end in the bytes of two that have them on devices.
+    """
     folder = tmp_path / "run"
     job = {
         "SLURM_JOB_ID": str(free_port_of_a_job() - 61440),
@@ -127,23 +157,16 @@ def test_under_slurm_distributed_needs_no_argument(two, tmp_path, monkeypatch):
     }
     for name, value in job.items():
         monkeypatch.setenv(name, value)
-    tasks = []
+    tasks, flags = [], (*FLAGS, "--steps=6", "--distributed", "--images_on=host")
     for number, place in enumerate((folder, tmp_path / "not_here")):
         monkeypatch.setenv("SLURM_PROCID", str(number))
         monkeypatch.setenv("SLURM_LOCALID", str(number))
-        tasks.append(start(place, *FLAGS, "--steps=6", "--distributed", devices=2))
+        tasks.append(start(place, *flags, devices=2))
     succeed(tasks)
-    assert json.loads((folder / "config.json").read_text())["num_devices"] == 4
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["num_devices"], config["images_on"]) == (4, "host")
     assert not (tmp_path / "not_here").exists()
     assert digest(folder) == digest(two)
-
-
-@pytest.mark.slow
-def test_two_processes_with_images_on_their_hosts_end_in_the_same_bytes(two, tmp_path):
-    succeed(start_two(tmp_path / "run", "--steps=6", "--images_on=host"))
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["images_on"] == "host"
-    assert digest(tmp_path / "run") == digest(two)
 
 
 # Images of the user's own

@@ -27,15 +27,3 @@ def test_without_gradio_it_is_one_line_that_says_what_to_install(tmp_path):
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert done.stderr == "explore: it needs Gradio: pip install 'gan_jax[app]'\n"
-
-
-def test_the_library_and_the_other_programs_import_no_gradio():
-    code = (
-        "import sys; sys.modules['gradio'] = None;"
-        "import experiments.sample, gan_jax.explore.runs, gan_jax.explore.restored,"
-        "gan_jax.explore.plane_picture, gan_jax.explore.critic"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import os
 import re
 
 import jax
@@ -126,6 +127,7 @@ TRAIN = {
     "no arrays": (["--dataset=npy", "--data_dir={0}"], "cannot read .*images.npy"),
     "flag": (["--batchsize=64"], "batch_size"),
     "argument": (["wasserstein_gp"], "unexpected argument 'wasserstein_gp'.*--name"),
+    "a negation with a value": (["--nooverwrite=1"], "does not take an argument"),
     # numbers
     "no number": (["--batch_size=many"], "batch_size"),
     "no batch": (["--batch_size=0"], "--batch_size=0 must be at least 1"),
@@ -233,6 +235,7 @@ SAMPLE = {
     "no output": (["--workdir={0}/run"], "--output"),
     "format": (["--workdir={0}/run", "--output={0}/a.jpg"], ".npz or .png"),
     "output folder": (["--workdir={0}/run", "--output={0}/no/a.png"], "no folder"),
+    "a pipe": (["--workdir={0}/trained", "--output={0}/pipe.png"], "name a file"),
     "no samples": (
         ["--workdir={0}/run", "--output={0}/a.png", "--num_samples=0"],
         "--num_samples=0",
@@ -286,6 +289,19 @@ EVALUATE = {
         ["--samples={0}/nine.npz", "--num_samples=5"],
         "precision, .* need at least 6 samples, and there are 5",
     ),
+    "fewer than usual": (["--samples={0}/nine.npz"], "--num_samples asks for 10000"),
+    "fewer than modes are counted with": (
+        ["--samples={0}/nine.npz", "--dataset=stacked_garments"],
+        "--num_samples asks for 26000",
+    ),
+    "fewer than modes of a run are counted with": (
+        ["--workdir={0}/stacked", "--samples={0}/nine.npz"],
+        "--num_samples asks for 26000",
+    ),
+    "features without modes": (
+        ["--samples={0}/nine.npz", "--dataset=stacked_garments", "--features=random"],
+        "--num_samples asks for 10000",
+    ),
     "no sample": (["--workdir={0}/trained", "--num_samples=0"], "--num_samples=0"),
     "data set": (
         ["--workdir={0}/trained", "--dataset=garment"],
@@ -328,6 +344,7 @@ EXPORT = OF_A_RUN | {
 }
 
 INTERPOLATE = OF_A_RUN | {
+    "a folder that is none": (["--workdir={0}/file"], "is a file: name a folder"),
     "no rows": (["--workdir={0}/trained", "--rows=0"], "--rows=0"),
     "rows": (["--workdir={0}/trained", "--rows=101"], "more than 100"),
     "no time": (["--workdir={0}/trained", "--milliseconds=0"], "--milliseconds=0"),
@@ -360,6 +377,11 @@ QUALITY = {
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
     "table": (["--markdown={0}/nowhere/a.md"], "cannot write"),
     "workdir is a file": (["--workdir={0}/file", "--programs=tuned"], "is a file"),
+    "no workdir": (["--workdir=", "--programs=tuned"], "--workdir is empty"),
+    "results of others": (
+        ["--workdir={0}/others", "--programs=tuned"],
+        "holds results of experiments.study: name another folder",
+    ),
     "workdir in a file": (["--workdir={0}/file/a", "--programs=tuned"], "cannot write"),
     "folder of another run": (
         ["--workdir={0}/quality", "--quick", "--programs=published,tuned"],
@@ -379,6 +401,11 @@ TRAINING_LENGTH = {
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
     "seed": (["--seed=-1"], "--seed=-1"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
+    "no workdir": (["--workdir="], "--workdir is empty"),
+    "results of others": (
+        ["--workdir={0}/others"],
+        "holds results of experiments.study: name another folder",
+    ),
 }
 
 TUNE = {
@@ -393,9 +420,25 @@ TUNE = {
     "value of the sweep": (["--sweep=batch_size:0"], "--batch_size=0 must be"),
     "settings": (["--settings=0"], "--settings=0"),
     "samples": (["--num_samples=0"], "--num_samples=0"),
+    "a sample": (["--num_samples=1"], "--num_samples=1 must be in 2 ... 100000"),
+    "too many": (["--num_samples=100001"], "--num_samples=100001 must be in 2"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
     "seed": (["--seed=-1"], "--seed=-1"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
+    "no workdir": (["--workdir="], "--workdir is empty"),
+    "results of others": (
+        ["--workdir={0}/others"],
+        "holds results of experiments.study: name another folder",
+    ),
+}
+
+HALVING = {
+    "a sample": (["--num_samples=1"], "--num_samples=1 must be in 2 ... 100000"),
+    "too many": (["--num_samples=100001"], "--num_samples=100001 must be in 2"),
+    "seed in the sweep": (["--sweep=seed:0..4"], "--seed and --settings say which"),
+    "value of the sweep": (["--sweep=batch_size:0"], "--batch_size=0 must be"),
+    "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
+    "table": (["--output={0}/nowhere/a.json"], "cannot write"),
 }
 
 CALIBRATION = {
@@ -405,6 +448,11 @@ CALIBRATION = {
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
     "seed": (["--seed=-1"], "--seed=-1"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
+    "no workdir": (["--workdir="], "--workdir is empty"),
+    "results of others": (
+        ["--workdir={0}/others"],
+        "holds results of experiments.study: name another folder",
+    ),
     "workdir in a file": (["--workdir={0}/file/a"], "cannot write"),
     "no data folder": (["--data_dir={0}/nowhere"], "no readable folder"),
 }
@@ -414,6 +462,10 @@ STUDY = {
     "no loss": (["--loss="], "--loss is empty"),
     "sweep": (["--sweep=generator_lr:1e-4..1e-2"], "drawn for each GAN"),
     "name": (["--sweep=learning_rate:1|2"], "unknown number of a sweep"),
+    "a flag that is a number of the sweep": (
+        ["--network=dcgan"],
+        "flag 'network'.*: write it into --sweep: network:dcgan$",
+    ),
     "recipe": (["--recipe=mine"], "unknown recipe 'mine'"),
     "clip": (["--sweep=clip:0.1|1"], "nonsaturating with clip:0.1: .* contradicts"),
     "data set": (["--dataset=garment"], "did you mean 'garments'"),
@@ -479,6 +531,7 @@ PROGRAMS = {
     "measure.calibration": CALIBRATION,
     "measure.training_length": TRAINING_LENGTH,
     "measure.tune": TUNE,
+    "measure.halving": HALVING,
 }
 
 
@@ -497,6 +550,10 @@ def folder(tmp_path_factory):
         configuration.write_config(root / name, config)
     (root / "damaged" / "config.json").write_text('{"flags"')
     (root / "empty").mkdir()
+    os.mkfifo(root / "pipe.png")
+    (root / "others").mkdir()
+    results = {"command": "python -m experiments.study --quick"}
+    (root / "others" / "results.json").write_text(json.dumps(results))
     (root / "study").mkdir()
     shared = {
         "recipe": "tuned",
@@ -518,6 +575,7 @@ def folder(tmp_path_factory):
     other = configuration.Config(recipes.recipe("nonsaturating"), "garments", 5, 10)
     _save_run(root / "quality" / "nonsaturating" / "published" / "seed_0", other)
     _save_run(root / "digits", dataclasses.replace(config, dataset="mnist"))
+    _save_run(root / "stacked", dataclasses.replace(config, dataset="stacked_mnist"))
     shape = (9, 28, 28, 1)
     np.savez(root / "nine.npz", images=np.zeros(shape, np.uint8))
     np.savez(root / "float.npz", images=np.zeros(shape, np.float32))
@@ -567,7 +625,7 @@ STARTS = {
     "measure.benchmark": ["--peers=", "--num_examples=64"],
     "measure.profile_step": [],
     "measure.count_kernels": ["--loss=hinge"],
-    "measure.engine": ["--nodes=none"],
+    "measure.engine": ["--nodes="],
     "measure.halving": ["--quick", "--repetitions=1"],
     "measure.trace_kernels": [],
     "measure.training_length": _QUICK,

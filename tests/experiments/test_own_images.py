@@ -9,15 +9,25 @@ import pytest
 from PIL import Image
 
 from gan_jax.run.metrics_log import read_metrics
-from tests.processes.running import FAST, Process
+from tests.processes.running import FAST, call
 
 
 def run(program, *flags, status=0, **environment):
-    ended, stdout, stderr = Process(
-        [f"experiments.{program}", *flags], **environment
-    ).end()
-    assert ended == status, stderr
-    return stderr if status else stdout
+    [said] = run_all(program, [(status, flags)], **environment)
+    return said
+
+
+def run_all(program, calls, **environment):
+    """One process calls a program again and again: what it says each time.
+
+    Of each call the status that it is to end with, and its flags.
+    """
+    name = f"experiments.{program}"
+    how = {"small": True, **environment}
+    answers = call({name: [[*map(str, flags)] for _, flags in calls]}, **how)[name]
+    for (status, _), answer in zip(calls, answers, strict=True):
+        assert answer["status"] == status, answer["stderr"]
+    return [answer["stderr" if answer["status"] else "stdout"] for answer in answers]
 
 
 @pytest.fixture(scope="module")
@@ -65,65 +75,82 @@ def test_shape_and_classes_are_those_of_the_pictures(trained, pictures):
 
 def test_such_a_run_goes_on_and_other_pictures_are_refused(trained, pictures):
     folder, flags, cache, _ = trained
-    assert "up to step 4: going on" in run("train", *flags, "--steps=6", **cache)
-    gray = run("train", *flags, "--channels=1", "--steps=8", status=2, **cache)
+    alone = [f"--data_dir={pictures / 'cats'}" if "data_dir" in f else f for f in flags]
+    further, gray, classless = run_all(
+        "train",
+        [
+            (0, [*flags, "--steps=6"]),
+            (2, [*flags, "--channels=1", "--steps=8"]),
+            (2, [*alone, "--overwrite"]),
+        ],
+        **cache,
+    )
+    assert "up to step 4: going on" in further
     assert "holds another run (--dataset=folder-" in gray
     assert "--shape=[16, 16, 3] there and [16, 16, 1] now" in gray
-    alone = [f"--data_dir={pictures / 'cats'}" if "data_dir" in f else f for f in flags]
-    classless = run("train", *alone, "--overwrite", status=2, **cache)
     assert "--conditional needs labels of two classes or more" in classless
     assert len(list(folder.glob("checkpoints/*"))) == 2
 
 
-def test_samples_and_interpolations_are_in_colour(trained, tmp_path):
+@pytest.fixture(scope="module")
+def drawn(trained):
+    """A file and a folder of samples, and what is said where they cannot be drawn."""
     folder = trained[0]
-    output = tmp_path / "samples.npz"
-    flags = (f"--workdir={folder}", f"--output={output}", "--num_samples=7")
-    run("sample", *flags)
-    with np.load(output) as arrays:
+    run_of = f"--workdir={folder}"
+    some = (run_of, f"--output={folder.parent / 'samples.npz'}", "--num_samples=7")
+    out = (run_of, f"--output={folder.parent / 'out'}/")
+    calls = [(0, some), (2, [*some, "--label=3"]), (0, out), (2, out)]
+    return folder.parent, run_all("sample", calls)
+
+
+def test_samples_and_interpolations_are_in_colour(trained, drawn):
+    folder, said = drawn
+    with np.load(folder / "samples.npz") as arrays:
         assert arrays["images"].shape == (7, 16, 16, 3)
         assert arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert "--label=3 must be in 0 ... 2" in run(
-        "sample", *flags, "--label=3", status=2
-    )
-    run("interpolate", f"--workdir={folder}", "--rows=2")
-    with Image.open(folder / "interpolation.png") as picture:
+    assert "--label=3 must be in 0 ... 2" in said[1]
+    assert "out is there already: name a new folder" in said[3]
+    run("interpolate", f"--workdir={trained[0]}", "--rows=2")
+    with Image.open(trained[0] / "interpolation.png") as picture:
         assert picture.mode == "RGB"
-    with Image.open(folder / "training.gif") as film:
+    with Image.open(trained[0] / "training.gif") as film:
         assert np.ptp(np.asarray(film.convert("RGB")), axis=-1).max() > 0
 
 
-def test_they_are_measured_against_those_that_are_held_out(trained, tmp_path):
+def test_they_are_measured_against_those_that_are_held_out(trained, drawn):
     folder, _, cache, _ = trained
-    draw = ("sample", f"--workdir={folder}", f"--output={tmp_path}/out/")
-    run(*draw)
-    assert "out is there already: name a new folder" in run(*draw, status=2)
-    measure = ("evaluate", f"--workdir={folder}", "--num_samples=60", "--quick")
-    said = run(*measure, f"--samples={tmp_path / 'out'}", **cache)
+    samples, other = drawn[0] / "out", drawn[0] / "other.npz"
+    np.savez(other, np.zeros((60, 28, 28, 1), np.uint8))
+    measure = (f"--workdir={folder}", "--num_samples=60", "--quick")
+    said, random, elsewhere, wrong = run_all(
+        "evaluate",
+        [
+            (0, [*measure, f"--samples={samples}"]),
+            (0, [*measure, "--features=random"]),
+            (2, [*measure, f"--data_dir={samples}"]),
+            (2, [*measure, f"--samples={other}"]),
+        ],
+        **cache,
+    )
     header, *rows = said.splitlines()
     assert "FCD" in header
     assert "class accuracy" in header
     names = {row.split("  ")[0] for row in rows}
-    assert {"training images", str(folder), str(tmp_path / "out"), "noise"} <= names
+    assert {"training images", str(folder), str(samples), "noise"} <= names
     assert "against the 6 test images of folder-" in said
     assert "every tenth of 60 pictures held out" in said
     assert "There are 54 training images: their row is of so many." in said
-    said = run(*measure, "--features=random", **cache)
-    assert "Frechet (random)" in said
-    assert "random features of an untrained network" in said
-    assert "class accuracy" not in said
+    assert "Frechet (random)" in random
+    assert "random features of an untrained network" in random
+    assert "class accuracy" not in random
+    assert "was trained on folder-" in elsewhere
+    assert "name the images that it was trained on with --data_dir" in elsewhere
+    assert "other.npz: 28 x 28 x 1, and the images of folder-" in wrong
+    # As it was before the calls that were refused.
     document = json.loads((folder / "evaluation.json").read_text())
     assert document["features"]["name"] == "random"
     assert document["values"]["frechet_random"] > 0
     assert (document["num_samples"], document["floor"]["num_samples"]) == (60, 54)
-    elsewhere = run(*measure, f"--data_dir={tmp_path / 'out'}", status=2, **cache)
-    assert "was trained on folder-" in elsewhere
-    assert "name the images that it was trained on with --data_dir" in elsewhere
-    before = (folder / "evaluation.json").read_bytes()
-    np.savez(tmp_path / "other.npz", np.zeros((60, 28, 28, 1), np.uint8))
-    said = run(*measure, f"--samples={tmp_path / 'other.npz'}", status=2, **cache)
-    assert "other.npz: 28 x 28 x 1, and the images of folder-" in said
-    assert (folder / "evaluation.json").read_bytes() == before
 
 
 STUDY = ("--loss=hinge", "--steps=2", "--sweep=seed:0..1", "--num_samples=50")

@@ -94,6 +94,10 @@ def test_what_a_writer_that_dies_was_writing_is_not_there(folder, moment):
     died = python(DIE, path, moment)
     assert died.wait() == 7
     assert path.read_text() == "old"
+
+
+def test_what_a_writer_that_lives_was_writing_is_whole(folder):
+    path = folder / "wave.npz"
     lives = python(DIE, path, "never")
     assert lives.communicate()[0] == "whole\n"
     assert path.read_bytes() == bytes(12 * 2**20)
@@ -106,24 +110,29 @@ def test_a_reader_never_sees_half(folder):
     path = folder / "runs.jsonl"
     texts = [letter * 2**20 for letter in "ab"]
     files.write_text(path, texts[0])
-    ended = threading.Event()
+    ended, wrong = threading.Event(), []
 
     def write():
-        while not ended.is_set():
-            for text in texts:
-                files.write_text(path, text)
+        try:
+            while not ended.is_set():
+                for text in texts:
+                    files.write_text(path, text)
+        except BaseException as error:
+            wrong.append(error)
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         seen = set()
         while seen != {*texts}:
+            assert writer.is_alive(), wrong
             with contextlib.suppress(FileExpired):  # replaced after its head was read
                 seen.add(path.read_text())
             assert seen <= {*texts}
     finally:
         ended.set()
         writer.join()
+    assert wrong == []
 
 
 def test_an_object_is_made_only_where_there_is_none(folder):
@@ -221,7 +230,7 @@ def test_of_many_that_take_over_the_same_lease_one_gets_it(folder):
     dead = {"process": 1, "host": "a", "since": "b", "command": "c", "renewed": 0.0}
     files.write_text(folder / run_folder.LOCK, json.dumps(dead))
     together, gone = threading.Barrier(8), threading.Event()
-    got, refused = [], []
+    got, refused, wrong = [], [], []
 
     def take():
         together.wait()
@@ -231,16 +240,18 @@ def test_of_many_that_take_over_the_same_lease_one_gets_it(folder):
                 gone.wait()
         except UserError:
             refused.append(1)
+        except BaseException as error:
+            wrong.append(error)
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:
         thread.start()
-    while len(got) + len(refused) < 8:
+    while len(got) + sum(not thread.is_alive() for thread in threads) < 8:
         time.sleep(0.01)
     gone.set()
     for thread in threads:
         thread.join()
-    assert (len(got), len(refused)) == (1, 7)
+    assert (len(got), len(refused), wrong) == (1, 7, [])
 
 
 # Studies
@@ -283,22 +294,8 @@ def test_a_study_in_a_store_is_whole_and_goes_on(folder, begin):
     assert len(list((folder / "samples").iterdir())) == 2
 
 
-def test_a_study_that_another_process_trains_is_left_to_it(folder, begin):
-    long = (*QUICK, "--steps=100000", "--checkpoint_every=1000000")
-    first = begin(folder, *long)
-    config = folder / "config.json"
-    wait_until(config.exists, first)
-    status, _, stderr = begin(folder, *long).end()
-    assert status == 2
-    assert stderr.splitlines()[-1].startswith(
-        f"study: --workdir={folder} is being trained in by process {first.pid} on"
-    )
-    os.kill(first.pid, signal.SIGKILL)
-    first.end()
-
-
-def test_a_wave_under_way_is_saved_in_the_store_and_goes_on(folder, begin):
-    long = (*QUICK, "--steps=5000", "--checkpoint_every=50")
+def test_a_wave_under_way_is_left_to_its_process_saved_and_goes_on(folder, begin):
+    long = (*QUICK, "--steps=1000", "--checkpoint_every=50")
 
     def saved():
         try:
@@ -308,7 +305,13 @@ def test_a_wave_under_way_is_saved_in_the_store_and_goes_on(folder, begin):
 
     process = begin(folder, *long)
     wait_until(saved, process)
+    process.send_signal(signal.SIGSTOP)  # it is not to end before the second has begun
+    line = last_line(begin(folder, *long))
+    assert line.startswith(
+        f"study: --workdir={folder} is being trained in by process {process.pid} on"
+    )
     process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
     status, _, stderr = process.end()
     assert status == 143, stderr
     assert len(saved()) == 1

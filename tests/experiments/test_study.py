@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_jax.run import configuration
 from tests.processes.running import begin_study, wait_until
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
@@ -143,7 +144,7 @@ def test_the_command_that_trains_the_best_one_alone_can_be_run(study, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     [folder] = (tmp_path / "runs").iterdir()
-    config = json.loads((folder / "config.json").read_text())["flags"]
+    config = configuration.read_config(folder).flags()
     line = json.loads((study[0] / "runs.jsonl").read_text().splitlines()[0])
     same = {"generator_lr", "seed", "num_examples"}
     assert {k: v for k, v in config.items() if k not in same} == {

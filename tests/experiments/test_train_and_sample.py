@@ -12,7 +12,7 @@ from PIL import Image
 
 from gan_jax.run import sampling
 from gan_jax.run.metrics_log import read_metrics
-from tests.processes.running import FAST, Process
+from tests.processes.running import FAST, Process, call
 
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
 
@@ -36,6 +36,14 @@ def run(program, *flags, **how):
     ).end()
     assert status == 0, stderr
     return stdout
+
+
+def sample(asked, **how):
+    """What `experiments.sample` prints, called in one process with several flags."""
+    program = "experiments.sample"
+    answers = call({program: [[*flags] for flags in asked]}, **how)[program]
+    assert [answer["status"] for answer in answers] == [0] * len(asked), answers
+    return [answer["stdout"] for answer in answers]
 
 
 SMALL = ("--dataset=garments", "--num_examples=100", "--batch_size=8")
@@ -73,21 +81,21 @@ def test_without_a_terminal_there_is_no_progress_bar(trained):
     assert trained[2] == ""
 
 
-@pytest.mark.parametrize("suffix", ["npz", "png"])
-def test_samples_come_from_the_moving_average_as_the_grid_does(
-    trained, tmp_path, suffix
-):
-    output = tmp_path / f"samples.{suffix}"
-    flags = (f"--workdir={trained[0]}", "--num_samples=7", f"--output={output}")
-    assert str(output) in run("sample", *flags)
-    assert os.listdir(tmp_path) == [output.name]
-    if suffix == "png":
-        assert Image.open(output).size == ((7 * 30 + 3 * 30 - 2) * 2, 28 * 2)
-        return
-    images = np.load(output)["images"]
-    assert images.shape == (7, 28, 28, 1)
-    assert images.dtype == np.uint8
+def test_samples_come_from_the_moving_average_as_the_grid_does(trained, tmp_path):
+    outputs = [tmp_path / "samples.npz", tmp_path / "samples.png"]
+    flags = (f"--workdir={trained[0]}", "--num_samples=7")
+    said = sample([(*flags, f"--output={output}") for output in outputs])
+    for output, text in zip(outputs, said, strict=True):
+        assert str(output) in text
+    assert sorted(tmp_path.iterdir()) == outputs
+    assert Image.open(outputs[1]).size == ((7 * 30 + 3 * 30 - 2) * 2, 28 * 2)
+    images = np.load(outputs[0])["images"]
     assert len({image.tobytes() for image in images}) == 7
+    gan, state = sampling.restore(trained[0])
+    drawn = sampling.draw(gan, state, 7).images
+    np.testing.assert_array_equal(images, drawn)
+    newest = sampling.draw(gan, state.replace(ema=None), 7).images
+    assert not np.array_equal(images, newest)
 
 
 def test_more_samples_begin_with_the_fewer(trained):
@@ -105,7 +113,7 @@ def test_more_samples_begin_with_the_fewer(trained):
 def test_auto_is_fashion_mnist_where_it_is(tmp_path):
     flags = (f"--workdir={tmp_path / 'run'}", "--steps=2", "--batch_size=8")
     said = run("train", *flags, small=True)
-    assert "wasserstein_gp on fashion_mnist (read from" in said
+    assert "wasserstein_gp on fashion_mnist, 28 x 28 x 1 (read from" in said
     contents = json.loads((tmp_path / "run" / "config.json").read_text())
     assert contents["flags"]["dataset"] == "fashion_mnist"
 
@@ -127,26 +135,35 @@ def conditional(how, tmp_path_factory):
     return workdir, said
 
 
-def test_a_conditional_run_draws_the_class_that_is_asked_for(conditional, tmp_path):
-    workdir, said = conditional
-    assert "conditional hinge on garments" in said
-    output = tmp_path / "samples.npz"
-    flags = (f"--workdir={workdir}", "--num_samples=12", f"--output={output}")
-    for more, labels in (((), [*range(10), 0, 1]), (("--label=7",), [7] * 12)):
-        run("sample", *flags, *more, small=True)
-        with np.load(output) as arrays:
+@pytest.fixture(scope="module")
+def drawn(conditional):
+    """The folder of samples of the conditional run: of all classes, one, and more."""
+    workdir = conditional[0]
+    (workdir.parent / "all.npz").symlink_to(workdir.parent / "target.npz")
+    asked = {"all": ("12",), "seven": ("12", "--label=7"), "more": ("60",)}
+    flags = [
+        (f"--output={workdir.parent / name}.npz", f"--num_samples={number}", *label)
+        for name, (number, *label) in asked.items()
+    ]
+    sample([(f"--workdir={workdir}", *more) for more in flags], small=True)
+    return workdir.parent
+
+
+def test_a_conditional_run_draws_the_class_that_is_asked_for(conditional, drawn):
+    assert "conditional hinge on garments" in conditional[1]
+    for name, labels in {"all": [*range(10), 0, 1], "seven": [7] * 12}.items():
+        with np.load(drawn / f"{name}.npz") as arrays:
             assert arrays["labels"].dtype == np.int32
             assert arrays["labels"].tolist() == labels
             assert arrays["images"].shape == (12, 28, 28, 1)
+    assert (drawn / "all.npz").is_symlink()  # what it leads to was written
 
 
 def test_evaluate_measures_runs_and_files_side_by_side(
-    conditional, tmp_path, evaluation_cache
+    conditional, drawn, tmp_path, evaluation_cache
 ):
-    output, table = tmp_path / "samples.npz", tmp_path / "table.md"
+    output, table = drawn / "more.npz", tmp_path / "table.md"
     mine, other = conditional[0], conditional[0].parent / "other"
-    flags = (f"--workdir={mine}", "--num_samples=60", f"--output={output}")
-    run("sample", *flags, small=True)
     said = run(
         "evaluate",
         f"--workdir={mine},{other}",
@@ -200,18 +217,25 @@ def test_the_run_goes_on_from_where_it_was_and_refuses_less(conditional, how):
 
 
 IMPORT = """
+import importlib
 import sys
 import gan_jax
 print("jax" in sys.modules)
+sys.modules["gradio"] = None  # whether it is installed or not
+from absl import flags
 from gan_jax import data, evaluation, losses, penalties, recipes, training
 from gan_jax.devices import parallel
+from gan_jax.explore import critic, plane_picture, restored, runs
 from gan_jax.run import loop, run_folder, sampling
+for name in ("train", "sample", "evaluate", "export", "interpolate", "study"):
+    importlib.import_module(f"experiments.{name}")
+    flags.FLAGS.remove_flag_values([*flags.FLAGS])  # others have some of the same name
 data.load("garments", garments_size=10)
 print("tensorflow" in sys.modules)
 """
 
 
-def test_the_package_imports_nothing_that_is_slow_and_never_imports_tensorflow():
+def test_the_package_imports_nothing_that_is_slow_and_no_tensorflow_and_no_gradio():
     status, stdout, stderr = python("-c", IMPORT)
     assert status == 0, stderr
     assert stdout.splitlines() == ["False", "False"]

@@ -1,13 +1,16 @@
 """Runs are restored once, until their checkpoint is another."""
 
+import dataclasses
 import json
 
 import jax
 import numpy as np
 import pytest
 
+from gan_jax import recipes
 from gan_jax.errors import UserError
 from gan_jax.explore import restored
+from gan_jax.losses import LOSSES
 from tests.explore import making
 
 
@@ -65,3 +68,16 @@ def test_code_of_ones_own_is_run_only_where_that_is_allowed(root):
     path.write_text(json.dumps(contents))
     with pytest.raises(UserError, match="start with --own_code"):
         restored.restore(root, "a")
+
+
+def test_a_run_with_code_of_ones_own_is_restored_where_that_is_allowed(root):
+    code = "from gan_jax.losses import LOSSES\nLOSS = LOSSES['hinge']\n"
+    (root / "mine.py").write_text(code)
+    config = making.config_of(f"{root}/mine.py:LOSS")
+    sources = tuple(recipes.sources(config.recipe).items())
+    making.make_run(root / "own", dataclasses.replace(config, sources=sources))
+    with pytest.raises(UserError, match="start with --own_code"):
+        restored.restore(root, "own")
+    found = restored.restore(root, "own", own_code=True)
+    assert found.gan.loss == LOSSES["hinge"]
+    assert (found.step, found.warnings) == (20, ())

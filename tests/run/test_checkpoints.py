@@ -243,10 +243,13 @@ def seal(folder, step, **changes):
     path.write_text(json.dumps(about))
 
 
-@pytest.mark.parametrize("versions", [None, [1], "all"])
-def test_what_a_stranger_sealed_is_refused_where_it_makes_no_sense(tmp_path, versions):
+@pytest.mark.parametrize(
+    "sealed",
+    [{"versions": None}, {"versions": [1]}, {"versions": "all"}, {"devices": "all"}],
+)
+def test_what_a_stranger_sealed_is_refused_where_it_makes_no_sense(tmp_path, sealed):
     save(tmp_path, 10)
-    seal(tmp_path, 10, versions=versions)
+    seal(tmp_path, 10, **sealed)
     with pytest.raises(UserError, match=r"checkpoint 10 in .* cannot be read"):
         restore(tmp_path)
 
@@ -328,6 +331,19 @@ def test_other_versions_are_told(tmp_path):
     assert_same(state, state_at(10))
     assert f"jax=0.1 there and {jax.__version__} now" in said[0]
     assert restore(tmp_path, {"flags": CONFIG.flags()})[1] == []
+
+
+def test_other_devices_are_told(tmp_path):
+    there = {"count": 1, "kind": "cpu", "processor": "Abacus 3"}
+    save(tmp_path, 10, about={**ABOUT, "devices": there})
+    assert restore(tmp_path, {**ABOUT, "devices": there})[1] == []
+    assert restore(tmp_path)[1] == []  # a program that only reads
+    here = {**there, "count": 4, "processor": "Abacus 4"}
+    state, [said] = restore(tmp_path, {**ABOUT, "devices": here})
+    assert_same(state, state_at(10))
+    assert "other devices (count=1 there and 4 now, processor=Abacus 3 there" in said
+    save(tmp_path, 20)  # as before they were written down
+    assert restore(tmp_path, {**ABOUT, "devices": here})[1] == []
 
 
 # Numbers that went wrong

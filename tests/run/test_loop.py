@@ -211,22 +211,39 @@ def test_the_clock_leaves_measuring_out_however_slowly_files_are_written(
     tmp_path, dataset, monkeypatch
 ):
     save = recorder.plots.save_grid
+    start, write = recorder.Recorder.start, recorder.MetricsLog.write
+    begun, written, paused = [], [], []
 
     def save_slowly(*arguments):
-        time.sleep(0.3)
+        time.sleep(0.1)
         save(*arguments)
 
     def evaluate(gan, state):
-        time.sleep(1.5)
+        before = time.perf_counter()
+        time.sleep(0.4)
+        paused.append(time.perf_counter() - before)
         return {"fcd": 1.0}
 
+    def start_late(self):
+        begun.append(time.perf_counter())
+        start(self)
+
+    def write_early(self, *lines):
+        written.append(time.perf_counter())
+        write(self, *lines)
+
     monkeypatch.setattr(recorder.plots, "save_grid", save_slowly)
+    monkeypatch.setattr(recorder.Recorder, "start", start_late)
+    monkeypatch.setattr(recorder.MetricsLog, "write", write_early)
     schedule = loop.Schedule(1, 1, 6, evaluate_every=2)
     train(tmp_path / "run", dataset, config(6), schedule, evaluate)
     lines = read_metrics(tmp_path / "run")
     seconds = [0.0, *(line["seconds"] for line in lines)]
     assert len(lines) == 6
     assert all(a < b for a, b in itertools.pairwise(seconds))
+    assert len(paused) == 3
+    elapsed = written[-1] - begun[-1]
+    assert seconds[-1] <= elapsed - sum(paused) + 0.001  # rounded to milliseconds
     assert all(line["images_per_second"] > 0 for line in lines)
 
 

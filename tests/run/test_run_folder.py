@@ -69,10 +69,17 @@ def test_another_configuration_is_refused_by_the_flags_that_differ(run):
     )
 
 
-def test_a_run_of_before_there_were_other_images_is_the_same(run):
-    """What Fashion-MNIST has is left out, as it was then."""
-    flags = json.loads((run / "config.json").read_text())["flags"]
-    assert not {"shape", "num_classes"} & {*flags}
+def test_every_setting_is_written_and_a_run_of_before_there_were_all_is_the_same(run):
+    contents = json.loads((run / "config.json").read_text())
+    recipe = {field.name for field in dataclasses.fields(CONFIG.recipe)}
+    rest = {"dataset", "seed", "steps", "num_examples", "shape", "sources"}
+    assert {*contents["flags"]} == recipe | rest  # and of a conditional one, classes
+    later = {"network", "width", "spectral_norm", "schedule", "mirror", "augment"}
+    for name in {*later, "shape", "sources"}:
+        del contents["flags"][name]
+    (run / "config.json").write_text(json.dumps(contents))
+    assert configuration.read_config(run) == CONFIG
+    run_folder.prepare(run, CONFIG, overwrite=False)
 
 
 @pytest.mark.parametrize("conditional", [False, True])
@@ -248,13 +255,6 @@ def test_overwriting_does_not_follow_links_out_of_the_folder(run, tmp_path):
     run_folder.prepare(run, CONFIG, overwrite=True)
     assert (elsewhere / "thesis.tex").exists()
     assert not (run / "checkpoints").exists()
-
-
-def test_a_run_of_before_there_were_other_networks_is_the_same(run):
-    """What was no setting then is left out where it is as it was."""
-    flags = json.loads((run / "config.json").read_text())["flags"]
-    later = {"network", "width", "spectral_norm", "schedule", "mirror", "augment"}
-    assert not (later | {"sources"}) & {*flags}
 
 
 def test_another_network_is_refused_by_its_name(run, tmp_path):

@@ -8,6 +8,13 @@ import pytest
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.run import sampling
+from tests import small
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks():
+    with small.installed():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Whatever a file or a flag holds, it is used as it was meant or refused in a line."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -14,11 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.common import cli, plan
-from gan_jax import recipes
+from gan_jax import recipes, training
 from gan_jax.data import idx
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
+from gan_jax.networks import NETWORKS
+from gan_jax.optimisers import SCHEDULES
 from gan_jax.penalties import PENALTIES
+from gan_jax.recipes.recipe import PRECISIONS
 from gan_jax.run import configuration, restoring, sample_files, sampling
 from gan_jax.run.metrics_log import read_metrics
 from tests.data.test_idx import pack
@@ -54,34 +58,63 @@ def attempt(function, *arguments):
 above_0 = st.floats(1e-30, 1e30)
 unit = st.floats(0, 1, exclude_max=True)
 sides = st.integers(1, 2**16)
+of_recipe = {
+    "loss": st.sampled_from(sorted(LOSSES)),
+    "conditional": st.booleans(),
+    "batch_size": st.integers(1, 2**20),
+    "penalty": st.sampled_from(["none", *PENALTIES]),
+    "penalty_weight": st.floats(0, 1e30),
+    "clip": st.none() | above_0,
+    "critic_steps": st.integers(1, 10_000),
+    "optimiser": st.sampled_from(["adam", "rmsprop"]),
+    "generator_lr": above_0,
+    "discriminator_lr": above_0,
+    "beta1": unit,
+    "beta2": unit,
+    "latent_size": st.integers(1, 2**16),
+    "ema_decay": st.none() | unit,
+    "precision": st.sampled_from(sorted(PRECISIONS)),
+    "on_nan": st.sampled_from(["stop", "skip"]),
+    "network": st.sampled_from(sorted(NETWORKS)),
+    "width": st.none() | st.integers(1, 2**5),  # in steps of the network's
+    "spectral_norm": st.booleans(),
+    "schedule": st.sampled_from(SCHEDULES),
+    "mirror": st.booleans(),
+    "augment": st.sampled_from(["none", *training.AUGMENTS]),
+}
+of_config = {
+    "dataset": st.text(),
+    "seed": st.integers(0, 2**32 - 1),
+    "steps": st.integers(1, 2**31 - 1),
+    "num_examples": st.none() | st.integers(1, 60_000),
+    "shape": st.just((28, 28, 1)) | st.tuples(sides, sides, sides),
+    "num_classes": st.integers(0, 2**16),
+    "sources": st.dictionaries(st.text(), st.text()).map(lambda d: (*d.items(),)),
+}
+
+
+def made(values):
+    """A recipe whose network has the width and the spectral norm that it is given."""
+    network = NETWORKS[values["network"]]
+    if values["width"]:
+        values["width"] *= network.step
+    values["spectral_norm"] &= network.spectral_norm
+    return recipes.Recipe(**values)
+
+
 configs = st.builds(
     configuration.Config,
-    recipe=st.builds(
-        recipes.Recipe,
-        loss=st.sampled_from(sorted(LOSSES)),
-        conditional=st.booleans(),
-        batch_size=st.integers(1, 2**20),
-        penalty=st.sampled_from(["none", *PENALTIES]),
-        penalty_weight=st.floats(0, 1e30),
-        clip=st.none() | above_0,
-        critic_steps=st.integers(1, 10_000),
-        optimiser=st.sampled_from(["adam", "rmsprop"]),
-        generator_lr=above_0,
-        discriminator_lr=above_0,
-        beta1=unit,
-        beta2=unit,
-        latent_size=st.integers(1, 2**16),
-        ema_decay=st.none() | unit,
-        precision=st.sampled_from(["float32", "bfloat16"]),
-        on_nan=st.sampled_from(["stop", "skip"]),
-    ),
-    dataset=st.text(),
-    seed=st.integers(0, 2**32 - 1),
-    steps=st.integers(1, 2**31 - 1),
-    num_examples=st.none() | st.integers(1, 60_000),
-    shape=st.just((28, 28, 1)) | st.tuples(sides, sides, sides),
-    num_classes=st.integers(0, 2**16),
+    recipe=st.fixed_dictionaries(of_recipe).map(made),
+    **of_config,
 )
+
+
+def test_every_setting_is_drawn():
+    for kind, drawn in (
+        (recipes.Recipe, of_recipe),
+        (configuration.Config, {"recipe", *of_config}),
+    ):
+        assert {field.name for field in dataclasses.fields(kind)} == {*drawn}
 
 
 @many
@@ -102,7 +135,7 @@ json_values = st.recursive(
 
 
 @many
-@given(name=st.sampled_from(sorted(ABOUT["flags"])), value=json_values)
+@given(name=st.sampled_from(sorted({*of_recipe, *of_config})), value=json_values)
 def test_a_setting_of_any_kind_is_checked(tmp_path, name, value):
     """And what passes makes a GAN, whose shapes can be computed."""
     settings = {**ABOUT["flags"], name: value}
@@ -110,9 +143,13 @@ def test_a_setting_of_any_kind_is_checked(tmp_path, name, value):
     config = attempt(configuration.read_config, tmp_path)
     if config is None:
         return
-    # A whole number is a fine learning rate, and true is 1.
-    assert config.flags()[name] == value
-    gan = recipes.make_gan(config.recipe)
+    # A whole number is a fine learning rate, and true is 1; pairs are sources as well.
+    value = dict(value) if name == "sources" else value
+    assert (configuration._USUAL | config.flags())[name] == value
+    gan = attempt(config.make_gan)
+    if gan is None:
+        assert name == "shape"  # images that no pair of networks makes
+        return
     jax.eval_shape(gan.generator_optimiser.init, {"w": np.zeros(2, np.float32)})
 
 

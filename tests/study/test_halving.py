@@ -109,6 +109,13 @@ def test_where_none_that_was_kept_has_a_distance_there_is_no_regret():
     assert found["hits"] == 0
 
 
+def test_where_none_at_all_has_a_distance_there_is_no_regret():
+    lost = search((1, 1, None), (2, None, None))
+    found = replay([lost, search((1, 1, 1))], Halving(3, 3), 27)
+    assert found["regrets"] == [None, 0]
+    assert found["hits"] == 1
+
+
 def test_one_without_a_distance_never_goes_on():
     found = replay(
         [search((None, None, None), (2, 2, 2), (3, 3, 3))], Halving(3, 2), 27

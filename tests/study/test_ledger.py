@@ -102,7 +102,8 @@ def test_the_table_follows_and_is_written_seldom(tmp_path, monkeypatch):
     rows = rows_of(1000)
     for i, row in enumerate(rows):
         ledger.append(tmp_path, [row])
-        assert len(table(tmp_path)) >= 0.88 * (i + 1) - 1  # 1 / 1.1, and lines differ
+        if i % 25 == 0:  # 1 / 1.1, and lines differ
+            assert len(table(tmp_path)) >= 0.88 * (i + 1) - 1
     assert sum(written) < 14 * len(
         rows
     )  # 11 by the geometric series, and 1,000,000 / 2

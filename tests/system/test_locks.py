@@ -1,7 +1,6 @@
 """Leases: one holder, a dead one's is taken over, who has lost it is told."""
 
 import json
-import pathlib
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from gan_jax.errors import UserError
 from gan_jax.run import run_folder
 from gan_jax.system import locks, remote
 from tests import memory_store
+from tests.system.waiting import wait_until
 
 LOCK = "bucket/study/.lock"
 FAST = locks.Times(renew=0.02, term=1000.0)
@@ -23,11 +23,6 @@ ELSEWHERE = {
     "machine": "another",
     "token": "theirs",
 }
-
-
-def wait_until(happened):
-    while not happened():
-        time.sleep(0.002)
 
 
 def lease(objects):
@@ -173,9 +168,3 @@ def test_a_store_that_stays_away_costs_it(study, monkeypatch):
     with run_folder.lock(study, times=locks.Times(renew=0.02, term=0.5)) as held:
         monkeypatch.setattr(remote, "read_version", lambda path: 1 / 0)
         wait_until(lambda: held.lost)
-
-
-def test_a_lock_of_the_system_is_never_lost(tmp_path):
-    with locks.local(pathlib.Path(tmp_path / ".lock")) as held:
-        assert not held.lost
-        held.require()

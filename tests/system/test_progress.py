@@ -2,11 +2,11 @@
 
 import io
 import sys
-import time
 
 import pytest
 
 from gan_jax.system import progress
+from tests.system.waiting import wait_until
 
 
 class Terminal(io.StringIO):
@@ -50,6 +50,6 @@ def test_a_clock_goes_on_while_nothing_comes_back(listen, monkeypatch):
     monkeypatch.setattr(progress, "_PATIENCE", 0.01)
     stderr = listen()
     with progress.clock("compiling"):
-        while stderr.isatty() and "compiling: 00:00" not in stderr.getvalue():
-            time.sleep(0.01)
+        if stderr.isatty():
+            wait_until(lambda: "compiling: 00:00" in stderr.getvalue())
     assert ("compiling" in stderr.getvalue()) == stderr.isatty()

@@ -160,3 +160,23 @@ def test_losses_swept_in_one_program_are_each_of_them_alone():
     for name in ("kl", "hinge"):
         alone = jax.jit(lambda name=name: run(LOSSES[name]))()
         np.testing.assert_allclose(swept[names.index(name)], alone, rtol=1e-4)
+
+
+def test_a_logit_between_two_gaussians_becomes_their_log_ratio():
+    """Both of deviation 1: the log of p / q is 2 - 2 x."""
+    data, model = mixtures.gaussian([0.0]), mixtures.gaussian([2.0])
+    tell_apart = partial(
+        fitting.tell_apart, loss="minimax", num_steps=200, batch_size=256
+    )
+    logit, metrics = tell_apart(jax.random.key(0), data, model)
+    x = jnp.linspace(-1, 3, 9)
+    np.testing.assert_allclose(logit(x[:, None]), 2 - 2 * x, atol=0.4)
+    assert metrics["d_loss"].shape == (200,)
+
+
+def test_the_gap_of_a_linear_logit_is_its_slope_times_the_difference_of_means():
+    data, model = mixtures.gaussian([0.0, 1.0], 0.1), mixtures.gaussian([2.0, -1.0])
+    weight = jnp.array([0.5, 3.0])
+    found = fitting.gap(lambda x: x @ weight + 7, jax.random.key(0), data, model)
+    # The deviation of a mean of 100,000 is 3 / 316.
+    np.testing.assert_allclose(found, weight @ jnp.array([-2.0, 2.0]), atol=0.05)

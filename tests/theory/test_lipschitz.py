@@ -21,11 +21,7 @@ def gap(data, model, weight):
     return float(lipschitz.penalised_gap(*sides, density, GRID, weight))
 
 
-PAIRS = [
-    (mixtures.gaussian([0.0]), mixtures.gaussian([2.0])),
-    (mixtures.gaussian([0.0], 0.5), mixtures.gaussian([0.0], 2.0)),
-    (mixtures.on_a_line([-2, 2], 0.5), mixtures.gaussian([0.0])),
-]
+PAIRS = [*mixtures.pairs_on_a_line().values()]
 
 
 @pytest.mark.parametrize("weight", [1.0, 10.0])

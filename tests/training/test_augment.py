@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from gan_jax import recipes, training
 from gan_jax.networks import MLPDiscriminator, MLPGenerator
+from gan_jax.run import sample_grids
 from gan_jax.training import augment
 
 SHAPE = (16, 24, 3)
@@ -81,16 +83,19 @@ def test_colour_keeps_its_three_laws():
     assert np.abs(np.corrcoef(draws) - np.eye(3)).max() < 5 / np.sqrt(len(KEYS))
 
 
-def test_an_image_of_its_own_key_is_augmented_by_it_alone():
-    x = jnp.stack([image(0), image(1)])
-    both = jax.vmap(augment.diffaugment)(KEYS[:2], x)
-    alone = augment.diffaugment(KEYS[1], x[1])
-    np.testing.assert_allclose(both[1], alone, rtol=1e-5, atol=1e-6)
+def test_diffaugment_is_its_parts_in_their_order_each_with_a_key_of_its_own():
+    def by_hand(key, x):
+        first, second, third = jax.random.split(key, 3)
+        moved = augment.translate(second, augment.colour(first, x))
+        return augment.cutout(third, moved)
+
+    found, expected = each(augment.diffaugment, image()), each(by_hand, image())
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_it_is_differentiable_in_the_image():
     x, direction = image(), image(1)
-    change = partial(augment.diffaugment, KEYS[3])
+    change = jax.jit(partial(augment.diffaugment, KEYS[3]))
     _, along = jax.jvp(change, (x,), (direction,))
     np.testing.assert_allclose(  # it is an affine map
         along, change(x + direction) - change(x), rtol=1e-4, atol=1e-4
@@ -170,13 +175,40 @@ def test_mirroring_real_images_leaves_symmetric_ones_as_they_are():
     for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(mirrored), strict=True):
         if not jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-    other = stepped(small_gan(mirror=True), REAL)
-    pairs = zip(
-        jax.tree.leaves(other.discriminator.params),
-        jax.tree.leaves(stepped(small_gan(), REAL).discriminator.params),
-        strict=True,
-    )
-    assert any((a != b).any() for a, b in pairs)
+
+
+class Notes(nn.Module):
+    """Keeps which side of each image is the lighter one, of the last four batches."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        seen = self.variable("batch_stats", "seen", jnp.zeros, (4, 64))
+        if not self.is_initializing():
+            sides = jnp.sign(x[:, 0, -1, 0] - x[:, 0, 0, 0])
+            seen.value = jnp.concatenate([seen.value[1:], sides[None]])
+        return MLPDiscriminator((4,), axes=3)(x)
+
+
+def test_half_of_the_real_images_of_a_step_are_mirrored_each_by_itself():
+    gan = small_gan(mirror=True, penalty=None, discriminator=Notes())
+    light_right = jnp.broadcast_to(jnp.linspace(-1, 1, 8)[:, None], (2, 64, 8, 8, 3))
+    seen = stepped(gan, light_right).discriminator.batch_stats["seen"]
+    first, second = np.asarray(seen[::2])  # between them, generated ones
+    assert set(np.unique([first, second])) == {-1, 1}
+    for sides in (first, second, first * second):  # the batches are not alike either
+        assert abs(sides.mean()) < 4 / np.sqrt(64)
+
+
+def test_what_is_saved_is_not_augmented():
+    plain, gan = small_gan(), small_gan(augment=lambda key, x: 0 * x, mirror=True)
+    state = training.init_state(plain, jax.random.key(0), (8, 8, 3))
+    z = jax.random.normal(jax.random.key(1), (4, 3))
+    for function, given in ((training.generate, z), (training.score, REAL[0])):
+        found = function(gan, state, given)
+        np.testing.assert_array_equal(found, function(plain, state, given))
+        assert found.any()
+    grids = [sample_grids.grid_sampler(g, state.key)(state) for g in (gan, plain)]
+    np.testing.assert_array_equal(*grids)
 
 
 # Spectral norm

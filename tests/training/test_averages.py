@@ -1,6 +1,9 @@
 """Averages of weights over a share of the training."""
 
+from fractions import Fraction
+
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -39,7 +42,7 @@ def test_updates_give_the_weighted_mean_of_all_weights():
     found = {"a": jnp.ones((3, 3, 2)), "b": jnp.ones(3)}
     for i, (before, step) in enumerate(zip([0, *steps[:-1]], steps, strict=True)):
         now = {name: jnp.asarray(value[i]) for name, value in weights.items()}
-        shares = averages.kept_shares(gammas, before, step)
+        shares = averages.new_shares(gammas, before, step)
         found = averages.update(found, now, shares)
     edges = np.concatenate([[0], steps]) / 10
     mass = np.diff(edges[None] ** (gammas[:, None] + 1), axis=1)  # [averages, steps]
@@ -55,6 +58,24 @@ def test_the_first_update_forgets_what_was_there():
     found = averages.update(
         jnp.full((2, 4), 1e9),
         jnp.arange(4.0),
-        averages.kept_shares([0.0, 5.0], before=0, step=25),
+        averages.new_shares([0.0, 5.0], before=0, step=25),
     )
     np.testing.assert_array_equal(found, np.tile(np.arange(4.0), (2, 1)))
+
+
+@pytest.mark.parametrize("step", [10**6, 10**7, 10**9])
+def test_late_steps_have_their_share_as_well(step):
+    """In Fractions, as 1 less the share that is kept rounds to a few digits."""
+    kept = Fraction(step - 1, step)
+    expected = [float(1 - kept ** (gamma + 1)) for gamma in (0, 3, 17)]
+    found = averages.new_shares([0.0, 3.0, 17.0], step - 1, step)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    moved = averages.update(jnp.zeros((3, 1)), jnp.ones(1), found)
+    np.testing.assert_allclose(moved[:, 0], expected, rtol=1e-6)
+
+
+def test_an_average_of_what_stays_the_same_is_exactly_that():
+    shares = averages.new_shares([0.0, 3.0, 17.0], 10**6 - 7, 10**6)
+    now = jnp.asarray(np.random.default_rng(0).normal(size=50), jnp.float32)
+    found = jax.jit(averages.update)(jnp.tile(now, (3, 1)), now, shares)
+    np.testing.assert_array_equal(found, np.tile(now, (3, 1)))

@@ -125,8 +125,10 @@ def shapes(flag: flags.FlagHolder) -> list[tuple[int, int, int]]:
     """What a flag of shapes says.
 
     Raises:
-      UserError: one of them is none.
+      UserError: there is none, or one of them is no shape.
     """
+    if not flag.value:
+        raise UserError(f"--{flag.name} is empty: name one or more, as 28x28x1")
     found = []
     for text in flag.value:
         parts = text.split("x")

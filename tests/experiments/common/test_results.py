@@ -5,6 +5,7 @@ import sys
 
 import jax
 import pytest
+from absl import flags
 
 from experiments.common import results
 from gan_jax.system import processor
@@ -28,6 +29,32 @@ def test_a_cpu_is_named_and_another_device_is_not_taken_for_one():
     other = results.begin("study", "TPU v4")
     assert other["device"] == "TPU v4"
     assert "processor" not in other
+
+
+def test_a_warning_is_said_and_stands_in_the_results_and_below_the_table(capsys):
+    assert results.warn(None) == {}
+    warned = results.warn("drawn garments")
+    assert warned == {"warning": "drawn garments"}
+    assert capsys.readouterr() == ("", "warning: drawn garments\n")
+    text = results.as_markdown("measure.tune", ["a"], [["1"]], **warned)
+    assert text.endswith("| 1 |\n\nWarning: drawn garments\n")
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        '{"command": "python -m experiments.quality --seeds=2"}',  # as it was called
+        *('{"command": "other"}', '{"command": 1}', "[]", "{", None),
+    ],
+)
+def test_results_of_the_same_program_or_of_nobody_known_are_replaced(there, tmp_path):
+    if there is not None:
+        (tmp_path / "results.json").write_text(there)
+    values = flags.FlagValues()
+    flag = flags.DEFINE_string("workdir", None, "", flag_values=values)
+    values.mark_as_parsed()
+    found = results.folder(flag, "measure.quality", str(tmp_path))
+    assert found == tmp_path
 
 
 def test_what_no_reader_of_json_takes_is_not_written():

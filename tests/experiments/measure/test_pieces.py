@@ -1,10 +1,13 @@
 """The pieces of a step: all of its work, and nothing that is not in it."""
 
+import json
+
 import jax
 import pytest
 
 from experiments.measure.peers import machine, pieces
 from gan_jax import recipes
+from tests.processes.running import call
 
 
 @pytest.mark.slow
@@ -24,9 +27,17 @@ def test_the_pieces_have_the_products_of_the_step(loss):
 
 
 @pytest.mark.slow
-def test_a_profile_has_a_time_and_a_floor_for_each_piece():
-    result = pieces.profile("nonsaturating", 2, 1)
+def test_a_profile_has_a_time_and_a_floor_for_each_piece(tmp_path):
+    output = tmp_path / "profile.json"
+    flags = ["--loss=nonsaturating", "--batch_size=2", "--rounds=1"]
+    name = "experiments.measure.profile_step"
+    [called] = call({name: [[*flags, f"--output={output}"]]})[name]
+    assert called["status"] == 0, called["stderr"]
+    document = json.loads(output.read_text())
+    assert document["command"].startswith(f"python -m {name} --loss=nonsaturating")
+    [result] = document["results"]
     found = result["pieces"]
+    assert all(f"nonsaturating  {name}  " in called["stdout"] for name in found)
     assert result["gflop_per_s"] > 0
     for name, piece in found.items():
         if name != "rest":

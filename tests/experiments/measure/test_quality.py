@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from gan_jax.run import sample_files
+from gan_jax.run import checkpoints, sample_files
 from tests.processes.running import FAST, Process
 
 TORCH = importlib.util.find_spec("torch") is not None
@@ -79,6 +79,26 @@ def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(cal
     )
 
 
+@pytest.mark.slow
+def test_a_run_that_is_asked_to_end_is_saved_and_says_how_to_go_on(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4400, 28, 28, 1), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    flags = (
+        *("--dataset=npy", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'work'}"),
+        *("--gans=hinge", "--programs=published", "--seeds=1", "--num_samples=60"),
+    )
+    program = ("tests.experiments.measure.interrupted", "experiments.measure.quality")
+    process = Process([*program, *flags], GAN_JAX_CACHE_DIR=str(tmp_path / "cache"))
+    status, _, stderr = process.end()
+    assert status == 143, stderr
+    name = "hinge/published/seed_0"
+    assert checkpoints.newest(tmp_path / "work" / name) == 50  # the first line's step
+    said = stderr.splitlines()[-1]
+    assert f"SIGTERM: {name} is saved at step 50 of 61; to go on: " in said
+    assert "-m experiments.measure.quality --dataset=npy" in said
+    assert not (tmp_path / "work" / "results.json").exists()
+
+
 @pytest.mark.skipif(not TORCH, reason="PyTorch is not installed")
 def test_the_peers_samples_are_those_of_its_seed(tmp_path):
     from experiments.measure.peers import sampler
@@ -113,10 +133,14 @@ def test_the_calibration_measures_every_damage_at_growing_levels(
     succeed(
         "experiments.measure.calibration",
         "--quick",
+        "--dataset=auto",
         f"--workdir={tmp_path / 'work'}",
         GAN_JAX_CACHE_DIR=str(evaluation_cache),
+        GAN_JAX_DATA_DIR=str(tmp_path),  # without a data set, and no way to one
+        http_proxy="http://127.0.0.1:1",
     )
     document = json.loads((tmp_path / "work" / "results.json").read_text())
+    assert document["warning"].startswith("drawn garments stand in for the real ones")
     assert set(document["results"]) == {"noise", "blur", "crop", "swap"}
     for lines in document["results"].values():
         assert [line["level"] for line in lines] == sorted(

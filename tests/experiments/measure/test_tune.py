@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from experiments.common import study_report
 from gan_jax import recipes
 from gan_jax.study import halving
 from tests.processes.running import FAST, Process
@@ -19,28 +20,38 @@ def search(tmp_path_factory, evaluation_cache):
             "experiments.measure.tune",
             "--quick",
             "--sweep=batch_size:24,penalty_weight:1..2:log",
+            "--dataset=auto",
             f"--gans={','.join(gans)}",
             f"--workdir={folder / 'work'}",
             f"--markdown={folder / 'table.md'}",
         ]
         process = Process(
-            argv, small=False, XLA_FLAGS=FAST, GAN_JAX_CACHE_DIR=str(evaluation_cache)
+            argv,
+            small=False,
+            XLA_FLAGS=FAST,
+            GAN_JAX_CACHE_DIR=str(evaluation_cache),
+            GAN_JAX_DATA_DIR=str(folder),  # without a data set, and no way to one
+            http_proxy="http://127.0.0.1:1",
         )
         status, stdout, stderr = process.end()
         assert status == 0, stderr
-        results = {
-            gan: json.loads((folder / "work" / gan / "results.json").read_text())
-            for gan in gans
-        }
-        return stdout, results, (folder / "table.md").read_text()
+        results, configs = (
+            {
+                gan: json.loads((folder / "work" / gan / file).read_text())
+                for gan in gans
+            }
+            for file in ("results.json", "config.json")
+        )
+        assert all(f"warning: {r['warning']}\n" in stderr for r in results.values())
+        return stdout, results, (folder / "table.md").read_text(), configs
 
     return run
 
 
 @pytest.mark.slow
 def test_the_best_of_drawn_settings_goes_on_and_a_search_is_not_made_again(search):
-    _, first, _ = search("hinge")
-    said, both, table = search("hinge", "hinge_conditional")
+    _, first, _, _ = search("hinge")
+    said, both, table, configs = search("hinge", "hinge_conditional")
     assert both["hinge"]["settings"] == first["hinge"]["settings"]
     for gan, results in both.items():
         assert halving.Halving(**results["rungs"]).steps(18) == [2, 6, 18]
@@ -63,3 +74,10 @@ def test_the_best_of_drawn_settings_goes_on_and_a_search_is_not_made_again(searc
         for results in both.values()
     ]
     assert drawn[0] == drawn[1]  # of a setting's place alone
+    row = {"loss": "hinge", "swept": {}, "seed": 1000, "flags": {"steps": 18}}
+    for gan, config in configs.items():  # as the explorer reads it
+        words = study_report.command(row, config["flags"]).split()
+        assert {"--recipe=published", "--dataset=garments", "--num_examples=2000"} <= {
+            *words
+        }
+        assert ("--conditional=True" in words) == (gan == "hinge_conditional")

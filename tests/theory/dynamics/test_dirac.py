@@ -145,6 +145,14 @@ def test_a_two_sided_penalty_ends_at_its_amplitude(weight):
     np.testing.assert_allclose(largest, closed, rtol=0.02)
 
 
+@pytest.mark.parametrize("clip", [0.1, 0.5])
+def test_a_clipped_critic_ends_at_its_amplitude(clip):
+    step = partial(dirac.Rule("wasserstein").step, rate=0.005, clip=clip)
+    path = dirac.trajectory(step, jnp.array([1.0, 0.0]), 8000)
+    largest = np.abs(path[-1500:, 0]).max()  # over more than a turn, of 1257 steps
+    np.testing.assert_allclose(largest, dirac.clipped_amplitude(clip), rtol=0.02)
+
+
 def test_what_has_no_closed_form_is_not_given_one():
     assert np.isnan(dirac.penalised_amplitude(0.5))
     with pytest.raises(ValueError, match="gradient_penalty has no derivative"):
