@@ -21,7 +21,7 @@ def own(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def draw(rows: Rows) -> Any:
-    """Quality against seconds, memory against epochs, distance by average.
+    """Measures against epochs, and the distance against the length of the average.
 
     Args:
       rows: of all GANs: ``gan``, ``epochs``, ``seconds``, and ``measured`` by the names
@@ -41,39 +41,33 @@ def draw(rows: Rows) -> Any:
     for i, gan in enumerate(dict.fromkeys(row["gan"] for row in rows)):
         of_gan = [row for row in rows if row["gan"] == gan]
         _draw_gan(panels, gan, of_gan, f"C{i}")
-    seconds = [row["seconds"] for row in rows]
-    round_ones = [digit * 10.0**power for power in range(-2, 7) for digit in (1, 2, 5)]
-    ticks = [tick for tick in round_ones if min(seconds) <= tick <= max(seconds)]
-    for axes in panels[:2]:
-        _log_axis(axes, "seconds of training", ticks)
-    _log_axis(panels[2], "epochs", sorted({row["epochs"] for row in rows}))
+    for axes in panels[:3]:
+        axes.set(xscale="log", xlabel="epochs")
+        ticks = sorted({row["epochs"] for row in rows})
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.set_xticks([], minor=True)
     panels[0].set(ylim=(0, None))
     panels[3].set(xscale="log", xlabel="length of the average / training")
     return figure
 
 
-def _log_axis(axes: Any, label: str, ticks: Sequence[float]) -> None:
-    axes.set(xscale="log", xlabel=label)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xticks([], minor=True)
-
-
 def _draw_gan(panels: Sequence[Any], gan: str, rows: Rows, color: str) -> None:
     fcd, quality, memory, lengths = panels
-    seconds, epochs = ([row[name] for row in rows] for name in ("seconds", "epochs"))
+    epochs = [row["epochs"] for row in rows]
     line, dashes = (
         {"color": color, "marker": ".", "ls": style} for style in ["-", "--"]
     )
-    fcd.plot(seconds, [distance(own(row)) for row in rows], label=gan, **line)
+    fcd.plot(epochs, [distance(own(row)) for row in rows], label=gan, **line)
     best = [min(map(distance, row["measured"].values())) for row in rows]
-    fcd.plot(seconds, best, **dashes)
-    for axes, along, names in (
-        (quality, seconds, ("precision", "recall")),
-        (memory, epochs, ("overfitting", "copying")),
+    fcd.plot(epochs, best, **dashes)
+    for axes, names in (
+        (quality, ("precision", "recall")),
+        (memory, ("overfitting", "copying")),
     ):
         for name, style in zip(names, (line, dashes), strict=True):
-            found = [own(row).get(name, float("nan")) for row in rows]
-            axes.plot(along, found, **style)
+            axes.plot(
+                epochs, [own(row).get(name, float("nan")) for row in rows], **style
+            )
     measured = rows[-1]["measured"]
     shares = [name for name in measured if name not in (LAST, RECIPE)]
     values = [distance(measured[name]) for name in shares]
