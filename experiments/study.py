@@ -91,7 +91,7 @@ def _study(asked: study_flags.Asked) -> str | None:
                 images,
                 engine.device,
                 overwrite,
-                _shared_flags(images),
+                _shared(images),
             )
             engine.save_in(asked.workdir)
             return _train(asked, engine, held)
@@ -184,20 +184,15 @@ def _train(
         asked.drawn,
         engine.images,
         engine.device,
-        _shared_flags(engine.images),
+        _shared(engine.images),
     )
     return None
 
 
-def _shared_flags(images: data.Description) -> dict[str, Any]:
-    """Those of `experiments.train` that train one of the study's GANs alone."""
-    return {
-        "recipe": study_flags.RECIPE.value,
-        **data_flags.place(images),
-        "conditional": True if study_flags.CONDITIONAL.value else None,
-        "num_examples": images.size if study_flags.QUICK.value else None,
-        "num_devices": 1,
-    }
+def _shared(images: data.Description) -> dict[str, Any]:
+    flags = study_flags
+    recipe, conditional = flags.RECIPE.value, flags.CONDITIONAL.value
+    return study_report.shared_flags(images, recipe, conditional, flags.QUICK.value)
 
 
 def _done(found: driver.Driver, runs: list[sweep.Run]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from experiments.common import results, study_figure, tables
+from experiments.common import data_flags, results, study_figure, tables
 from gan_jax import data, plots
 from gan_jax.evaluation.features import DISTANCES, distance_in
 from gan_jax.study import ledger, populations, sweep
@@ -158,6 +158,26 @@ def _cells(group: tuple[Any, ...], summary: dict[str, Any]) -> list[str]:
         *map(cell, summary["quantiles"]),
         "" if summary["collapsed"] is None else f"{summary['collapsed']:.0%}",
     ]
+
+
+def shared_flags(
+    images: data.Description, recipe: str, conditional: bool, quick: bool
+) -> dict[str, Any]:
+    """Those of `experiments.train` that all GANs of a study have in common.
+
+    Args:
+      images: that they were trained on.
+      recipe: table of their numbers.
+      conditional: whether they are.
+      quick: whether they were trained on some of the images alone.
+    """
+    return {
+        "recipe": recipe,
+        **data_flags.place(images),
+        "conditional": conditional or None,
+        "num_examples": images.size if quick else None,
+        "num_devices": 1,
+    }
 
 
 def command(row: ledger.Row, shared: Mapping[str, Any]) -> str:

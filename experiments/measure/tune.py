@@ -18,8 +18,15 @@ from typing import Any
 
 from absl import flags
 
-from experiments.common import cli, data_flags, gans, results, searching, tables
-from gan_jax import data
+from experiments.common import (
+    cli,
+    data_flags,
+    gans,
+    results,
+    searching,
+    study_report,
+    tables,
+)
 from gan_jax.devices import available
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import references
@@ -114,7 +121,9 @@ def main() -> None:
                 subject.images,
                 subject.device,
                 False,
-                _shared_flags(gan, subject.images),
+                study_report.shared_flags(
+                    subject.images, "published", gans.split(gan)[1], quick
+                ),
             )
             rows = searching.search(subject, plan, runs, RUNGS, folder, _say)
             if rows is None:
@@ -128,17 +137,6 @@ def main() -> None:
         _publish(folder, gan, found[gan], about)
     markdown = results.as_markdown("measure.tune", *table(found), **warned)
     cli.write(_MARKDOWN, markdown)
-
-
-def _shared_flags(gan: str, images: data.Description) -> dict[str, Any]:
-    """Those of `experiments.train` that train one of the search's GANs alone."""
-    return {
-        "recipe": "published",
-        **data_flags.place(images),
-        "conditional": True if gans.split(gan)[1] else None,
-        "num_examples": images.size if _QUICK.value else None,
-        "num_devices": 1,
-    }
 
 
 def space_of(gan: str, changed: str) -> str:

@@ -165,8 +165,8 @@ def generator_gradients(
 ) -> tuple[Any, Metrics, GANState]:
     """Gradients of the generator's loss on one batch.
 
-    Args: as of `discriminator_gradients`; the loss of most GANs leaves ``real``, which
-      says how many examples are drawn.
+    Arguments are those of `discriminator_gradients`. The loss of most GANs leaves
+    ``real``, which then says how many examples are drawn.
 
     Returns:
       Gradients like the generator's params, metrics, and the state with the
