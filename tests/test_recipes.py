@@ -385,21 +385,6 @@ def test_a_tuned_recipe_trains_the_same_networks_on_the_same_loss(loss):
     assert recipe(loss, "tuned", batch_size=8).batch_size == 8
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_with_labels_two_losses_have_numbers_of_their_own(loss):
-    labelled = recipe(loss, "tuned", conditional=True)
-    plain = recipe(loss, "tuned", conditional=False)
-    own = loss in ("wasserstein_gp", "relativistic")
-    assert (labelled == dataclasses.replace(plain, conditional=True)) != own
-    assert labelled.penalty == plain.penalty
-    # Of the reference networks alone, and not of the published recipes.
-    for more in ({"table": "published"}, {"table": "tuned", "network": "mlp"}):
-        with_labels, without = (
-            recipe(loss, **more, conditional=c) for c in (True, False)
-        )
-        assert dataclasses.replace(with_labels, conditional=False) == without
-
-
 # Whose search gave the numbers of each.
 SEARCHED = dict.fromkeys(LOSSES, "hinge") | {
     "least_squares": "least_squares",

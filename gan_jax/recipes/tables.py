@@ -99,21 +99,6 @@ TUNED = _tuned(
     }
 )
 
-# With labels, where others are better: found by hand (docs/quality.md).
-_TUNED_WITH_LABELS = _tuned(
-    {
-        "wasserstein_gp": _SMALL_STEPS
-        | {
-            "generator_lr": 4e-3,
-            "discriminator_lr": 1.2e-3,
-            "beta2": 0.99,
-            "ema_decay": 0.986,
-            "penalty_weight": 4.0,
-        },
-        "relativistic": _WITH_R1 | {"penalty": "r1_r2", "penalty_weight": 3.0},
-    }
-)
-
 # Of other networks, and of losses of one's own, which no search has seen: larger
 # batches, and a slower generator, as were found by hand (docs/results/tuning.md).
 # wasserstein has one recipe for all networks, as was seen with three more.
@@ -152,7 +137,7 @@ def recipe(loss: str, table: str = "published", **overrides: Any) -> Recipe:
     Args:
       loss: name in `LOSSES`, or of one's own: that has the recipe of all others, and
         no penalty.
-      table: name in `TABLES`; what is tuned depends on the network and on labels.
+      table: name in `TABLES`; what is tuned depends on the network.
       **overrides: attributes of `Recipe`; None keeps the recipe's own.
 
     Returns:
@@ -198,8 +183,7 @@ def _base(loss: str, table: str, given: dict[str, Any]) -> Recipe:
         return PUBLISHED.get(loss) or Recipe(loss)
     if loss not in TUNED or given.get("network", "reference") != "reference":
         return _TUNED_ELSEWHERE.get(loss) or Recipe(loss, **_MODERATE)
-    with_labels = _TUNED_WITH_LABELS if given.get("conditional") else {}
-    return with_labels.get(loss, TUNED[loss])
+    return TUNED[loss]
 
 
 def scale(recipe: Recipe, batch_size: int, rule: str) -> Recipe:
