@@ -23,12 +23,9 @@ from gan_jax.system.signals import Signals
 _ROOT = pathlib.Path(__file__).parents[2]  # from elsewhere, experiments is not found
 
 
-def _program() -> str:
-    return pathlib.Path(sys.argv[0]).stem
-
-
 def _say(line: str) -> None:
-    print(f"{_program()}: {line}", file=sys.stderr, flush=True)
+    program = pathlib.Path(sys.argv[0]).stem
+    print(f"{program}: {line}", file=sys.stderr, flush=True)
 
 
 signals = Signals(_say)  # SIGTERM and Ctrl-C, while `guarded` runs a program
@@ -43,7 +40,8 @@ def run(main: Callable[[], None]) -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    sys.stdout.reconfigure(errors="backslashreplace")  # of letters it does not have
+    with contextlib.suppress(AttributeError):  # a notebook's has all letters
+        sys.stdout.reconfigure(errors="backslashreplace")
     app.run(lambda argv: guarded(main, argv), flags_parser=parse)
 
 

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -95,8 +96,10 @@ def as_json(document: Any) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def as_markdown(program: str, *contents: Any, warning: str | None = None) -> str:
-    """A table below the command that it is of; its header and rows are given."""
-    table = f"{tables.as_markdown(*contents)}\n"
+def as_markdown(
+    program: str, header: Sequence[str], rows: tables.Rows, warning: str | None = None
+) -> str:
+    """A table below the command that it is of."""
+    table = f"{tables.as_markdown(header, rows)}\n"
     below = f"\nWarning: {warning}\n" if warning else ""
     return f"```\n{cli.command(program)}\n```\n\n{table}{below}"

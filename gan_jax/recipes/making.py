@@ -110,7 +110,6 @@ def make_gan(
     )
 
 
-@functools.lru_cache
 def try_gan(
     recipe: Recipe,
     shape: tuple[int, int, int],
@@ -132,6 +131,17 @@ def try_gan(
       UserError: as `make_gan`, `check_batch`, `init_state` and, of several devices,
         `networks.refuse_apart`; or an error of one's own code, which is quoted.
     """
+    _try_alone(recipe, shape, num_classes)
+    if num_devices > 1 and own_code.is_own(recipe.network):
+        kind = {"shape": shape, "num_classes": num_classes, "axis_name": "devices"}
+        spread = make_gan(recipe, steps=1, **kind)
+        with networks.refuse_apart(num_devices):
+            jax.eval_shape(lambda: init_state(spread, jax.random.key(0), shape))
+
+
+@functools.lru_cache
+def _try_alone(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> None:
+    """On one device: once, though devices are known later."""
     gan = make_gan(recipe, shape=shape, num_classes=num_classes, steps=1)
     check_batch(gan, recipe.batch_size)
     named = of_ones_own(recipe)
@@ -158,15 +168,8 @@ def try_gan(
         raise UserError(
             f"{names}: a training step cannot be made ({quote(error)}): mend it"
         ) from error
-    if not own_code.is_own(recipe.network):
-        return
-    if gan.penalty is not None:
+    if gan.penalty is not None and own_code.is_own(recipe.network):
         _refuse_mixing(gan, shape)
-    if num_devices > 1:
-        kind = {"shape": shape, "num_classes": num_classes, "axis_name": "devices"}
-        spread = make_gan(recipe, steps=1, **kind)
-        with networks.refuse_apart(num_devices):
-            jax.eval_shape(lambda: init_state(spread, jax.random.key(0), shape))
 
 
 def _refuse_mixing(gan: GAN, shape: tuple[int, int, int]) -> None:

@@ -78,7 +78,8 @@ def _field(name: str) -> str:
     """A field of the first core in /proc/cpuinfo; empty where there is none."""
     if not _CPUINFO.exists():
         return ""
-    for line in _CPUINFO.read_text().splitlines():
-        if line.startswith(name):
-            return line.partition(":")[2].strip()
+    with _CPUINFO.open() as file:  # of many cores it is long, and slow to be made
+        for line in file:
+            if line.startswith(name):
+                return line.partition(":")[2].strip()
     return ""

@@ -85,27 +85,25 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path):
     assert_one_line(result, "the current folder was deleted: go to another one")
 
 
-def test_whoever_reads_no_more_ends_a_program_in_silence():
-    argv = f"{sys.executable} -m experiments.train --help"
+@pytest.mark.parametrize(
+    ("program", "reader", "status"),
+    [
+        ("experiments.train --help", "head -n 1", 0),
+        ("tests.processes.one_row --seed=1", "true", 1),  # its results are not read
+    ],
+)
+def test_whoever_reads_no_more_ends_a_program_in_silence(
+    program, reader, status, tmp_path
+):
+    argv = f"{sys.executable} -m {program}"
     done = subprocess.run(
-        ["bash", "-c", f"{argv} | head -n 1; exit ${{PIPESTATUS[0]}}"],
-        env=environment({}),
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_whoever_reads_no_more_of_a_programs_results_ends_it_in_silence(tmp_path):
-    argv = f"{sys.executable} -m tests.processes.one_row --seed=1"
-    done = subprocess.run(
-        ["bash", "-c", f"{argv} | true; exit ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", f"{argv} | {reader}; exit ${{PIPESTATUS[0]}}"],
         env=environment({}),
         capture_output=True,
         text=True,
         cwd=tmp_path,
     )
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (status, "")
 
 
 @pytest.mark.slow
