@@ -7,6 +7,7 @@ the credentials by the store's own means.
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -37,6 +38,8 @@ _LIBRARIES = (
     *("aiobotocore.", "botocore.", "s3fs.", "gcsfs.", "fsspec.", "aiohttp."),
     *("google.auth.", "google.api_core.", "requests.", "urllib3."),
 )
+
+_READINGS = 10  # of an object that is replaced meanwhile
 
 
 def folder(text: str) -> Place:
@@ -173,13 +176,22 @@ def create(path: "epath.Path", data: bytes) -> bool:
 
 
 def read_version(path: "epath.Path") -> tuple[bytes, str | None] | None:
-    """An object, and what S3 calls this version of it; None where there is none."""
-    try:
-        with path.open("rb") as file:
-            details = getattr(file, "details", None) or {}
-            return file.read(), details.get("ETag")
-    except FileNotFoundError:
-        return None
+    """An object, and what S3 calls this version of it; None where there is none.
+
+    One that is replaced while it is read is read again.
+    """
+    readings = 0
+    while True:
+        readings += 1
+        try:
+            with path.open("rb") as file:
+                details = getattr(file, "details", None) or {}
+                return file.read(), details.get("ETag")
+        except FileNotFoundError:
+            return None
+        except OSError as error:  # s3fs's FileExpired
+            if error.errno != errno.EBUSY or readings == _READINGS:
+                raise
 
 
 def replace(path: "epath.Path", data: bytes, version: str | None) -> bool:

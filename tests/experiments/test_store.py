@@ -149,6 +149,28 @@ def test_an_object_is_made_only_where_there_is_none(folder):
     assert not remote.replace(path, b"fifth", found[1])
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_is_replaced_while_it_is_read_is_read_again(folder, monkeypatch, times):
+    """As a lease is, whose holder renews it between a reader's two questions."""
+    import s3fs
+
+    path = folder / "a"
+    files.write_text(path, "old")
+    call, waiting = s3fs.S3FileSystem._call_s3, [f"new {n}" for n in range(times)]
+
+    async def replaced_before(self, method, *args, **how):
+        if method == "get_object" and waiting:
+            where = {"Bucket": how["Bucket"], "Key": how["Key"]}
+            await call(self, "put_object", Body=waiting.pop(0).encode(), **where)
+        return await call(self, method, *args, **how)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", replaced_before)
+    data, version = remote.read_version(path)
+    assert waiting == []
+    assert data == f"new {times - 1}".encode()
+    assert remote.replace(path, b"last", version)
+
+
 # The lease
 
 HOLD = """
