@@ -10,6 +10,7 @@ version=
 project=
 where=()
 everywhere=()
+tree=()
 ssh=(gcloud compute tpus tpu-vm ssh "${alive[@]/#/--ssh-flag=}")
 scp=(gcloud compute tpus tpu-vm scp "${alive[@]/#/--scp-flag=}" --recurse)
 
@@ -37,6 +38,7 @@ prepare() {
     distribute ''
     "$dry_run" || require_agent
   fi
+  find_tree
   look="gcloud compute tpus tpu-vm list $(quoted "${where[@]}") shows what is there"
 }
 
@@ -59,6 +61,21 @@ runtime() {
   esac
 }
 
+# What a machine gets: of the working tree what git does not ignore, code and pictures of
+# one's own among it; where there is no git, what every run needs.
+find_tree() {
+  local name
+  tree=("$root"/{launch.sh,launch,pyproject.toml,constraints.txt,README.md,LICENSE}
+    "$root"/{gan_jax,experiments})
+  while IFS= read -r name; do
+    case "$name" in
+      .* | docs | tests | notebooks) ;; # no run reads them
+      *) [[ " ${tree[*]} " == *" $root/$name "* || ! -e $root/$name ]] || tree+=("$root/$name") ;;
+    esac
+  done < <(git -C "$root" -c core.quotePath=off ls-files --cached --others \
+    --exclude-standard 2>/dev/null | cut -d / -f 1 | sort -u)
+}
+
 create() {
   local folder=gan_jax/$workdir options=(--accelerator-type "$type" --version "$version")
   "$spot" && options+=(--spot)
@@ -67,8 +84,7 @@ create() {
     attend "${ssh[@]}" "$name" "${everywhere[@]}" \
       --command "mkdir -p $folder" &&
     attend "${scp[@]}" "${everywhere[@]}" \
-      "$root"/{launch.sh,launch,pyproject.toml,constraints.txt,README.md,LICENSE} \
-      "$root"/{gan_jax,experiments} "$name:gan_jax/" &&
+      "${tree[@]}" "$name:gan_jax/" &&
     attend "${ssh[@]}" "$name" "${everywhere[@]}" \
       --command "cd gan_jax && bash launch/machine.sh setup tpu${extra:+ $extra}"
 }

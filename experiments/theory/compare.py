@@ -220,10 +220,11 @@ def _rows(races: dict[str, Race], quick: bool) -> list[theory_table.Row]:
         )
         for name in races
     ]
-    if not quick and {"wasserstein", "wasserstein_gp"} <= last.keys():
-        what = f"wasserstein_gp / wasserstein: {races['wasserstein'].title}"
-        ratio = last["wasserstein_gp"] / last["wasserstein"]
-        found.append(theory_table.at_most(what, 0.5, ratio))
+    for other, most in (("nonsaturating", 0.8), ("wasserstein", 0.5)):
+        if not quick and {other, "wasserstein_gp"} <= last.keys():
+            what = f"wasserstein_gp / {other}: {races[other].title}"
+            ratio = last["wasserstein_gp"] / last[other]
+            found.append(theory_table.at_most(what, most, ratio))
     return found
 
 

@@ -41,7 +41,7 @@ _DISCRIMINATORS = {
 _GENERATORS = ("minimax", "nonsaturating", "kl")
 
 
-def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
+def measure(seed: int, quick: bool) -> experiment.Findings:
     """Trains a discriminator for each loss and pair; follows the generator's slopes."""
     figure, axes = plots.subplots(
         (
@@ -55,8 +55,9 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     keys = jax.random.split(jax.random.key(seed))
     found = _slopes(axes[3])
     found += _discriminators(axes[:3], axes[4:7], keys[0], quick)
-    found += _gradients(axes[7], keys[1], quick)
-    return found, figure
+    rows, gradients = _gradients(axes[7], keys[1], quick)
+    details = {"d_loss_d_theta": gradients}
+    return experiment.Findings(found + rows, figure, details=details)
 
 
 def _train(key: jax.Array, data: Any, model: Any, loss: Any, quick: bool) -> Any:
@@ -164,7 +165,8 @@ def _slopes(axes: Any) -> list[theory_table.Row]:
 
         def error(h: jax.Array, name: str = name, closed: Any = closed) -> jax.Array:
             slope = jax.grad(lambda h: LOSSES[name].generator(h[None], h[None]))
-            return jnp.abs(slope(h) - closed(h)) / jnp.maximum(1, jnp.abs(h))
+            exact = closed(h)  # that of least squares is as large as the logit
+            return jnp.abs(slope(h) - exact) / jnp.maximum(1, jnp.abs(exact))
 
         error = np.asarray(jax.jit(jax.vmap(error))(h))
         what = f"{name}: d loss / d logit, largest relative error"
@@ -175,8 +177,14 @@ def _slopes(axes: Any) -> list[theory_table.Row]:
     return found
 
 
-def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
-    """Data N(0, 1), model N(theta, 1): through a trained discriminator, and D*."""
+def _gradients(
+    axes: Any, key: jax.Array, quick: bool
+) -> tuple[list[theory_table.Row], dict[str, list[float]]]:
+    """Data N(0, 1), model N(theta, 1): through a trained discriminator, and D*.
+
+    Returns:
+      Rows, and each generator's gradients, measured and of theory, at each theta.
+    """
     thetas = jnp.array([1.0, 4.0]) if quick else jnp.linspace(0.5, 6, 12)
 
     def train(key: jax.Array, theta: jax.Array) -> jax.Array:
@@ -194,18 +202,20 @@ def _gradients(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]
     keys = jax.random.split(key, len(thetas))
     measured, thetas = jax.device_get((jax.jit(jax.vmap(train))(keys, thetas), thetas))
     fine = np.linspace(0.05, 6, 120)
-    found = []
+    found, gradients = [], {"theta": thetas.tolist()}
     for i, name in enumerate(_GENERATORS):
         closed = partial(optimal_discriminator.shifted_gradient, name, grid=_GRID)
         curve = jax.jit(jax.vmap(closed))
         axes.semilogy(fine, curve(fine), **plots.THEORY, label=None if i else "theory")
         axes.semilogy(thetas, measured[:, i], "o", label=name)
         near = thetas <= 4  # beyond, no batch has a point where both are
-        error = np.abs(measured[near, i] / curve(thetas[near]) - 1).max()
+        exact = np.asarray(curve(thetas))
+        gradients |= {name: measured[:, i].tolist(), f"{name}, theory": exact.tolist()}
+        error = np.abs(measured[near, i] / exact[near] - 1).max()
         what = f"{name}: d loss / d theta <= 4, trained D: largest relative error"
         found.append(theory_table.equal(what, 0, error, 0.3 if quick else 0.1))
     axes.set(xlabel="theta: distance of the model")
-    return found
+    return found, gradients
 
 
 main = partial(experiment.main, "optimal_discriminator", measure)

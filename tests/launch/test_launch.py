@@ -193,6 +193,22 @@ def test_the_printed_commands_are_the_golden_ones(root, name):
     assert list((root.parent / "here").iterdir()) == []
 
 
+def test_a_tpu_gets_code_and_pictures_of_ones_own(root, engines):
+    for name in ("mine.py", "my pictures/a.png", "runs/old/a.npz", "docs/a.md"):
+        (root / name).parent.mkdir(exist_ok=True, parents=True)
+        (root / name).touch()
+    (root / ".gitignore").write_text("runs/\n")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    result = launch(root, "tpu", "--zone=z", "--dry-run", "--loss=mine.py:NAME")
+    assert result.returncode == 0, result.stderr
+    [line] = re.findall(r"scp .*gan_jax/ $", plain(result.stdout, root), re.MULTILINE)
+    sent = shlex.split(line.partition("--quiet ")[2])
+    assert sent[-3:] == ["ROOT/mine.py", "ROOT/my pictures", "NAME:gan_jax/"]
+    assert [*dict.fromkeys(sent)] == sent
+    assert {"ROOT/gan_jax", "ROOT/experiments", "ROOT/launch.sh"} < {*sent}
+    assert not {"ROOT/runs", "ROOT/docs", "ROOT/.gitignore"} & {*sent}
+
+
 def test_there_is_no_golden_file_without_its_variant():
     assert {p.name for p in GOLDEN.glob("launch_*")} == {
         f"launch_{name}.txt" for name in VARIANTS

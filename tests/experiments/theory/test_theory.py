@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -167,6 +169,53 @@ def test_a_claim_out_of_its_tolerance_is_named_and_ends_in_status_1(folder):
         found = json.loads((folder / run / "results.json").read_text())
         assert [row["ok"] for row in found["table"]] == ok
         assert found["seed"] == found["table"][0]["measured"] == seed
+
+
+# Slopes that are nearly right, and a race that ends the other way round.
+WRONG = """
+import json
+import matplotlib.pyplot as plt
+import numpy as np
+from experiments.theory import compare, optimal_discriminator as optimal
+
+def rows(found):
+    return {row.quantity: bool(row.ok) for row in found}
+
+def slopes():
+    return rows(optimal._slopes(plt.subplots()[1]))
+
+print(json.dumps(slopes()))
+for name, slope in optimal.optimal_discriminator.GENERATOR_SLOPES.items():
+    def wrong(h, slope=slope):
+        return slope(h) + 0.005 * (h < -100)
+    optimal.optimal_discriminator.GENERATOR_SLOPES[name] = wrong
+print(json.dumps(slopes()))
+for last in ({"nonsaturating": 170, "wasserstein_gp": 90, "wasserstein": 365},
+             {"nonsaturating": 60, "wasserstein_gp": 150, "wasserstein": 365}):
+    races = {
+        name: compare.Race(*np.array([[0, 9]] * 2), np.array([[900], [fcd]]), None, "")
+        for name, fcd in last.items()
+    }
+    print(json.dumps(rows(compare._rows(races, quick=False))))
+"""
+
+
+def test_rows_fail_where_their_claim_does():
+    result = subprocess.run(
+        [sys.executable, "-c", WRONG], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 0, result.stderr
+    right, wrong, won, lost = map(json.loads, result.stdout.splitlines())
+    assert len(right) > 5
+    assert all(right.values())
+    assert {q for q, ok in wrong.items() if ok} <= {
+        q
+        for q in wrong
+        if q.startswith("least_squares")  # as large as the logit
+    }
+    assert all(won.values())
+    [beaten] = [quantity for quantity, ok in lost.items() if not ok]
+    assert beaten.startswith("wasserstein_gp / nonsaturating")
 
 
 @pytest.mark.parametrize("name", NAMES)
