@@ -11,6 +11,7 @@ Only this machine can reach it, unless --host or --share say otherwise. It write
 run, and reads nothing outside of --runs. Ctrl-C ends it.
 """
 
+import importlib
 import importlib.util
 import os
 import pathlib
@@ -19,8 +20,9 @@ from absl import flags
 
 from experiments.common import cli
 from gan_jax.devices import available
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, quote
 from gan_jax.system import remote
+from gan_jax.system.paths import expand
 
 _RUNS = flags.DEFINE_string("runs", "runs", "Folder that holds runs, at any depth.")
 _HOST = flags.DEFINE_string(
@@ -57,7 +59,14 @@ def main() -> None:
         raise UserError("it needs Gradio: pip install 'gan_jax[app]'")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # asks nobody, tells nobody
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from experiments.explorer import app  # Gradio takes seconds to import
+    try:
+        importlib.import_module("gradio")  # takes seconds, and reads of proxies
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"Gradio cannot be loaded ({quote(error)}): mend what that names, or the"
+            " proxy in the environment"
+        ) from error
+    from experiments.explorer import app
 
     app.serve(
         root,
@@ -76,7 +85,7 @@ def _root() -> pathlib.Path:
       UserError: there is no such folder.
     """
     remote.refuse(pathlib.Path(_RUNS.value or ""), "runs")
-    root = pathlib.Path(_RUNS.value or "").expanduser().absolute()
+    root = expand(_RUNS.value or "").absolute()
     if not _RUNS.value:
         raise UserError("--runs is empty: name a folder that holds runs")
     if not root.is_dir() and (flags.FLAGS["runs"].present or root.exists()):

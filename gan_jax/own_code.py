@@ -15,6 +15,7 @@ import types
 from typing import Any
 
 from gan_jax.errors import UserError, check_name, quote
+from gan_jax.system.paths import expand
 
 HOW = "mine.py:NAME or package.module:NAME"
 
@@ -84,18 +85,36 @@ def source(flag: str, name: str) -> tuple[str, str]:
 
 def in_folder(name: str, folder: pathlib.Path) -> bool:
     """Whether the code of a name lies in a folder; runs nothing."""
-    path = _path(name.rpartition(":")[0])
-    return path is not None and path.resolve().is_relative_to(folder.resolve())
+    try:
+        path = _path(name.rpartition(":")[0])
+    except UserError:  # it is nowhere, and `find` says so
+        return False
+    return path is not None and path.is_relative_to(folder.resolve())
 
 
 def _path(place: str) -> pathlib.Path | None:
-    """The file of ``mine.py`` or, as far as it lies in a folder, ``package.module``."""
+    """The file of ``mine.py`` or, as far as it lies in a folder, ``package.module``.
+
+    Raises:
+      UserError: no file can be called so, its user is unknown, or it is a link that
+        leads to itself.
+    """
+    try:
+        path = _unresolved(place)
+        return path and path.resolve()
+    except UserError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{place!r} names no file ({quote(error)})") from error
+
+
+def _unresolved(place: str) -> pathlib.Path | None:
     if place.endswith(".py"):
-        return pathlib.Path(place).expanduser()
+        return expand(place)
     parts = place.split(".")
     for entry in sys.path:
         stem = pathlib.Path(entry, *parts)
-        for path in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
+        for path in (stem / "__init__.py", stem.parent / f"{stem.name}.py"):
             if path.is_file():
                 return path
     return None
@@ -109,10 +128,10 @@ def _text(flag: str, place: str) -> bytes:
         if not path.is_file():
             raise UserError(f"--{flag}={place}: this module has no source: name a file")
     try:
-        return _read(str(path.resolve()))
+        return _read(str(path))
     except OSError as error:
         raise UserError(
-            f"--{flag}={place}: cannot read {path.absolute()} ({error.strerror}): name"
+            f"--{flag}={place}: cannot read {path} ({error.strerror}): name"
             " a Python file, from the folder that you are in or in full"
         ) from error
 
@@ -128,7 +147,7 @@ def _load(flag: str, place: str) -> types.ModuleType:
     try:
         if path is None:
             return importlib.import_module(place)
-        return _run(str(path.resolve()), _text(flag, place))
+        return _run(str(path), _text(flag, place))
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # whatever somebody's code raises
@@ -143,7 +162,7 @@ def _load(flag: str, place: str) -> types.ModuleType:
 
 
 def _is_at(frame: traceback.FrameSummary, path: pathlib.Path | None) -> bool:
-    return path is not None and frame.filename == str(path.resolve())
+    return path is not None and frame.filename == str(path)
 
 
 @functools.lru_cache

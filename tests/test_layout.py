@@ -8,8 +8,8 @@ import sys
 ROOT = pathlib.Path(__file__).parents[1]
 # From the bottom up: a room imports from those before it, and from itself.
 ROOMS = (
-    *("errors", "backend", "own_code", "losses", "penalties", "optimisers", "plots"),
-    *("networks", "system", "training", "data", "recipes", "devices", "theory", "run"),
+    *("errors", "system", "backend", "own_code", "losses", "penalties", "optimisers"),
+    *("plots", "networks", "training", "data", "recipes", "devices", "theory", "run"),
     *("export", "evaluation", "study", "explore"),
 )
 MOST_LINES = 300

@@ -7,12 +7,13 @@ import time
 import urllib.request
 
 import gradio as gr
+from gradio import tunneling
 
 from experiments.explorer import critic, latents, plane, runs, study, training
 from experiments.explorer.page import Shared
-from gan_jax.errors import UserError
+from gan_jax.errors import UserError, quote
 from gan_jax.explore.runs import describe_all
-from gan_jax.system import files
+from gan_jax.system import files, signals
 
 TITLE = "gan_jax explorer"
 PAGES = {
@@ -75,10 +76,12 @@ def start(
       own_code: as in `build`.
 
     Raises:
-      UserError: the port is taken, or there is no such address.
+      UserError: the port is taken, there is no such address, or the network does not
+        let Gradio reach itself.
     """
     os.environ["GRADIO_TEMP_DIR"] = str(scratch)
     app = build(root, own_code=own_code)
+    _reach_without_a_proxy(host)
     try:
         _, local, public = app.launch(
             server_name=host,
@@ -92,14 +95,34 @@ def start(
             footer_links=[],
             theme=theme(),
             css=_CSS,
+            max_file_size=0,  # of what is sent: no page takes a file
         )
     except OSError as error:
         raise UserError(
             f"cannot listen on --host={host} --port={port} ({error}): it is in use, or"
             " not of this machine: choose another"
         ) from error
+    except Exception as error:  # HTTPX's are of no common kind, and some have none
+        raise UserError(
+            f"Gradio cannot start ({quote(error)}): see that --host={host} can be"
+            " reached from here, and what proxies the environment names"
+        ) from error
     _warm(root, local)
     return app, public or local
+
+
+def _reach_without_a_proxy(host: str) -> None:
+    """Gradio asks its own address, and may be told of a proxy by the environment."""
+    there = urllib.request.getproxies_environment().get("no")
+    names = ",".join([*([there] if there else []), host, "localhost", "127.0.0.1"])
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = names
+
+
+def _end_tunnels() -> None:
+    """Ends the processes that Gradio would end at Python's exit."""
+    for tunnel in tunneling.CURRENT_TUNNELS:
+        if tunnel.proc is not None:
+            tunnel.proc.terminate()
 
 
 def _warm(root: pathlib.Path, address: str) -> None:
@@ -120,6 +143,7 @@ def serve(root: pathlib.Path, **how: object) -> None:
     place = files.cache_folder() / "explorer"
     place.mkdir(parents=True, exist_ok=True)
     files.remove_abandoned(place)
+    signals.before_end(_end_tunnels)
     with files.scratch_folder(place / "shown") as scratch:
         _, address = start(root, scratch, **how)
         print(f"{root} is shown at {address} (Ctrl-C ends it)", flush=True)

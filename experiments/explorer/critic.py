@@ -13,6 +13,7 @@ from experiments.explorer.page import (
     enlarged,
     grid,
     image,
+    plain,
     restorable,
     restore,
     told,
@@ -70,7 +71,7 @@ def build(page: gr.Blocks, shared: Shared) -> None:
                 _, slope = image("gradient", elem_id="slope", min_width=120, buttons=[])
             said = gr.Markdown(elem_id="said")
 
-    def show(name: str, which: str, order: str) -> tuple[Any, ...]:
+    def show(name: str | None, which: str, order: str) -> tuple[Any, ...]:
         """Texts, sorted images, plot, slider, and the first image."""
         found = restore(shared, name)
         sets = _scored(shared.root, name, found)
@@ -98,15 +99,14 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         gradient = critic.gradient_picture(scores.gradients[i])
         return enlarged(image), enlarged(gradient), words
 
-    @told(9, clear=(3, 6, 7))
-    def first(request: gr.Request, which: str, order: str) -> tuple[Any, ...]:
-        name, names = restorable(shared, request)
-        picker = gr.update(choices=names, value=name)
-        return picker, *show(name, which, order)
-
     @told(8, clear=(2, 5, 6))
     def changed(*values: Any) -> tuple[Any, ...]:
         return show(*values)
+
+    def first(request: gr.Request, which: str, order: str) -> tuple[Any, ...]:
+        """The picker, also where its first run cannot be shown; and what can."""
+        name, picker = restorable(shared, request)
+        return picker, *changed(name, which, order)
 
     @told(3, clear=(0, 1))
     def looked(*values: Any) -> tuple[Any, ...]:
@@ -166,15 +166,15 @@ def _about(found: restored.Restored, sets: dict[str, _Scored]) -> str:
     recipe = found.config.recipe
     penalty = "without a penalty"
     if recipe.penalty != "none":
-        penalty = f"with {recipe.penalty} of weight {recipe.penalty_weight:g}"
+        penalty = f"with {plain(recipe.penalty)} of weight {recipe.penalty_weight:g}"
     means = ", ".join(
         f"{which} {s.scores.logits.mean():.2f} ({s.scores.norms.mean():.2f})"
         for which, s in sets.items()
     )
-    warned = " ".join(found.warnings)
+    warned = plain(" ".join(found.warnings))
     return (
-        f"{recipe.loss} {penalty}, step {found.step}. Mean score, and in brackets mean"
-        f" gradient norm: {means}. {warned}"
+        f"{plain(recipe.loss)} {penalty}, step {found.step}. Mean score, and in"
+        f" brackets mean gradient norm: {means}. {warned}"
     )
 
 

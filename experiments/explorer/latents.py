@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import hashlib
 import os
 import pathlib
 import shlex
@@ -17,6 +18,7 @@ from experiments.explorer.page import (
     enlarged,
     grid,
     image,
+    plain,
     restorable,
     restore,
     told,
@@ -41,6 +43,7 @@ _TEXT = (
 _DIRECTIONS = 6
 _NO_BOUND = 4.0  # truncation: less than a latent in 15,000 lies beyond
 _MOST_CLASSES = 100  # with a button each
+_MOST_BYTES = 160  # of a file's name; 255 are allowed, and some are added
 _KEPT = 16  # files of so many pictures, should several browsers ask at once
 _written: collections.deque[pathlib.Path] = collections.deque()
 _SEED, _WALK = "Latents of the seed", "A walk to another seed"
@@ -130,20 +133,23 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         words = [*view.flags(), "--output=samples.npz"]
         again = _command(shared.root / name, words)
         said = f"Step {found.step}, {len(drawn.images)} images. "
-        said += " ".join(found.warnings)
+        said += plain(" ".join(found.warnings))
         return enlarged(small, 560), said, again, *_write(drawn, columns, name)
 
     @told(5, clear=(0, 3, 4))
     def changed(*values: Any) -> tuple[Any, ...]:
         return show(*values)
 
-    @told(2 + _DIRECTIONS + 5, clear=(2 + _DIRECTIONS,))
     def first(request: gr.Request) -> tuple[Any, ...]:
-        name, names = restorable(shared, request)
-        picker = gr.update(choices=names, value=name)
-        return picker, *chosen_run(name)
+        """The picker, also where its first run cannot be shown; and what can."""
+        name, picker = restorable(shared, request)
+        return picker, *begun(name)
 
-    def chosen_run(name: str) -> tuple[Any, ...]:
+    @told(1 + _DIRECTIONS + 5, clear=(1 + _DIRECTIONS,))
+    def begun(name: str | None) -> tuple[Any, ...]:
+        return chosen_run(name)
+
+    def chosen_run(name: str | None) -> tuple[Any, ...]:
         """Classes, names of the directions, and what is shown at the beginning."""
         found = restore(shared, name)
         classes = _classes(found)
@@ -235,6 +241,8 @@ def _write(drawn: latents.Drawn, columns: int, name: str) -> tuple[str, str]:
     while len(_written) > _KEPT:
         files.remove(_written.popleft())
     stem = name.replace("/", "_") if name != "." else "samples"
+    if len(os.fsencode(stem)) > _MOST_BYTES:
+        stem = f"{stem[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     with files.whole_file(folder / f"{stem}.png") as file:
         plots.save_grid(file, drawn.images, columns)
     samples = sampling.Samples(drawn.images, drawn.labels)

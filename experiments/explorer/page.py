@@ -1,8 +1,8 @@
 """What the pages share: how they begin, how they say what is wrong, their pictures."""
 
 import functools
-import html
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -67,9 +67,18 @@ def command(label: str) -> gr.Code:
     )
 
 
+def plain(text: str) -> str:
+    """A text of strangers for Markdown: every sign of it or of HTML is shown as it is.
+
+    So nothing in a run's files makes a picture, which would be fetched, or a link.
+    """
+    signs = r"[!-/:-@\[-`{-~]"
+    return re.sub(signs, lambda s: f"&#{ord(s[0])};", folders.encodable(text))
+
+
 def note(text: str = "") -> Any:
     """An update of the message line: nothing, or what is wrong."""
-    return gr.update(value=html.escape(text), visible=bool(text))
+    return gr.update(value=plain(text), visible=bool(text))
 
 
 def told(outputs: int, *, clear: Sequence[int] = ()) -> Callable[[Callable], Callable]:
@@ -111,31 +120,27 @@ def asked_run(request: gr.Request, names: Sequence[str]) -> str | None:
     return asked if asked in names else next(iter(names), None)
 
 
-def restorable(shared: Shared, request: gr.Request) -> tuple[str, list[str]]:
-    """The run that a page of networks begins with, and all that can be restored.
-
-    Raises:
-      UserError: there is none yet.
-    """
+def restorable(shared: Shared, request: gr.Request) -> tuple[str | None, Any]:
+    """The run that a page of networks begins with, None for none; and its picker."""
     found = runs.describe_all(shared.root)
     names = [run.name for run in found if run.has_samples]
     name = asked_run(request, names)
-    if name is None:
-        raise UserError(
-            f"no run in {shared.root} has a checkpoint yet: train one with"
-            f" python -m experiments.train --workdir={shared.root}/first"
-        )
-    return name, names
+    return name, gr.update(choices=names, value=name)
 
 
 def restore(shared: Shared, name: str | None) -> restored.Restored:
     """The run that was chosen.
 
     Raises:
-      UserError: none was; or as `restored.restore`.
+      UserError: none was, as there is none perhaps; or as `restored.restore`.
     """
     if not name:
-        raise UserError("choose a run")
+        raise UserError(
+            "choose a run"
+            if any(run.has_samples for run in runs.describe_all(shared.root))
+            else f"no run in {shared.root} has a checkpoint yet: train one with"
+            f" python -m experiments.train --workdir={shared.root}/first"
+        )
     return restored.restore(shared.root, name, own_code=shared.own_code)
 
 

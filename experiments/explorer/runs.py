@@ -13,7 +13,7 @@ import gradio as gr
 from experiments.explorer.page import Shared, begin, link
 from gan_jax import plots
 from gan_jax.errors import UserError
-from gan_jax.explore import pictures, runs
+from gan_jax.explore import folders, pictures, runs
 
 _TEXT = (
     "Every run below the folder that the explorer was started with, the newest first:"
@@ -69,13 +69,13 @@ def _row(run: runs.Run) -> list[Any]:
     return [
         run.name,
         run.status,
-        config.recipe.loss if config else "",
-        config.dataset if config else "",
+        folders.encodable(config.recipe.loss) if config else "",
+        folders.encodable(config.dataset) if config else "",
         run.step,
         config.steps if config else "",
         round(distance[1], 2) if distance else "",
         distance[0] if distance else "",
-        run.reason,
+        folders.encodable(run.reason),
     ]
 
 
@@ -90,7 +90,7 @@ def _cards(shared: Shared, found: list[runs.Run]) -> str:
     cards = "".join(_card(shared, run) for run in found[:_CARDS])
     more = len(found) - _CARDS
     rest = f"<p>{more} more are in the table.</p>" if more > 0 else ""
-    return f'<div class="cards">{cards}</div>{rest}'
+    return f'<div class="cards">{folders.encodable(cards)}</div>{rest}'
 
 
 def _card(shared: Shared, run: runs.Run) -> str:

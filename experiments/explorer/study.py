@@ -9,7 +9,7 @@ import gradio as gr
 import pandas as pd
 
 from experiments.common import study_report
-from experiments.explorer.page import Shared, begin, image, told
+from experiments.explorer.page import Shared, begin, image, plain, told
 from experiments.explorer.page import command as command_line
 from gan_jax.errors import UserError
 from gan_jax.evaluation.features import DISTANCES, distance_in
@@ -92,21 +92,17 @@ def build(page: gr.Blocks, shared: Shared) -> None:
         except UserError:
             grid = None  # one whose numbers are not finite has none
         words = study_report.command(row, _shared_flags(shared, folder))
-        return place, study_report.line(row), grid, words
-
-    @told(9, clear=(3, 4, 7))
-    def first() -> tuple[Any, ...]:
-        names = folders.listing(shared.root).studies
-        if not names:
-            raise UserError(
-                f"there is no study in {shared.root} yet: python -m experiments.study"
-                f" --workdir={shared.root}/study trains sixteen GANs"
-            )
-        return gr.update(choices=names, value=names[0]), *choose(names[0])
+        return place, plain(study_report.line(row)), grid, words
 
     @told(8, clear=(2, 3, 6))
-    def chosen(name: str) -> tuple[Any, ...]:
+    def chosen(name: str | None) -> tuple[Any, ...]:
         return choose(name)
+
+    def first() -> tuple[Any, ...]:
+        """The picker, also where its first study cannot be shown; and what can."""
+        names = _names(shared)
+        name = next(iter(names), None)
+        return gr.update(choices=names, value=name), *chosen(name)
 
     @told(1)
     def filtered(name: str, loss: str, alive: bool) -> tuple[Any, ...]:
@@ -136,9 +132,19 @@ def build(page: gr.Blocks, shared: Shared) -> None:
     number.input(numbered, inputs=[study, number], outputs=[*of_one, message], **quiet)
 
 
+def _names(shared: Shared) -> list[str]:
+    found = folders.listing(shared.root).studies
+    return [name for name in found if name == folders.encodable(name)]
+
+
 def _folder(shared: Shared, name: str | None) -> Any:
     if not name:
-        raise UserError("choose a study")
+        raise UserError(
+            "choose a study"
+            if _names(shared)
+            else f"there is no study in {shared.root} yet: python -m experiments.study"
+            f" --workdir={shared.root}/study trains sixteen GANs"
+        )
     return folders.find(shared.root, name)
 
 

@@ -1,6 +1,5 @@
 """The page of training: samples over the steps beside real images, and curves."""
 
-import html
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from experiments.explorer.page import (
     begin,
     folder_of,
     image,
+    plain,
     told,
 )
 from gan_jax.errors import UserError
@@ -188,7 +188,7 @@ def _slider(steps: list[int], value: int) -> Any:
 def _about(shared: Shared, name: str) -> str:
     """How the run is, in a line of Markdown."""
     here = runs.describe(shared.root, name)
-    return f"**{here.status}**: {html.escape(here.reason)}"
+    return f"**{here.status}**: {plain(here.reason)}"
 
 
 def _attempt(said: list[str], part: Callable[[], Any]) -> Any:
@@ -196,7 +196,7 @@ def _attempt(said: list[str], part: Callable[[], Any]) -> Any:
     try:
         return part()
     except (UserError, OSError) as error:
-        if (why := html.escape(str(error))) not in said[0]:
+        if (why := plain(str(error))) not in said[0]:
             said.append(why)
         return None
 

@@ -85,6 +85,11 @@ def is_inside(root: pathlib.Path, path: pathlib.Path) -> bool:
         return False
 
 
+def encodable(text: str) -> str:
+    """A text with a code for each sign that UTF-8 does not have, as a page needs it."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def require_inside(root: pathlib.Path, path: pathlib.Path) -> pathlib.Path:
     """The path itself, where it may be read.
 

@@ -11,6 +11,7 @@ from gan_jax import training
 from gan_jax.errors import UserError
 from gan_jax.explore.directions import Directions
 from gan_jax.run import sampling
+from gan_jax.run.labels import check_label
 
 _BATCH = 64  # one shape, whatever is asked for: compiled once
 
@@ -91,7 +92,7 @@ def draw(
         it goes along, or its class is unknown.
     """
     check(view)
-    sampling.check_label(gan.num_classes, view.label)
+    check_label(gan.num_classes, view.label)
     z = _latents(gan.latent_size, view)
     along = np.trim_zeros(np.asarray(view.along, np.float32), "b")
     if len(along):

@@ -58,10 +58,8 @@ def describe_all(root: pathlib.Path) -> list[Run]:
     """Every run below a root, that which changed last first."""
     there = folders.listing(root)
     found = [describe(root, name) for name in there.runs]
-    found += [
-        Run(name, REFUSED, f"a link that leads outside of {root}", None, 0, None, 0)
-        for name in there.links
-    ]
+    why = f"a link that leads outside of {root}"
+    found += [_refused(name, why) for name in there.links]
     return sorted(found, key=lambda run: (-run.changed, run.name))
 
 
@@ -72,13 +70,15 @@ def describe(root: pathlib.Path, name: str) -> Run:
       root: of all runs.
       name: as `folders.listing` has it.
     """
+    if name != folders.encodable(name):
+        return _refused(name, "its name is not in UTF-8: rename the folder")
     folder = root / name
     try:
         for path in (folder, *(folder / file for file in _SIGNED)):
             folders.require_inside(root, path)
         read = _read(folder, signature(folder))
     except UserError as error:
-        return Run(name, REFUSED, str(error), None, 0, None, 0)
+        return _refused(name, str(error))
     except OSError as error:  # it is being deleted
         why = f"it cannot be read ({error.strerror})"
         return Run(name, DAMAGED, why, None, 0, None, 0)
@@ -86,6 +86,10 @@ def describe(root: pathlib.Path, name: str) -> Run:
     return Run(
         name, status, reason, read.config, read.step, read.distance, read.changed
     )
+
+
+def _refused(name: str, why: str) -> Run:
+    return Run(folders.encodable(name), REFUSED, why, None, 0, None, 0)
 
 
 class _Read(NamedTuple):
@@ -188,7 +192,9 @@ def _trainer(folder: pathlib.Path, changed: float) -> str | None:
     try:
         holder = json.loads((folder / LOCK).read_bytes()[:_MOST_BYTES])
         process, host = int(holder["process"]), str(holder["host"])[:100]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    except (RecursionError, OverflowError):  # brackets in brackets, Infinity
         return None
     if host == socket.gethostname() and not is_alive(process):
         return None

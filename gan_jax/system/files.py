@@ -22,6 +22,7 @@ import numpy as np
 
 from gan_jax.errors import UserError, quote
 from gan_jax.system import remote
+from gan_jax.system.paths import expand
 from gan_jax.system.remote import Place, is_remote
 
 PART = ".part"  # ends the names of files that are not whole yet
@@ -222,9 +223,9 @@ def cache_folder() -> pathlib.Path:
     """
     named = os.environ.get("GAN_JAX_CACHE_DIR")
     if named:
-        return pathlib.Path(named).expanduser()
+        return expand(named)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(base).expanduser() / "gan_jax"
+    return expand(base) / "gan_jax"
 
 
 def keyed_name(name: str, about: Any) -> str:

@@ -18,7 +18,7 @@ def expand(text: str | os.PathLike[str]) -> pathlib.Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
+        user = path.parts[0][1:] or "with a home folder"
         raise UserError(
-            f"{path}: there is no user {path.parts[0][1:] or 'with a home folder'} here:"
-            " write the whole path"
+            f"{path}: there is no user {user} here: write the whole path"
         ) from error

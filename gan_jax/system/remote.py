@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from gan_jax.errors import UserError
+from gan_jax.system.paths import expand
 
 if TYPE_CHECKING:
     from etils import epath
@@ -50,7 +51,7 @@ def folder(text: str) -> Place:
     """
     scheme, between, rest = text.partition("://")
     if not between or not re.fullmatch(r"[A-Za-z][\w+.-]*", scheme):
-        return pathlib.Path(text).expanduser()
+        return expand(text)
     if scheme not in _STORES:
         raise UserError(f"{text}: name a local folder, or {_NAMED}")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]+[a-z0-9]", rest.partition("/")[0]):

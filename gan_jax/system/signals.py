@@ -17,6 +17,15 @@ from typing import Any, Self
 from gan_jax.system import files
 
 _ASKED = (signal.SIGTERM, signal.SIGINT)
+_last: list[Callable[[], None]] = []
+
+
+def before_end(call: Callable[[], None]) -> None:
+    """Has something called before a signal ends the process, in another thread.
+
+    What `atexit` would call is not called then.
+    """
+    _last.append(call)
 
 
 class Signals:
@@ -87,5 +96,8 @@ def _ignore(number: int, frame: Any) -> None:
 
 def _end(number: int) -> None:
     """Ends the process without the main thread, which may be in a compiled program."""
+    for call in _last:
+        with contextlib.suppress(Exception):  # it ends all the same
+            call()
     files.discard_parts()
     os._exit(128 + number)

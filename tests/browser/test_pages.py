@@ -1,6 +1,8 @@
 """Every page loads; what is wrong with a run is said and breaks nothing."""
 
+import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -131,6 +133,34 @@ def test_a_run_whose_settings_are_damaged_has_its_pictures_still(page, address):
     says(page, "#about", r"damaged: .*config\.json is damaged")
 
 
+STRANGE = (
+    "![seen](http://192.0.2.1/x.png) <img src=http://192.0.2.1/y.png> **thick** _thin_"
+    " `code` $$x$$ https://192.0.2.1/z &lt;"
+)
+
+
+def test_text_of_a_run_is_shown_as_it_is_and_nothing_is_fetched(page, address, root):
+    """The page itself complains of a request to another host."""
+    making.make_run(root / "strange", making.config_of(seed=4))
+    config = root / "strange" / "config.json"
+    contents = json.loads(config.read_text()) | {"warning": STRANGE}
+    config.write_text(json.dumps(contents))
+    try:
+        for path in ("training", "latents", "critic"):
+            visit(page, address, path, "strange")
+            assert STRANGE in page.locator("#about").text_content(), path
+            assert page.locator("#about :is(img, a, code, em)").count() == 0
+        contents["flags"]["loss"] = f"{STRANGE}:LOSS"
+        config.write_text(json.dumps(contents))
+        page.goto(f"{address}latents?run=strange")
+        says(page, "#message", "thick")
+        assert STRANGE in page.locator("#message").text_content()
+        visit(page, address, "")
+        assert STRANGE in card(page, "strange").text_content()
+    finally:
+        shutil.rmtree(root / "strange")
+
+
 def test_an_address_that_names_another_folder_shows_the_first_run(page, address):
     visit(page, address, "latents", "..%2Foutside")
     assert page.locator("#run input").input_value() != "../outside"
@@ -169,6 +199,19 @@ def test_no_file_is_served(address, root, name):
         status, text = ask(f"{address}{route}")
         assert status >= 400
         assert path.read_text()[:12] not in text
+
+
+def test_nothing_can_be_sent_to_be_kept(address):
+    """No page takes a file, and Gradio's route for them is there all the same."""
+    import httpx
+
+    place = pathlib.Path(os.environ["GRADIO_TEMP_DIR"])
+    before = {*place.rglob("*")}
+    for size in (1, 5_000_000):
+        sent = {"files": ("sent_by_somebody.bin", b"x" * size)}
+        answer = httpx.post(f"{address}gradio_api/upload", files=sent, timeout=60)
+        assert answer.status_code == 413, answer.text
+    assert not any(p.stat().st_size for p in {*place.rglob("*.bin")} - before)
 
 
 def test_a_handler_that_is_given_another_folder_answers_by_a_message(served):

@@ -158,3 +158,55 @@ def test_those_that_changed_last_come_first(run):
     for path in run.iterdir():
         os.utime(path, (2e9, 2e9))
     assert [found.name for found in runs.describe_all(run.parent)] == ["a", "b"]
+
+
+def _told_of(run, **flags):
+    contents = json.loads((run / "config.json").read_text())
+    contents["flags"] |= flags
+    (run / "config.json").write_text(json.dumps(contents))
+
+
+def _endless_process(run):
+    shutil.rmtree(run / "checkpoints")
+    making.log(run, [5])
+    (run / ".lock").write_text('{"process": Infinity, "host": "x"}')
+
+
+def _circle(run):
+    link = run.parent.parent / "circle.py"
+    link.symlink_to(link)
+    _told_of(run, loss=f"{link}:LOSS")
+
+
+STRANGE = {
+    "an endless process": (_endless_process, runs.HALF),
+    "nobody's home": (lambda run: _told_of(run, loss="~no_x/a.py:L"), runs.DONE),
+    "a zero": (lambda run: _told_of(run, loss="a\0.py:L"), runs.DONE),
+    "half a letter": (lambda run: _told_of(run, loss="\ud800.py:L"), runs.DONE),
+    "a circle": (_circle, runs.DONE),
+    "a name": (lambda run: run.rename(run.parent / "caf\udce9"), runs.REFUSED),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_run_that_is_strange_leaves_the_others_to_be_seen(tmp_path, case):
+    root = tmp_path / "runs"
+    make_run(root / "good")
+    make_run(root / "strange")
+    harm, status = STRANGE[case]
+    harm(root / "strange")
+    found = {run.name: run for run in runs.describe_all(root)}
+    assert found.pop("good").status == runs.DONE
+    [(name, run)] = found.items()
+    assert run.status == status
+    assert name == ("caf\\udce9" if case == "a name" else "strange")
+    pytest.importorskip("gradio")
+    from experiments.explorer import page
+    from experiments.explorer import runs as cards
+
+    found = runs.describe_all(root)
+    text = cards._cards(page.Shared(root, False), found).encode().decode()
+    assert "<h3>good</h3>" in text
+    assert "strange" in text or "udce9" in text
+    for row in map(cards._row, found):
+        "".join(map(str, row)).encode()
