@@ -16,6 +16,7 @@ sweep, it trains what is new.
 
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +36,7 @@ from gan_jax.study import (
     engines,
     ledger,
     search,
+    storages,
     study_folder,
     sweep,
     waves,
@@ -61,11 +63,12 @@ def _study(asked: study_flags.Asked) -> str | None:
     if study_flags.ENGINE.value == "ray":  # devices are for its tasks
         jax.config.update("jax_platforms", "cpu")
     # Whatever can be refused is refused before what takes time.
-    storage = study_flags.STORAGE.value or ""
-    inside = str(asked.workdir) in storage  # in a folder that is not there yet
-    if storage and not inside:
-        search.check_storage(storage)
     run_folder.check_folder(asked.workdir)
+    storage = study_flags.STORAGE.value
+    # One inside would be a file in what is no study's folder yet.
+    inside = bool(storage) and storages.is_inside(storage, asked.workdir)
+    if storage and not inside:
+        storages.check(storage)
     about = data.about(asked.dataset)
     if about is not None:
         _check(asked, data.Description("", *about))
@@ -84,7 +87,7 @@ def _study(asked: study_flags.Asked) -> str | None:
         study_folder.check(asked.workdir, settings, overwrite)
         with run_folder.lock(asked.workdir) as held:
             if inside:  # before anything of an old study is removed
-                search.check_storage(storage)
+                storages.check(storage)
             study_folder.begin(
                 asked.workdir,
                 settings,
@@ -115,14 +118,13 @@ def _plan(
 @contextlib.contextmanager
 def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
     """What trains, with the data set at hand."""
-    where, stop = data_flags.where(), cli.signals.should_stop
-    where["data_dir"] = data_flags.absolute(where["data_dir"])  # in any folder
+    stop = cli.signals.should_stop
     load = functools.partial(
         engines.load,
         asked.dataset,
         study_flags.NUM_SAMPLES.value,
         quick=study_flags.QUICK.value,
-        **where,
+        **_where(),
     )
     if study_flags.ENGINE.value == "local":
         cli.a_device_a_core(study_flags.NUM_DEVICES.value)
@@ -131,6 +133,15 @@ def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
         return
     with connection.connected(study_flags.RAY_ADDRESS.value):
         yield cluster.Cluster(load, study_flags.NUM_DEVICES.value or 1, stop)
+
+
+def _where() -> dict[str, Any]:
+    """Where the data set is, for a process of another folder and environment."""
+    where = data_flags.where()
+    if study_flags.ENGINE.value == "ray":  # its tasks do not have this variable
+        where["data_dir"] = where["data_dir"] or os.environ.get("GAN_JAX_DATA_DIR")
+    where["data_dir"] = data_flags.absolute(where["data_dir"])
+    return where
 
 
 def _train(
@@ -211,6 +222,7 @@ def _search(asked: study_flags.Asked, loss: str) -> search.Search:
         sampler=study_flags.SAMPLER.value,
         trials=study_flags.TRIALS.value,
         seed=study_flags.SEED.value,
+        owner=study_folder.owner(asked.workdir),
         overwrite=study_flags.OVERWRITE.value,
     )
 

@@ -124,8 +124,13 @@ class Asked(NamedTuple):
 
     def examples(self) -> list[sweep.Run]:
         """All its GANs; where Optuna chooses, one of every kind that it may choose."""
-        ends = {name: (axis.low,) for name, axis in self.drawn.items()}
-        return self.runs or expand(self.searched, self.axes | ends | {"seed": (0,)})
+        if self.runs:
+            return self.runs
+        found = []
+        for end in ("low", "high"):
+            ends = {name: (getattr(axis, end),) for name, axis in self.drawn.items()}
+            found += expand(self.searched, self.axes | ends | {"seed": (0,)})
+        return found
 
     @property
     def drawn(self) -> dict[str, sweep.Range]:

@@ -114,25 +114,11 @@ def main() -> None:
     for gan, runs in searches.items():
         print(f"{gan}: {len(runs)} settings", flush=True)
         folder = workdir / gan
-        with run_folder.lock(folder):
-            study_folder.begin(
-                folder,
-                shared,
-                subject.images,
-                subject.device,
-                False,
-                study_report.shared_flags(
-                    subject.images, "published", gans.split(gan)[1], quick
-                ),
-            )
-            rows = searching.search(subject, plan, runs, RUNGS, folder, _say)
-            if rows is None:
-                done = len(ledger.read(folder))
-                cli.stopped(
-                    f"{gan}: {done} of {len(runs)} are measured", "measure.tune"
-                )
-            found[gan] = ranked(rows)
-            study_folder.end(folder)
+        conditional = gans.split(gan)[1]
+        alone = study_report.shared_flags(
+            subject.images, "published", conditional, quick
+        )
+        found[gan] = ranked(_search(subject, plan, runs, folder, shared, alone))
         about = {**shared, "space": spaces[gan], **warned}
         _publish(folder, gan, found[gan], about)
     markdown = results.as_markdown("measure.tune", *table(found), **warned)
@@ -171,6 +157,29 @@ def draw(gan: str, space: str, settings: int, seed: int) -> list[sweep.Run]:
     loss, conditional = gans.split(gan)
     axes = sweep.parse(space) | {"seed": tuple(range(seed, seed + settings))}
     return sweep.expand([loss], "published", axes, conditional=conditional)
+
+
+def _search(
+    subject: engines.Subject,
+    plan: waves.Plan,
+    runs: list[sweep.Run],
+    folder: pathlib.Path,
+    shared: dict[str, Any],
+    alone: dict[str, Any],
+) -> list[ledger.Row]:
+    """Trains a GAN's settings, or goes on; ends the process where a signal has come."""
+    with run_folder.lock(folder):
+        # Another may have begun it since: the searches before take hours.
+        study_folder.check(folder, shared, overwrite=False)
+        images, device = subject.images, subject.device
+        study_folder.begin(folder, shared, images, device, False, alone)
+        rows = searching.search(subject, plan, runs, RUNGS, folder, _say)
+        if rows is None:
+            done = len(ledger.read(folder))
+            said = f"{folder.name}: {done} of {len(runs)} are measured"
+            cli.stopped(said, "measure.tune")
+        study_folder.end(folder)
+    return rows
 
 
 def _say(row: ledger.Row, samples: Any) -> None:

@@ -22,6 +22,7 @@ from gan_jax.run.configuration import (
     check_letters,
     differences,
     read_config,
+    read_json,
     refuse_code_inside,
 )
 from gan_jax.run.tracking import trackers
@@ -46,6 +47,7 @@ _OURS = (
     checkpoints.DAMAGED,
     checkpoints.FOLDER,
 )
+_OF_STUDIES = ("wave", "rung")  # folders of `gan_jax.study.trainer`
 
 
 @contextlib.contextmanager
@@ -87,8 +89,8 @@ def lock(
                 " --workdir"
             ) from error
         if not is_remote(folder):
-            for place in (folder, folder / "samples"):
-                remove_abandoned(place)
+            for name in ("", "samples", *_OF_STUDIES):
+                remove_abandoned(folder / name)
         yield held
 
 
@@ -142,8 +144,11 @@ def check(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
     """
     check_folder(folder)
     refuse_code_inside(config, folder)
-    if (folder / "config.json").exists() and not overwrite:
-        _refuse_other_config(folder, config)
+    if (folder / "config.json").exists():
+        if overwrite:
+            _refuse_other_program(folder)
+        else:
+            _refuse_other_config(folder, config)
 
 
 def prepare(folder: pathlib.Path, config: Config, *, overwrite: bool) -> None:
@@ -168,6 +173,18 @@ def _make(folder: Place) -> None:
             f"cannot write to --workdir={folder} ({error.strerror}): choose another"
             " folder"
         ) from error
+
+
+def _refuse_other_program(folder: pathlib.Path) -> None:
+    """What is deleted is a run, or what is left of one that is damaged."""
+    try:
+        found = read_json(folder / "config.json")
+    except ValueError:
+        return
+    if not isinstance(found, dict) or "flags" not in found or "study" in found:
+        raise UserError(
+            f"--workdir={folder} holds something else than a run: name another folder"
+        )
 
 
 def _refuse_other_config(folder: pathlib.Path, config: Config) -> None:

@@ -9,11 +9,13 @@ Source: Moritz et al. 2018, https://arxiv.org/abs/1712.05889
 
 import contextlib
 import hashlib
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
+from gan_jax import recipes
 from gan_jax.data import Description
 from gan_jax.devices import compilation
 from gan_jax.errors import UserError
@@ -221,10 +223,11 @@ def _carry_out(
     wave: Wave, make: tuple[type[Local], list[Any], Any, str], kind: str, stop: Any
 ) -> Result | None:
     """The task: a wave, or None where it was broken off."""
-    import ray
-
+    _require_same_code(wave)
     local, [subject], folder, mark = make  # in a list it stays a reference
     if subject.hex() not in _engines:
+        import ray
+
         _start(kind, wave.plan.num_devices)
         should_stop = _watch(stop)
         with futures.ThreadPoolExecutor(1) as thread:  # as in `_watch`
@@ -237,6 +240,20 @@ def _carry_out(
         _engines[subject.hex()] = engine, should_stop
     engine, should_stop = _engines[subject.hex()]
     return None if should_stop() else engine.carry_out(wave)
+
+
+def _require_same_code(wave: Wave) -> None:
+    """Refuses code of one's own that is not as the driver has read it.
+
+    Raises:
+      UserError: it is another here, or not here.
+    """
+    for place, now in recipes.sources(wave.program.recipe).items():
+        if wave.sources.get(place) != now:
+            raise UserError(
+                f"{place} on {socket.gethostname()} is not as the study has read it:"
+                " put the same file on all machines, and start again"
+            )
 
 
 def _is_there(folder: Place, mark: str) -> bool:

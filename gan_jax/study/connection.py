@@ -64,7 +64,7 @@ def connected(address: str | None) -> Iterator[None]:
         is of; None, a cluster of this machine alone, which ends with the connection.
 
     Raises:
-      UserError: there is no such cluster.
+      UserError: there is no such cluster, or Ray does not start.
     """
     ray = require()
     if address not in (None, "auto"):
@@ -101,6 +101,11 @@ def _knock(address: str) -> None:
 
 def _nobody(address: str | None, error: Exception) -> UserError:
     why = " ".join(str(error).split())[:200]
+    if address is None:
+        return UserError(
+            f"Ray does not start here ({why}): start again when this machine has less"
+            " to do, or use --engine=local"
+        )
     return UserError(
         f"no Ray cluster at --ray_address={address} ({why}): start one with"
         " `ray start --head`, or leave the flag out for this machine alone"

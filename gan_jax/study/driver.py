@@ -45,11 +45,14 @@ class Engine(Protocol):
 class Trials(Protocol):
     """What asks for GANs by what others came to (`search`)."""
 
-    def ask(self, gans: int = 1, trials: int = 1) -> list[tuple[int, list[Run]]]:
-        """The next trials, at least so many and of so many GANs; none at the end."""
+    def ask(self, gans: int = 1) -> list[tuple[int, list[Run]]]:
+        """The next trials, of at least so many GANs; none at the end."""
+
+    def ask_bracket(self, size: int) -> list[tuple[int, list[Run]]]:
+        """The next trials up to a multiple of ``size``, with those told before."""
 
     def tell(self, number: int, rows: Sequence[ledger.Row]) -> None:
-        """Takes the rows of a trial's GANs."""
+        """Takes the rows of a trial's GANs; the second time, nothing."""
 
 
 class Driver:
@@ -127,7 +130,7 @@ class Driver:
         Returns and raises as `train`.
         """
         if self._halving.rungs > 1:
-            while asked := trials.ask(trials=self._halving.bracket):
+            while asked := trials.ask_bracket(self._halving.bracket):
                 if not self.train([run for _, runs in asked for run in runs]):
                     return False
                 for number, runs in asked:

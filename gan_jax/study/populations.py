@@ -31,7 +31,7 @@ class Judge:
 
     def __init__(self, reference: references.Reference, num_samples: int) -> None:
         """Takes the moments of both splits once."""
-        self._in = reference.measured_in
+        self._in, self._shares = reference.measured_in, reference.shares
         self._train = reference.training_moments
         self._test = reference.moments
         self._num_samples = num_samples
@@ -59,7 +59,8 @@ class Judge:
         generator = (state.generator.params, state.generator.batch_stats, state.ema)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(generator)):
             return dict.fromkeys(names) | {"collapsed": True}, None
-        samples = sampling.draw(gan, state, self._num_samples)
+        shares = self._shares(gan.num_classes)
+        samples = sampling.draw(gan, state, self._num_samples, shares=shares)
         features, labels = self._in.extract(samples.images)
         fake = frechet.moments(features)
         covered = None

@@ -9,35 +9,18 @@ import dataclasses
 import hashlib
 import json
 import math
-import pathlib
-import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+import operator
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from gan_jax.errors import UserError
 from gan_jax.evaluation.features import distance_in
-from gan_jax.study import ledger, sweep
+from gan_jax.study import ledger, storages, sweep
 from gan_jax.study.sweep import Axis, Range, Run
 
 SAMPLERS = ("random", "grid", "tpe")
-
-
-def require() -> Any:
-    """Optuna.
-
-    Raises:
-      UserError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise UserError(
-            "--sampler needs Optuna: pip install 'gan_jax[optuna]', or leave out"
-            " --sampler to train all of the sweep"
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    return optuna
+OWNER = "gan_jax"  # attribute of a study of Optuna's: whose it is
+Asked = tuple[int, list[Run]]  # number of a trial, its GANs
 
 
 def check(axes: dict[str, Axis], sampler: str) -> None:
@@ -47,7 +30,7 @@ def check(axes: dict[str, Axis], sampler: str) -> None:
       UserError: it has seeds alone, or a grid is asked for of intervals; or Optuna is
         not installed.
     """
-    require()
+    storages.require()
     if not axes.keys() - {"seed"}:
         raise UserError("--sampler has nothing to choose: --sweep has seeds alone")
     drawn = [*sweep.intervals(axes)]
@@ -71,6 +54,7 @@ class Search:
         sampler: str,
         trials: int,
         seed: int,
+        owner: dict[str, str],
         overwrite: bool = False,
     ) -> None:
         """Opens a loss's study in a storage, or makes it.
@@ -86,33 +70,36 @@ class Search:
           trials: configurations at most.
           seed: of what is drawn; the n-th trial's draws depend on nothing else of this
             process.
+          owner: ``id`` and ``workdir`` of the folder that has the trials' rows.
           overwrite: whether a study of this name is deleted first.
 
         Raises:
           UserError: Optuna is not installed, or the storage cannot be opened or holds
-            trials of another sweep.
+            trials of another sweep or another folder.
         """
-        self._optuna = require()
+        self._optuna, self._storage = storages.require(), storage
         self._seeds = axes.get("seed", (0,))
         self._axes = {name: axis for name, axis in axes.items() if name != "seed"}
         self._make, self._seed, self._loss = make, seed, loss
-        self._sampler, self._trials = sampler, trials
+        self._sampler, self._trials, self._owner = sampler, trials, owner
         if sampler == "grid":
             self._trials = min(trials, math.prod(map(len, self._axes.values())))
         if overwrite:
             with contextlib.suppress(Exception):  # there is none, or no storage yet
                 self._optuna.delete_study(
-                    study_name=loss, storage=_storage(self._optuna, storage)
+                    study_name=loss, storage=storages.opened(storage)
                 )
-        with _told(storage):
+        with storages.told(storage):
             self._study = self._optuna.create_study(
-                storage=_storage(self._optuna, storage),
+                storage=storages.opened(storage),
                 study_name=loss,
                 direction="minimize",
                 load_if_exists=True,
             )
+            self._require_own()
+            self._study.set_user_attr(OWNER, owner)
         self._under_way: dict[int, Any] = {}
-        for trial in self._study.get_trials(deepcopy=False):
+        for trial in self._there():
             for name in trial.params.keys() ^ self._axes.keys():
                 if name in trial.params or trial.state.is_finished():
                     raise self._other(name)
@@ -124,39 +111,76 @@ class Search:
                 ):
                     raise self._other(name)
         running = self._optuna.trial.TrialState.RUNNING
-        self._left = [  # by a process that was stopped
-            self._optuna.Trial(self._study, trial._trial_id)
-            for trial in self._study.get_trials(deepcopy=False, states=(running,))
-        ]
+        with self._told():
+            self._left = [  # by a process that was stopped
+                self._optuna.Trial(self._study, trial._trial_id)
+                for trial in self._there()
+                if trial.state == running
+            ]
 
-    def ask(self, gans: int = 1, trials: int = 1) -> list[tuple[int, list[Run]]]:
-        """The next trials, at least so many and of so many GANs; none at the end."""
-        asked: list[tuple[int, list[Run]]] = []
-        while len(asked) * len(self._seeds) < gans or len(asked) < trials:
-            trial = self._next()
-            if trial is None:
-                break
+    def _told(self) -> contextlib.AbstractContextManager[None]:
+        then = "start again, which goes on, when no other program keeps it busy"
+        return storages.told(self._storage, "go on with", then)
+
+    def _there(self) -> list[Any]:
+        """All trials, in their order."""
+        with self._told():
+            return self._study.get_trials(deepcopy=False)
+
+    def _require_own(self) -> None:
+        """Refuses the trials of a folder that is another, however it is called."""
+        other = self._study.user_attrs.get(OWNER) or self._owner
+        if other["id"] != self._owner["id"]:
+            raise UserError(
+                f"Optuna's study {self._loss} is of --workdir={other['workdir']}: go on"
+                " there, name another --storage, or delete it with --overwrite"
+            )
+
+    def ask(self, gans: int = 1) -> list[Asked]:
+        """The next trials, of at least so many GANs; none at the end."""
+        asked: list[Asked] = []
+        while len(asked) * len(self._seeds) < gans and (trial := self._next()):
             asked.append(trial)
         return asked
 
-    def _next(self) -> tuple[int, list[Run]] | None:
-        number = len(self._study.get_trials(deepcopy=False))
+    def ask_bracket(self, size: int) -> list[Asked]:
+        """The next trials up to a multiple of ``size``; none at the end.
+
+        Those of the same bracket that were told before are among them: what goes on
+        depends on them, too.
+        """
+        asked = self.ask()
+        if not asked:
+            return []
+        first = asked[0][0] // size * size
+        while trial := self._next(first + size):
+            asked.append(trial)
+        told = [
+            (trial.number, self._runs(trial.params))
+            for trial in self._there()[first : first + size]
+            if trial.state.is_finished()
+        ]
+        return sorted(told + asked, key=operator.itemgetter(0))
+
+    def _next(self, end: float = math.inf) -> Asked | None:
+        """The next trial, if its number is below ``end``."""
+        number = len(self._there())
         if self._left:
-            trial = self._left.pop(0)
-            self._study.sampler = self._make_sampler(trial.number)
-        elif number < self._trials:
-            self._study.sampler = self._make_sampler(number)
-            trial = self._study.ask()
-        else:
+            number = self._left[0].number
+        if number >= end or not (self._left or number < self._trials):
             return None
-        try:
-            for name, axis in self._axes.items():
-                if isinstance(axis, Range):
-                    trial.suggest_float(name, axis.low, axis.high, log=axis.log)
-                else:
-                    trial.suggest_categorical(name, axis)
-        except ValueError as error:
-            raise self._other(name) from error
+        self._study.sampler = self._make_sampler(number)
+        with self._told():
+            self._require_own()
+            trial = self._left.pop(0) if self._left else self._study.ask()
+            try:
+                for name, axis in self._axes.items():
+                    if isinstance(axis, Range):
+                        trial.suggest_float(name, axis.low, axis.high, log=axis.log)
+                    else:
+                        trial.suggest_categorical(name, axis)
+            except ValueError as error:
+                raise self._other(name) from error
         self._under_way[trial.number] = trial
         return trial.number, self._runs(trial.params)
 
@@ -181,9 +205,10 @@ class Search:
 
     def runs(self) -> list[Run]:
         """The GANs of all trials, in their order."""
-        trials = self._study.get_trials(deepcopy=False)
         whole = [
-            trial.params for trial in trials if len(trial.params) == len(self._axes)
+            trial.params
+            for trial in self._there()
+            if len(trial.params) == len(self._axes)
         ]
         return [run for params in whole for run in self._runs(params)]
 
@@ -197,8 +222,7 @@ class Search:
         Raises:
           UserError: a trial has ended, and its GANs have no rows.
         """
-        trials = self._study.get_trials(deepcopy=False)
-        done = [trial for trial in trials if trial.state.is_finished()]
+        done = [trial for trial in self._there() if trial.state.is_finished()]
         runs = [run for trial in done for run in self._runs(trial.params)]
         if not all(key(run) in there for run in runs):
             raise UserError(
@@ -219,49 +243,23 @@ class Search:
         Its value is the mean over seeds of the distance to the training split, and so
         are those that were reported at rungs. A trial with a GAN that has no distance
         has failed, and one that was stopped at a rung is pruned, as Optuna calls it.
+        What was told before stays as it is.
         """
+        if number not in self._under_way:
+            return
         trial, states = self._under_way.pop(number), self._optuna.trial.TrialState
         # That of a grid would end a loop of Optuna's, and there is none.
         self._study.sampler = self._optuna.samplers.RandomSampler()
         key = f"{distance_in(rows[0])}_train"
         rungs = [row.get("rungs", [row]) for row in rows]
-        for measured in zip(*rungs, strict=False):
-            if None not in (values := [rung[key] for rung in measured]):
-                trial.report(sum(values) / len(values), measured[0]["steps"])
-        values = [row[key] for row in rows]
-        if None in values:
-            self._study.tell(trial, state=states.FAIL)
-        elif any(ledger.is_stopped(row) for row in rows):
-            self._study.tell(trial, state=states.PRUNED)
-        else:
-            self._study.tell(trial, sum(values) / len(values))
-
-
-def check_storage(storage: str) -> None:
-    """Opens a storage, before anything depends on it.
-
-    Raises:
-      UserError: Optuna is not installed, or cannot open it.
-    """
-    optuna = require()
-    with _told(storage):
-        optuna.storages.get_storage(_storage(optuna, storage))
-
-
-@contextlib.contextmanager
-def _told(storage: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # of databases, their drivers, files
-        why = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"Optuna cannot open {storage} ({why}): name another --storage"
-        ) from error
-
-
-def _storage(optuna: Any, storage: str) -> Any:
-    if "://" in storage:
-        return storage
-    backend = optuna.storages.journal.JournalFileBackend
-    path = pathlib.Path(storage).expanduser()
-    return optuna.storages.JournalStorage(backend(str(path)))
+        ends = [row[key] for row in rows]
+        with self._told():
+            for measured in zip(*rungs, strict=False):
+                if None not in (values := [rung[key] for rung in measured]):
+                    trial.report(sum(values) / len(values), measured[0]["steps"])
+            if None in ends:
+                self._study.tell(trial, state=states.FAIL)
+            elif any(ledger.is_stopped(row) for row in rows):
+                self._study.tell(trial, state=states.PRUNED)
+            else:
+                self._study.tell(trial, sum(ends) / len(ends))

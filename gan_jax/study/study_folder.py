@@ -7,6 +7,7 @@ optuna.journal                                   of its trials (`search`)
 """
 
 import json
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from gan_jax.errors import UserError, without_passwords
 from gan_jax.run import configuration
 from gan_jax.study import ledger, trainer
 from gan_jax.system.files import make_folder, reading, remove, write_text, writing
-from gan_jax.system.remote import Place
+from gan_jax.system.remote import Place, is_remote
 
 JOURNAL = "optuna.journal"
 _UNDER_WAY = (trainer.WAVE, trainer.RUNG)
@@ -89,6 +90,7 @@ def begin(
             with writing(workdir / name):
                 remove(workdir / name)
     contents = {
+        "id": _id(workdir) or secrets.token_hex(8),
         "study": settings,
         "command": without_passwords(shlex.join(sys.argv[1:])),
         "flags": flags,
@@ -99,6 +101,23 @@ def begin(
     }
     write_text(workdir / "config.json", json.dumps(contents, indent=2) + "\n")
     make_folder(workdir / "samples")
+
+
+def owner(workdir: Place) -> dict[str, str]:
+    """What tells a study's folder from others, and how it is called now.
+
+    Args:
+      workdir: of a study that has begun.
+    """
+    place = str(workdir if is_remote(workdir) else workdir.absolute())
+    return {"id": _id(workdir), "workdir": place}
+
+
+def _id(workdir: Place) -> str:
+    """That of the folder, which it keeps; empty where it has none yet."""
+    path = workdir / "config.json"
+    with reading(path):
+        return json.loads(path.read_bytes()).get("id", "") if path.exists() else ""
 
 
 def end(workdir: Place) -> None:

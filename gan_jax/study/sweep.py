@@ -198,7 +198,7 @@ def _value(name: str, item: str, word: str) -> Any:
     except ValueError:
         kind = "whole number" if name in _WHOLE else "number"
         raise _wrong(item, f"has {word!r}, which is no {kind}") from None
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise _wrong(item, f"has {word!r}, which is not finite")
     if name == "seed" and not 0 <= value < 2**32:
         raise _wrong(item, "has a seed outside of 0 ... 2^32 - 1")

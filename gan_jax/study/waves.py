@@ -74,12 +74,14 @@ class Wave(NamedTuple):
       plan: how to train, fitted to that program.
       begin: generator steps that they have been trained for; 0 of new ones.
       end: generator steps that they are trained for in all.
+      sources: code of one's own that they are made of: places and their SHA-256.
     """
 
     program: Program
     plan: Plan
     begin: int
     end: int
+    sources: dict[str, str]
 
     @property
     def runs(self) -> list[Run]:
@@ -120,7 +122,11 @@ def pack(
       runs: those that are to be trained.
       begin: as in `Wave`.
       end: as in `Wave`.
+
+    Raises:
+      UserError: as `recipes.sources`.
     """
+    sources = recipes.sources(program.recipe)
     for first in range(0, len(runs), plan.width):
         members = [*runs[first : first + plan.width]]
-        yield Wave(program._replace(runs=members), plan, begin, end)
+        yield Wave(program._replace(runs=members), plan, begin, end, sources)

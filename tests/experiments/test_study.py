@@ -9,13 +9,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import study as main
 from gan_jax.run import configuration
-from tests.processes.running import begin_study, wait_until
+from tests.processes.running import FAST, begin_study, call, wait_until
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
 SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
@@ -95,6 +97,68 @@ def test_the_best_one_is_named_with_the_command_that_trains_it_alone(study):
     assert {"--batch_size=8", f"--seed={best['seed']}", "--steps=3"} <= {*words}
     assert {"--num_examples=2000", "--num_devices=1"} <= {*words}
     assert f"FCD {best['fcd']:.1f}" in outputs[-1][0]
+
+
+def test_what_can_never_be_trained_is_refused_before_a_folder_is_made(tmp_path):
+    sampled = ("--sampler=random", "--quick")
+    asked = {
+        "beta1:1.5: --beta1=1.5 must be": [*sampled, "--sweep=beta1:0..1.5:linear"],
+        "must be a number from 1 to": [f"--sweep=batch_size:1{'0' * 400}"],
+        "has a seed outside of": [f"--sweep=seed:1{'0' * 400}"],
+    }
+    results = call({"experiments.study": [*asked.values()]}, cwd=tmp_path)
+    for message, result in zip(asked, results["experiments.study"], strict=True):
+        assert (result["status"], result["stderr"].count("\n")) == (2, 1), result
+        assert message in result["stderr"]
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_storage_in_the_folder_may_be_spelled_otherwise(tmp_path, evaluation_cache):
+    """One in the folder is made when the folder is known to be the study's."""
+    mine = [*QUICK, "--sampler=random", "--trials=1"]
+    mine += ["--sweep=batch_size:8,mirror:true|false"]
+    asked = {
+        "a": ["--workdir=a", f"--storage={tmp_path}/a/b.journal"],
+        "c": [f"--workdir={tmp_path}/c", "--storage=sqlite:///c/d.db"],
+    }
+    for name in (*asked, "files"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "files" / "thesis.tex").touch()
+    calls = [[*mine, *flags] for flags in asked.values()]
+    calls.append([*mine, "--workdir=files", "--storage=e.db"])
+    results = call(
+        {"experiments.study": calls},
+        cwd=tmp_path,
+        GAN_JAX_CACHE_DIR=str(evaluation_cache),
+        XLA_FLAGS=FAST,
+    )
+    *whole, refused = results["experiments.study"]
+    assert [result["status"] for result in whole] == [0, 0], whole
+    assert refused["status"] == 2
+    assert "holds files and no run" in refused["stderr"]
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"b.journal", "d.db"} <= names
+    assert "e.db" not in names
+
+
+@pytest.mark.parametrize(
+    ("engine", "given", "found"),
+    [
+        ("ray", None, "/data/of/mine"),
+        ("ray", "/pictures", "/pictures"),
+        ("local", None, None),
+    ],
+)
+def test_the_folder_of_the_data_is_told_to_tasks_of_ray(
+    engine, given, found, monkeypatch
+):
+    """They have the environment in which the node's Ray was started."""
+    monkeypatch.setenv("GAN_JAX_DATA_DIR", "/data/of/mine")
+    where = {"data_dir": given, "pictures": None}
+    monkeypatch.setattr(main.data_flags, "where", lambda: where)
+    flag = types.SimpleNamespace(value=engine)
+    monkeypatch.setattr(main.study_flags, "ENGINE", flag)
+    assert main._where() == {"data_dir": found, "pictures": None}
 
 
 @pytest.mark.slow

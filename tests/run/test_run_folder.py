@@ -131,6 +131,18 @@ def test_overwriting_deletes_the_run_and_nothing_else(run):
     assert configuration.read_config(run) == other
 
 
+@pytest.mark.parametrize(
+    "config", [{"model_type": "bert"}, [1], {"study": {}, "flags": {}}]
+)
+def test_what_another_program_has_left_is_not_overwritten(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "mine.wav").write_text("")
+    before = everything_in(tmp_path)
+    refuses("something else than a run", tmp_path, overwrite=True)
+    assert everything_in(tmp_path) == before
+
+
 def test_a_folder_of_other_files_is_refused_even_to_overwrite(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     refuses(r"files and no run \(thesis.tex", tmp_path)
@@ -195,14 +207,19 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
 def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
     tmp_path, holder
 ):
-    half = files.part_of(tmp_path / "run" / "config.json", holder.pid)
-    half.write_text("{")
+    halves = []
+    for name in ("", "samples", "wave", "rung"):
+        (tmp_path / "run" / name).mkdir(exist_ok=True)
+        halves.append(files.part_of(tmp_path / "run" / name / "a.npz", holder.pid))
+        halves[-1].touch()
     mine = tmp_path / "run" / "thesis.part"
     mine.write_text("not ours")
     holder.kill()
     holder.wait()
     with run_folder.lock(tmp_path / "run"):
-        assert not half.exists()
+        assert not any(half.exists() for half in halves)
+        for half in halves[1:]:
+            half.parent.rmdir()
         assert mine.exists()
         run_folder.prepare(tmp_path / "run", CONFIG, overwrite=False)
 

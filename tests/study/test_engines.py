@@ -2,7 +2,11 @@
 
 from types import SimpleNamespace
 
-from gan_jax.study import engines
+import pytest
+
+from gan_jax import data, own_code
+from gan_jax.errors import UserError
+from gan_jax.study import cluster, engines, sweep, waves
 
 
 def wave(program, plan="a plan"):
@@ -28,3 +32,35 @@ def test_of_the_programs_the_last_few_stay_compiled(monkeypatch):
     assert len(local._trainers) == 4
     local._trainer(wave(0, "another plan"))
     assert compiled[6:] == [0]
+
+
+LOSS = """
+from gan_jax.losses import LOSSES
+LOSS = LOSSES["hinge"]
+"""
+
+
+def test_code_that_is_another_where_a_wave_is_carried_out_is_refused(
+    tmp_path, monkeypatch
+):
+    """A process of Ray's reads the user's file anew."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(LOSS)
+    images = data.Description("garments", (28, 28, 1), 10, 64)
+    axes = sweep.parse("batch_size:8")
+    [program] = sweep.programs(sweep.expand([f"{mine}:LOSS"], "published", axes))
+    plan = waves.Plan(images, 1, 10, 1, 1, 500)
+    [wave] = waves.pack(program, plan, program.runs, begin=0, end=10)
+
+    engine = SimpleNamespace(carry_out=lambda wave: "done")
+    monkeypatch.setitem(cluster._engines, "its data set", (engine, lambda: False))
+    subject = SimpleNamespace(hex=lambda: "its data set")
+    make = (engines.Local, [subject], None, "")
+    assert cluster._carry_out(wave, make, "CPU", None) == "done"
+
+    mine.write_text(LOSS.replace("hinge", "minimax"))
+    own_code._read.cache_clear()  # as in a new process
+    message = rf"{mine} on .* is not as the study has read it: .* start again"
+    with pytest.raises(UserError, match=message):
+        cluster._carry_out(wave, make, "CPU", None)
+    own_code._read.cache_clear()

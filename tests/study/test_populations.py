@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from gan_jax import recipes, training
+from gan_jax.evaluation import references
+from gan_jax.run import sampling
 from gan_jax.study import populations
 
 
@@ -129,6 +131,23 @@ def test_a_generator_that_draws_one_thing_has_collapsed(small_networks, referenc
     assert measures["variety"] == pytest.approx(0, abs=1e-9)
     assert measures["classes"] == 1
     assert measures["collapsed"]
+
+
+def test_classes_are_drawn_in_the_shares_of_the_training_images(
+    small_networks, reference, monkeypatch
+):
+    gan = recipes.make_gan(recipes.recipe("hinge", conditional=True))
+    drawn, draw = [], sampling.draw
+
+    def kept(*args, **how):
+        drawn.append(draw(*args, **how))
+        return drawn[-1]
+
+    monkeypatch.setattr(sampling, "draw", kept)
+    shares = [9, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    monkeypatch.setattr(references.Reference, "shares", lambda self, n: shares)
+    populations.Judge(reference, 100)(gan, state_of(gan))
+    assert np.bincount(drawn[0].labels).tolist() == [90, 10]
 
 
 def test_a_generator_of_nan_has_collapsed_and_has_no_distance(

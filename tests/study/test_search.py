@@ -13,7 +13,9 @@ from tests.study.test_driver import STEPS, Engine, plan, quality
 LR = "generator_lr:1e-4..1e-2:log"
 
 
-def search_of(folder, text, sampler="random", trials=9, seed=0, loss="nonsaturating"):
+def search_of(
+    folder, text, sampler="random", trials=9, loss="nonsaturating", owner="mine"
+):
     return search.Search(
         str(folder / "optuna.journal"),
         loss,
@@ -21,7 +23,8 @@ def search_of(folder, text, sampler="random", trials=9, seed=0, loss="nonsaturat
         functools.partial(sweep.expand, (loss,), "published"),
         sampler=sampler,
         trials=trials,
-        seed=seed,
+        seed=0,
+        owner={"id": owner, "workdir": f"runs/{owner}"},
     )
 
 
@@ -197,6 +200,50 @@ def test_a_search_that_was_stopped_goes_on(most, tmp_path):
     assert best.value == min(quality(run, STEPS) for run in mine.runs())
 
 
+def results_of(folder):
+    """The state, value and parameters of each trial."""
+    return [(t.state, t.value, t.params) for t in trials_in(folder)]
+
+
+@pytest.mark.parametrize("told", [1, 8, 13])
+def test_a_bracket_that_was_told_in_part_ends_in_the_same_rows(told, tmp_path):
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
+    whole = drive(tmp_path / "whole", Engine(), Halving(3, 3))
+    assert whole.search(search_of(tmp_path / "whole", LR, trials=27))
+    folder, first, second = tmp_path / "broken", Engine(), Engine()
+    mine = search_of(folder, LR, trials=27)
+    tell, left = mine.tell, iter(range(told))
+
+    def tell_some(number, rows):
+        next(left)
+        tell(number, rows)
+
+    mine.tell = tell_some
+    with pytest.raises(StopIteration):  # as a process that is killed
+        drive(folder, first, Halving(3, 3)).search(mine)
+    rest = drive(folder, second, Halving(3, 3))
+    assert rest.search(search_of(folder, LR, trials=27))
+    assert ledger.read(folder) == whole.rows
+    assert results_of(folder) == results_of(tmp_path / "whole")
+    assert first.steps + second.steps == 3 * (9 * 30 + 3 * 60 + 1 * 180)
+
+
+def test_more_trials_fill_up_the_last_bracket(tmp_path):
+    """With what was its best by then; that is not told again."""
+    assert drive(tmp_path, Engine(), Halving(3, 3)).search(
+        search_of(tmp_path, LR, trials=11)
+    )
+    before, engine = results_of(tmp_path), Engine()
+    assert drive(tmp_path, engine, Halving(3, 3)).search(
+        search_of(tmp_path, LR, trials=18)
+    )
+    assert results_of(tmp_path)[:11] == before
+    ends = [wave.end for wave in engine.waves for _ in wave.runs]
+    assert ends.count(30) == 7
+    assert ends.count(270) <= 1
+
+
 @pytest.mark.parametrize("text", [f"{LR},beta1:0.0|0.5", "beta1:0.0|0.5"])
 def test_a_storage_of_another_sweep_is_refused(text, tmp_path):
     search_of(tmp_path, LR).ask(1)
@@ -216,12 +263,6 @@ def test_an_interval_of_other_bounds_is_refused(text, tmp_path):
     search_of(tmp_path, LR).ask(1)
     with pytest.raises(UserError, match="other values of generator_lr"):
         search_of(tmp_path, f"generator_lr:{text}").ask(1)
-
-
-def test_a_file_may_be_named_from_the_home_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    search.check_storage("~/a.journal")
-    assert (tmp_path / "a.journal").exists()
 
 
 def test_a_trial_of_which_nothing_was_drawn_yet_is_drawn(tmp_path):
@@ -252,9 +293,3 @@ def test_a_storage_of_another_folder_is_refused(tmp_path):
 def test_what_makes_no_sense_is_refused(text, sampler, message):
     with pytest.raises(UserError, match=message):
         search.check(sweep.parse(text), sampler)
-
-
-def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path):
-    (tmp_path / "optuna.journal").mkdir()
-    with pytest.raises(UserError, match=r"Optuna cannot open .*--storage"):
-        search_of(tmp_path, LR)

@@ -1,13 +1,17 @@
 """Recipes are tuned as a user does it: drawn settings, halved, kept, gone on with."""
 
 import json
+import types
 
 import pytest
 
 from experiments.common import study_report
+from experiments.measure import tune
 from gan_jax import recipes
-from gan_jax.study import halving
+from gan_jax.errors import UserError
+from gan_jax.study import halving, study_folder
 from tests.processes.running import FAST, Process
+from tests.study.test_driver import IMAGES
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,20 @@ def search(tmp_path_factory, evaluation_cache):
         return stdout, results, (folder / "table.md").read_text(), configs
 
     return run
+
+
+def test_a_folder_that_another_search_has_begun_meanwhile_is_left_to_it(
+    tmp_path, monkeypatch
+):
+    """Hours lie between the first look at a folder and its search."""
+    subject = types.SimpleNamespace(images=IMAGES, device="cpu")
+    study_folder.begin(tmp_path, {"num_samples": 5000}, IMAGES, "cpu", False)
+    before = (tmp_path / "config.json").read_bytes()
+    monkeypatch.setattr(tune.searching, "search", lambda *args: [])
+    with pytest.raises(UserError, match="--num_samples=5000 there and 100 now"):
+        tune._search(subject, None, [], tmp_path, {"num_samples": 100}, {})
+    assert (tmp_path / "config.json").read_bytes() == before
+    assert tune._search(subject, None, [], tmp_path, {"num_samples": 5000}, {}) == []
 
 
 @pytest.mark.slow
