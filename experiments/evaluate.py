@@ -30,6 +30,7 @@ from gan_jax.run import configuration, run_folder
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.tracking import trackers
 from gan_jax.run.tracking.tracker import Run
+from gan_jax.system.paths import expand
 
 _WORKDIR = flags.DEFINE_list(
     "workdir", [], "Run folders of experiments.train, with commas between."
@@ -85,8 +86,7 @@ def main() -> None:
     if _INCEPTION_WEIGHTS.value is not None and _FEATURES.value != "inception":
         raise UserError("--inception_weights is for --features=inception: add that")
     folders, files = (
-        [pathlib.Path(name).expanduser() for name in flag.value]
-        for flag in (_WORKDIR, _SAMPLES)
+        [expand(name) for name in flag.value] for flag in (_WORKDIR, _SAMPLES)
     )
     count, seed = _NUM_SAMPLES.value or _usual_count(folders), _SEED.value
     report.check_count(count)

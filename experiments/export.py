@@ -19,6 +19,7 @@ from absl import flags
 from experiments.common import cli
 from gan_jax import export
 from gan_jax.errors import UserError
+from gan_jax.system.paths import expand
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
 _FORMAT = flags.DEFINE_enum(
@@ -42,7 +43,7 @@ def main() -> None:
     """Checks the flags, exports, compares, and writes whole or not at all."""
     if not _WORKDIR.value:
         raise UserError("--workdir is missing: name a run folder of experiments.train")
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    workdir = expand(_WORKDIR.value)
     output, form = _output(workdir)
     written = export.write(workdir, output, form, _PIXELS.value)
     about = written.about

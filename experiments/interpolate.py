@@ -7,7 +7,6 @@ with ten steps from one to the other along the great circle; and training.gif, t
 sample grids of the run (the same latents each time) one after another.
 """
 
-import pathlib
 import sys
 
 from absl import flags
@@ -18,6 +17,7 @@ from gan_jax.errors import UserError
 from gan_jax.explore import pictures
 from gan_jax.run import configuration, run_folder, sampling
 from gan_jax.system.files import whole_file
+from gan_jax.system.paths import expand
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
 _ROWS = flags.DEFINE_integer(
@@ -41,7 +41,7 @@ def main() -> None:
     if _ROWS.value > _MOST_ROWS:
         raise UserError(f"--rows={_ROWS.value} is more than {_MOST_ROWS}")
     cli.require_seed(_SEED)
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    workdir = expand(_WORKDIR.value)
     run_folder.check_place(workdir)
     gan, state = sampling.restore(workdir)
     results.warn(configuration.read_warning(workdir))

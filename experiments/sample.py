@@ -25,6 +25,7 @@ from gan_jax.explore import latents
 from gan_jax.explore.directions import principal_directions
 from gan_jax.run import configuration, sample_files, sampling
 from gan_jax.system.files import whole_file
+from gan_jax.system.paths import expand
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run folder of experiments.train.")
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 100, "How many images to draw.")
@@ -75,7 +76,7 @@ def main() -> None:
         raise UserError(f"a .png shows at most {_MOST_IN_A_PICTURE} images: use .npz")
     if _NUM_SAMPLES.value > _MOST:
         raise UserError(f"--num_samples={_NUM_SAMPLES.value} is more than {_MOST}")
-    workdir = pathlib.Path(_WORKDIR.value).expanduser()
+    workdir = expand(_WORKDIR.value)
     each = math.prod(configuration.read_config(workdir).shape)
     if _NUM_SAMPLES.value * each > _MOST_BYTES:
         raise UserError(
@@ -136,9 +137,7 @@ def _draw(
 
 def _is_folder() -> bool:
     named = _OUTPUT.value or ""
-    return bool(named) and (
-        named.endswith("/") or pathlib.Path(named).expanduser().is_dir()
-    )
+    return bool(named) and (named.endswith("/") or expand(named).is_dir())
 
 
 def _output() -> pathlib.Path:
@@ -147,7 +146,7 @@ def _output() -> pathlib.Path:
     Raises:
       UserError: it is missing, of another kind, or a folder that holds something.
     """
-    output = pathlib.Path(_OUTPUT.value or "").expanduser().absolute()
+    output = expand(_OUTPUT.value or "").absolute()
     if not _is_folder() and output.suffix not in (".npz", ".png"):
         raise UserError(
             "--output must name a file that ends in .npz or .png, or a folder, with a"

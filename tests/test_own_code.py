@@ -188,6 +188,28 @@ def test_code_that_cannot_be_run_is_quoted(tmp_path, source, message):
     refused(f"cannot import .*mine.py \\({message}", loss=f"{tmp_path / 'mine.py'}:A")
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("~nobody_x/mine.py", "there is no user nobody_x here: write the whole path"),
+        ("a\0.py", "is no path: it has a zero character"),
+        ("\ud800.py", "names no file"),
+        ("circle.py", "names no file|cannot read"),
+        ("..", "cannot import"),
+    ],
+)
+def test_what_no_file_can_be_called_is_one_line_and_lies_in_no_folder(
+    tmp_path, monkeypatch, place, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    (tmp_path / "circle.py").symlink_to(tmp_path / "circle.py")
+    assert not own_code.in_folder(f"{place}:L", tmp_path / "run")
+    for ask in (own_code.find, own_code.source):
+        with pytest.raises(UserError, match=message):
+            ask("loss", f"{place}:L")
+
+
 def test_code_that_is_not_there_is_one_line(tmp_path):
     refused("cannot read .*none.py .*No such file", loss=f"{tmp_path / 'none.py'}:A")
     refused("cannot import nowhere.at_all .*No module", loss="nowhere.at_all:A")
@@ -321,6 +343,15 @@ class Together(nn.Module):
         norm = nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)
         return norm(nn.Dense(784)(z)).reshape(-1, 28, 28, 1)
 
+class Normalised(nn.Module):
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Dense(8)(x.reshape(*x.shape[:-3], -1))
+        norm = nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)
+        return nn.Dense(1)(nn.relu(norm(x)))[..., 0]
+
 class Spread(nn.Module):  # minibatch standard deviation
     @nn.compact
     def __call__(self, x, train):
@@ -382,6 +413,75 @@ def test_batch_norm_of_one_of_several_devices_is_refused(tmp_path):
     gan = recipes.make_gan(apart, axis_name=placement.AXIS)
     with pytest.raises(UserError, match="each of 2 devices"):
         parallel.begin(gan, jax.random.key(0), (28, 28, 1), jax.devices()[:2])
+
+
+PARTED = """
+import jax
+import jax.numpy as jnp
+from gan_jax.losses import GANLoss
+from gan_jax.penalties import gradient_norms
+
+def softplus(x):
+    return jnp.mean(jax.nn.softplus(x))
+
+average = GANLoss(  # relativistic, to the mean over the batch
+    lambda real, fake: softplus(fake.mean() - real) + softplus(fake - real.mean()),
+    lambda real, fake: softplus(-fake),
+)
+late = GANLoss(average.generator, average.discriminator)
+total = GANLoss(lambda real, fake: jnp.sum(fake - real), average.generator)
+hinge = GANLoss(
+    lambda real, fake: jnp.mean(jax.nn.relu(1 - real) + jax.nn.relu(1 + fake)),
+    lambda real, fake: jnp.mean(fake) * -1,
+)
+
+def of_the_mean(critic, real, fake, keys, labels):
+    return (gradient_norms(critic, real, labels).mean() - 1) ** 2
+
+def of_each(critic, real, fake, keys, labels):
+    noise = jax.vmap(lambda key: jax.random.normal(key, real.shape[1:]))(keys)
+    return jnp.mean((gradient_norms(critic, real + noise, labels) - 1) ** 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"loss": "average"}, "average: discriminator .*of 2 devices.*num_devices=1"),
+        ({"loss": "late"}, "late: generator .*of 2 devices"),
+        ({"loss": "total"}, "total: discriminator .*of 2 devices"),
+        ({"loss": "hinge"}, None),
+        ({"penalty": "of_the_mean"}, "of_the_mean .*of 2 devices.*num_devices=1"),
+        ({"penalty": "of_each"}, None),
+        ({"penalty": "of_each", "conditional": True}, None),
+    ],
+)
+def test_what_is_no_mean_over_examples_is_of_one_device(tmp_path, names, message):
+    (tmp_path / "parted.py").write_text(PARTED)
+    own = {
+        flag: f"{tmp_path / 'parted.py'}:{name}" if isinstance(name, str) else name
+        for flag, name in names.items()
+    }
+    recipe = recipes.recipe(**{"loss": "hinge", "network": "mlp"} | own)
+    recipes.try_gan(recipe, (8, 8, 1), 10)
+    if message is None:
+        recipes.try_gan(recipe, (8, 8, 1), 10, 2)
+        return
+    with pytest.raises(UserError, match=message) as error:
+        recipes.try_gan(recipe, (8, 8, 1), 10, 2)
+    assert "\n" not in str(error.value)
+
+
+def test_networks_that_look_at_the_whole_batch_are_of_one_device(tmp_path):
+    (tmp_path / "tried.py").write_text(TRIED)
+    name = f"{tmp_path / 'tried.py'}:"
+    spread = recipes.recipe("hinge", network=f"{name}Works,Spread")
+    recipes.try_gan(spread, (28, 28, 1), 10)
+    with pytest.raises(UserError, match=r"Spread.*of 2 devices.*num_devices=1"):
+        recipes.try_gan(spread, (28, 28, 1), 10, 2)
+    for pair, conditional in (("Works,Plain", True), ("Together,Normalised", False)):
+        fine = recipes.recipe("hinge", network=name + pair, conditional=conditional)
+        recipes.try_gan(fine, (28, 28, 1), 10, 2)
 
 
 def test_a_precision_that_no_module_has_is_refused(tmp_path):

@@ -18,6 +18,7 @@ from absl import app, flags, logging
 from gan_jax.errors import UserError, without_passwords
 from gan_jax.system import cores
 from gan_jax.system.files import write_text
+from gan_jax.system.paths import expand
 from gan_jax.system.signals import Signals
 
 _ROOT = pathlib.Path(__file__).parents[2]  # from elsewhere, experiments is not found
@@ -234,7 +235,7 @@ def require_writable(flag: flags.FlagHolder) -> None:
 
 def path_of(flag: flags.FlagHolder) -> pathlib.Path:
     """The file that a flag names, or that its link leads to."""
-    path = pathlib.Path(flag.value).expanduser()
+    path = expand(flag.value)
     return path.resolve() if path.is_symlink() else path
 
 

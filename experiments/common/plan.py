@@ -9,6 +9,7 @@ from gan_jax import data, own_code, recipes, training
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop
 from gan_jax.run.tracking import trackers
+from gan_jax.system.paths import expand
 
 
 class Processes(NamedTuple):
@@ -106,7 +107,7 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         num_examples=given.NUM_EXAMPLES.value,
         seed=given.SEED.value,
         steps=steps,
-        workdir=pathlib.Path(given.WORKDIR.value or _workdir(recipe)).expanduser(),
+        workdir=expand(given.WORKDIR.value or _workdir(recipe)),
         overwrite=given.OVERWRITE.value,
         schedule=schedule,
         num_devices=given.NUM_DEVICES.value,

@@ -15,6 +15,7 @@ from experiments.common import cli, tables
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, run_folder
 from gan_jax.system import processor
+from gan_jax.system.paths import expand
 
 
 def folder(
@@ -34,7 +35,7 @@ def folder(
     name = usual if flag.value is None else flag.value
     if not name:
         raise UserError(f"--{flag.name} is empty: name a folder")
-    found = pathlib.Path(name).expanduser()
+    found = expand(name)
     run_folder.check_place(found)
     whose = _program_of(found / "results.json")
     # By the last word: older files have programs from before they were in rooms.

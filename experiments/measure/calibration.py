@@ -13,7 +13,7 @@ import sys
 from absl import flags
 
 from experiments.common import cli, data_flags, results, tables
-from gan_jax import plots
+from gan_jax import data, plots
 from gan_jax.evaluation import calibration, features, references, report, score_table
 from gan_jax.system.files import whole_file, write_text
 
@@ -42,8 +42,11 @@ def main() -> None:
     count = cli.unless_quick(_NUM_SAMPLES, 2000, _QUICK.value)
     report.check_count(count)
     workdir = results.folder(_WORKDIR, "measure.calibration")
+    name = data_flags.name_or("garments" if _QUICK.value else "fashion_mnist")
+    if data.about(name) is None:  # before the classifier is trained
+        calibration.check_shape(data.load(name, **data_flags.where()).shape)
     reference = references.load_reference(
-        data_flags.name_or("garments" if _QUICK.value else "fashion_mnist"),
+        name,
         measured_in=_FEATURES.value,
         quick=_QUICK.value,
         **data_flags.where(),

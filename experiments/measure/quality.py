@@ -74,7 +74,11 @@ def config_of(
 ) -> configuration.Config:
     """What a run of this project computes: ``steps``, or one epoch of the data set."""
     config = gans.config(job.recipe(), dataset, job.seed, epochs=1)
-    return config if steps is None else dataclasses.replace(config, steps=steps)
+    if steps is None:
+        return config
+    # Else a whole run would be taken for a longer one of these.
+    size = len(dataset.images)
+    return dataclasses.replace(config, steps=steps, num_examples=size)
 
 
 def train(

@@ -100,6 +100,12 @@ def main() -> None:
         gan: gans.config(recipe, dataset, _SEED.value, epochs[-1])
         for gan, recipe in recipes.items()
     }
+    if quick:  # else a whole run would be taken for a longer one of these
+        size = len(dataset.images)
+        configs = {
+            gan: dataclasses.replace(config, num_examples=size)
+            for gan, config in configs.items()
+        }
     for gan, config in configs.items():
         run_folder.check(workdir / gan, config, overwrite=False)
     name = data_flags.name_of(dataset)
@@ -152,7 +158,13 @@ def train(
         place = data_flags.place(dataset)
         configuration.write_config(folder, config, source=dataset.source, data=place)
         averaged = Averaged(
-            folder, lengths, steps.values(), measure, every=_EVERY, save_every=_SAVE
+            *(folder, lengths, steps.values(), measure),
+            every=_EVERY,
+            save_every=_SAVE,
+            measured_with={
+                "num_samples": _NUM_SAMPLES.value,
+                "features": reference.measured_in.describe(),
+            },
         )
         for end in steps.values():
             saved = checkpoints.newest(folder) or 0
@@ -205,7 +217,9 @@ class Measure:
         self, gan: training.GAN, state: training.GANState, name: str
     ) -> dict[str, Any]:
         """Measures of new samples; of the discriminator, and of copies among them."""
-        samples = sampling.draw(gan, state, self._num_samples, seed=self._seed)
+        shares = self._reference.shares(gan.num_classes)
+        draw = functools.partial(sampling.draw, seed=self._seed, shares=shares)
+        samples = draw(gan, state, self._num_samples)
         values = report.measure(samples, self._reference, uncertainty=False)
         if name != (LAST if gan.ema_decay is None else RECIPE):
             return values

@@ -145,9 +145,9 @@ class Part(Indexed):
 def hold_out(count: int, split: str, place: object) -> np.ndarray:
     """Which images are of a split, where nobody has made one.
 
-    The tenth, the twentieth and so on are held out, at most the first 10,000 of these:
-    some of every class, also where images are sorted by class. They do not change
-    when images are added at the end.
+    One of each ten is held out, at most 10,000, at the ten places in an order that a
+    fixed seed has drawn: some of every class, where images are sorted by class and
+    where classes take turns. They do not change when images are added at the end.
 
     Args:
       count: how many images there are.
@@ -160,7 +160,9 @@ def hold_out(count: int, split: str, place: object) -> np.ndarray:
     Raises:
       UserError: they are too few for any to be held out.
     """
-    held = np.arange(HELD_OUT - 1, count, HELD_OUT)[:MOST_HELD_OUT]
+    places = np.tile(np.arange(HELD_OUT), (MOST_HELD_OUT // HELD_OUT, 1))
+    places = np.random.default_rng(0).permuted(places, axis=1).ravel()
+    held = (HELD_OUT * np.arange(MOST_HELD_OUT) + places)[: count // HELD_OUT]
     if split == "test":
         if not len(held):
             raise UserError(
@@ -188,13 +190,22 @@ def check_count(images: Any, num_examples: int | None, place: object) -> None:
         )
 
 
-def name_of(kind: str, images: Any, labels: Any, *, held_out: bool) -> str:
+def name_of(
+    kind: str, images: Any, labels: Any, *, held_out: bool, told: str = ""
+) -> str:
     """A name that tells a data set of one's own from others, by its `fingerprint`.
 
     Of one of which images are held out, it is another than of one that is used whole.
+
+    Args:
+      kind: begins the name.
+      images: ``[N, ...]``, indexed like an array.
+      labels: ``[N]`` or None.
+      held_out: whether some are.
+      told: what else tells it from others, such as a checksum of all its images.
     """
-    told = fingerprint(images, labels) + b" held out" * held_out
-    return f"{kind}-{zlib.crc32(told):08x}"
+    sums = fingerprint(images, labels) + b" one of ten held out" * held_out
+    return f"{kind}-{zlib.crc32(sums + told.encode()):08x}"
 
 
 def fingerprint(images: Any, labels: Any) -> bytes:

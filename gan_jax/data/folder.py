@@ -30,10 +30,11 @@ from gan_jax.data.dataset import (
 from gan_jax.data.picture import read_picture
 from gan_jax.errors import UserError
 from gan_jax.system import files, progress
+from gan_jax.system.paths import expand
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _BLOCK = 500  # pictures that are read before the next are looked at
-_VERSION = 1  # of what is made of a picture: another one is read anew
+_VERSION = 2  # of what is made of a picture: another one is read anew
 
 
 def from_folder(
@@ -66,13 +67,13 @@ def from_folder(
       UserError: there is no such folder or no picture in it; some lie in subfolders and
         some beside them; one is damaged; there are fewer than asked for.
     """
-    root = pathlib.Path(folder).expanduser()
+    root = expand(folder)
     _check_background(how.background)
     sizes = _pictures(root)
     found = list(sizes)
     has_splits = {path.parts[0] for path in found} == {*SPLITS}
     names = _class_names(root, found, 1 if has_splits else 0)
-    kept = files.cache_folder() / "folders" / f"{_fingerprint(sizes, how)}.npy"
+    kept = files.cache_folder() / "folders" / f"{_fingerprint(root, sizes, how)}.npy"
     note = kept.with_suffix(".json")
     with files.writing(kept):
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -80,16 +81,16 @@ def from_folder(
 
     with filelock.FileLock(kept.with_suffix(".lock")):
         try:
-            whole, damaged = _what_was_kept(kept, note)
+            whole, damaged, told = _what_was_kept(kept, note)
         except (UserError, OSError, ValueError):  # not there, or not whole
             _read_all(root, found, how, kept, note)
-            whole, damaged = _what_was_kept(kept, note)
+            whole, damaged, told = _what_was_kept(kept, note)
     found = [path for path in found if str(path) not in damaged]
     labels = None
     if names:
         number = {name: i for i, name in enumerate(names)}
         labels = np.array([number[path.parts[has_splits]] for path in found], np.int32)
-    name = name_of("folder", whole, labels, held_out=not has_splits)
+    name = name_of("folder", whole, labels, held_out=not has_splits, told=told)
     source = f"read from {root}"
     if damaged:
         source += f", {len(damaged)} damaged left out"
@@ -97,7 +98,7 @@ def from_folder(
         positions = np.flatnonzero([path.parts[0] == split for path in found])
     else:
         positions = hold_out(len(found), split, root)
-        source += f", every tenth of {len(found):,} pictures held out"
+        source += f", one in ten of {len(found):,} pictures held out"
     check_count(positions, num_examples, root)
     positions = positions[:num_examples]
     if labels is not None:
@@ -149,9 +150,16 @@ def _pictures(root: pathlib.Path) -> dict[pathlib.Path, str]:
 
 
 def _files(folder: pathlib.Path | str) -> Iterator[os.DirEntry[str]]:
-    """Those of a folder and of its subfolders but the hidden ones, one at a time."""
+    """Those of a folder and of its subfolders, one at a time.
+
+    But for hidden ones, and for those of a run or a study, whose samples are no data.
+    """
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(folder) as found:
+            entries = list(found)
+            names = {entry.name for entry in entries}
+            if "config.json" in names and names & {".lock", "metrics.jsonl"}:
+                return
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
@@ -180,17 +188,23 @@ def _class_names(
     return tuple(names)
 
 
-def _fingerprint(sizes: Mapping[pathlib.Path, str], how: Pictures) -> str:
-    sha = hashlib.sha256(f"{_VERSION} {how}".encode())
+def _fingerprint(
+    root: pathlib.Path, sizes: Mapping[pathlib.Path, str], how: Pictures
+) -> str:
+    """Of one folder: another may have files of the same names, sizes and times."""
+    sha = hashlib.sha256(f"{_VERSION} {how} ".encode() + os.fsencode(root.absolute()))
     for path, about in sizes.items():
         sha.update(os.fsencode(path.as_posix()))
         sha.update(f" {about}\n".encode())
     return sha.hexdigest()[:20]
 
 
-def _what_was_kept(kept: pathlib.Path, note: pathlib.Path) -> tuple[npy.Rows, set[str]]:
-    """The images, and paths of pictures that are damaged."""
-    return npy.Rows(kept), {*json.loads(note.read_text())["damaged"]}
+def _what_was_kept(
+    kept: pathlib.Path, note: pathlib.Path
+) -> tuple[npy.Rows, set[str], str]:
+    """The images, paths of pictures that are damaged, and a checksum of the images."""
+    about = json.loads(note.read_text())
+    return npy.Rows(kept), {*about["damaged"]}, about["sha256"]
 
 
 def _read_all(
@@ -202,7 +216,7 @@ def _read_all(
 ) -> None:
     """Writes the images, and then what there is to say of them."""
     damaged: list[str] = []
-    count, gray = 0, how.channels != "3"
+    count, gray, sha = 0, how.channels != "3", hashlib.sha256()
     with files.writing(kept), tempfile.TemporaryFile(dir=kept.parent) as pixels:
         for path, image in zip(found, _images(root, found, how), strict=True):
             if isinstance(image, UserError):
@@ -212,12 +226,14 @@ def _read_all(
                 continue
             count += 1
             gray = gray and bool((image == image[..., :1]).all())
+            sha.update(image.tobytes())
             pixels.write(image.tobytes())
         if not count:
             raise UserError(f"every picture in {root} is damaged: {damaged[0]}...")
         with files.whole_file(kept) as file:
             _write_npy(file, pixels, (count, how.size, how.size), 1 if gray else 3)
-    files.write_text(note, json.dumps({"folder": str(root), "damaged": damaged}))
+    about = {"folder": str(root), "damaged": damaged, "sha256": sha.hexdigest()}
+    files.write_text(note, json.dumps(about))
 
 
 def _write_npy(

@@ -19,6 +19,7 @@ from gan_jax.data.dataset import (
 )
 from gan_jax.errors import UserError
 from gan_jax.system import files
+from gan_jax.system.paths import expand
 
 _MOST_CLASSES = 2**16
 
@@ -132,7 +133,7 @@ def from_npy(
     Raises:
       UserError: a file cannot be read or has other contents.
     """
-    path = _file(pathlib.Path(place).expanduser())
+    path = _file(expand(place))
     arrays: dict[str, np.ndarray] = {}
     if path.suffix == ".npz":
         arrays = files.read_npz(path)
@@ -152,10 +153,16 @@ def from_npy(
     source, positions = f"read from {path}", np.arange(len(whole))
     if held_out:
         positions = hold_out(len(whole), split, path)
-        source += f", every tenth of {len(whole):,} images held out"
+        source += f", one in ten of {len(whole):,} images held out"
     its = None if held_out or labels is None else arrays.get("y_test")
     if its is not None and its.size:
         classes = max(classes, int(_labels(path, its, its.size).max()) + 1)
+    every = [some for some in (labels, its) if some is not None and some.size]
+    if every and (least := min(int(some.min()) for some in every)) > 0:
+        raise UserError(
+            f"{labels_path} holds labels from {least} on, and classes are numbered from"
+            f" 0: write labels - {least}"
+        )
     if not held_out and split == "test":
         shape, had = whole.shape[1:], labels is not None
         whole, labels = _checked(path, path, arrays["x_test"], its)
@@ -237,7 +244,7 @@ def _other_images(path: pathlib.Path, images: Any) -> str:
             return f"{said}: leave out the last channel, images[..., :{shape[3] - 1}]"
         return f"{said}: write images of one or three channels"
     if np.issubdtype(dtype, np.floating):
-        some = np.asarray(images[np.arange(min(len(images), LOOKED_AT))])
+        some = _some(images)
         least, most = np.nanmin(some), np.nanmax(some)
         scaled = "images"
         if most <= 1:
@@ -245,7 +252,15 @@ def _other_images(path: pathlib.Path, images: Any) -> str:
         return f"{said}: write numpy.rint({scaled}).clip(0, 255).astype(numpy.uint8)"
     if dtype == np.bool_:
         return f"{said}: write images.astype(numpy.uint8) * 255"
+    if _some(images).max() > 255:
+        if dtype == np.uint16:
+            return f"{said}: write (images // 257).astype(numpy.uint8)"
+        return f"{said}: scale them to 0 ... 255, and write them as uint8"
     return f"{said}: write images.clip(0, 255).astype(numpy.uint8)"
+
+
+def _some(images: Any) -> np.ndarray:
+    return np.asarray(images[np.arange(min(len(images), LOOKED_AT))])
 
 
 def _labels(path: pathlib.Path, labels: np.ndarray, images: int) -> np.ndarray:

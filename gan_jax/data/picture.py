@@ -26,7 +26,7 @@ def read_picture(path: pathlib.Path, how: Pictures) -> np.ndarray:
     with Image.open(path) as opened:
         if opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
             raise ValueError(f"{opened.width} x {opened.height} pixels are too many")
-        pixels = _on_background(ImageOps.exif_transpose(opened), how.background)
+        pixels = on_background(ImageOps.exif_transpose(opened), how.background)
     if how.channels == "1":  # luma, as Pillow's mode L
         luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
         pixels = np.repeat(luma[..., None], 3, axis=2)
@@ -45,8 +45,13 @@ def read_picture(path: pathlib.Path, how: Pictures) -> np.ndarray:
     return np.rint(np.stack(resized, axis=-1)).clip(0, 255).astype(np.uint8)
 
 
-def _on_background(picture: Any, background: str) -> np.ndarray:
-    """Any of Pillow's modes as float32 ``[height, width, 3]``, 0 to 255."""
+def on_background(picture: Any, background: str) -> np.ndarray:
+    """Any of Pillow's modes as float32 ``[height, width, 3]``, 0 to 255.
+
+    Args:
+      picture: of Pillow.
+      background: what is behind transparent pixels, a name or #rrggbb.
+    """
     from PIL import ImageColor
 
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):  # 16 bits

@@ -69,7 +69,7 @@ def load(
     source, positions = f"prepared in {builder.data_dir}", np.arange(len(whole))
     if "test" not in splits:
         positions = hold_out(len(whole), split, f"{PREFIX}{name}")
-        source += f", every tenth of {len(whole):,} images held out"
+        source += f", one in ten of {len(whole):,} images held out"
     check_count(positions, num_examples, builder.data_dir)
     positions = positions[:num_examples]
     labels, names = None, ()

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gan_jax.errors import UserError
+from gan_jax.system.paths import expand
 
 TITLES = {
     "fashion_mnist": "Fashion-MNIST",
@@ -130,10 +131,8 @@ def _data_folder(data_dir: str | os.PathLike | None) -> Path:
     """Returns the folder to look in; one that the user named has to exist."""
     named = data_dir or os.environ.get("GAN_JAX_DATA_DIR")
     if not named:
-        return Path(
-            os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-        ).expanduser()
-    root = Path(named).expanduser()
+        return expand(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    root = expand(named)
     if not os.path.isdir(root):
         origin = "--data_dir" if data_dir else "$GAN_JAX_DATA_DIR"
         raise UserError(

@@ -39,6 +39,7 @@ class Averaged:
         *,
         every: int,
         save_every: int,
+        measured_with: Values | None = None,
     ) -> None:
         """Takes up what is saved.
 
@@ -50,14 +51,17 @@ class Averaged:
           every: steps between two calls, ``Schedule.evaluate_every``.
           save_every: steps between two writings; with a schedule that saves the run as
             often, this file is never behind it.
+          measured_with: JSON values that tell these measures from others, as the number
+            of samples; kept in the file. None takes what the file has.
 
         Raises:
-          UserError: a length that no average has; the file is damaged or of others.
+          UserError: a length that no average has; the file is damaged or of others, or
+            what it holds was measured with something else.
         """
         self.measured: dict[int, dict[str, Values]] = {}
         self._path, self._at, self._measure = folder / FILE, frozenset(at), measure
         self._every, self._save_every = every, save_every
-        self._lengths = list(lengths)
+        self._lengths, self._measured_with = list(lengths), measured_with or {}
         self._gammas = np.array([averages.exponent(length) for length in lengths])
         self._step, self._leaves = 0, None
         self._update = jax.jit(averages.update)
@@ -116,6 +120,7 @@ class Averaged:
             "step": self._step,
             "lengths": self._lengths,
             "measured": self.measured,
+            "measured_with": self._measured_with,
         }
         arrays = {f"{i:04d}": leaf for i, leaf in enumerate(self._leaves or ())}
         with files.whole_file(self._path) as file:
@@ -126,6 +131,7 @@ class Averaged:
             arrays = files.read_npz(self._path)
             about = json.loads(str(arrays.pop("about")))
             lengths, measured = about["lengths"], about["measured"]
+            before = dict(about.get("measured_with") or {})  # older files have none
             self._step = int(about["step"])
             self.measured = {int(step): rows for step, rows in measured.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -138,5 +144,12 @@ class Averaged:
                 f"{self._path} holds averages of the lengths {lengths}, not"
                 f" {self._lengths}: use another folder"
             )
+        now = self._measured_with = self._measured_with or before
+        for name in now if before else ():
+            if now[name] != before.get(name):
+                raise UserError(
+                    f"{self._path} was measured with {name}={before.get(name)}, not"
+                    f" {now[name]}: go on with that, or use another folder"
+                )
         if self._step:
             self._leaves = [jnp.asarray(arrays[name]) for name in sorted(arrays)]

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+from gan_jax.errors import UserError
 from gan_jax.evaluation import corruptions, features, references, report
 from gan_jax.run.sampling import Samples
 
@@ -22,7 +23,11 @@ def calibrate(
 
     Returns:
       Damage -> values for each level from 0 (none) up, ``level`` among them.
+
+    Raises:
+      UserError: as `check_shape` and `report.measure`.
     """
+    check_shape(reference.test_split.shape)
     clean = references.floor(reference, num_samples, seed)
     undamaged = {"level": 0.0} | report.measure(clean, reference, uncertainty=False)
     results = {}
@@ -33,6 +38,24 @@ def calibrate(
             values = report.measure(damaged, reference, uncertainty=False)
             results[name].append({"level": level} | values)
     return results
+
+
+def check_shape(shape: tuple[int, int, int]) -> None:
+    """Refuses images that are too small for the greatest damage.
+
+    Args:
+      shape: ``(height, width, channels)``.
+
+    Raises:
+      UserError: they are; nothing is left of them when they are cropped.
+    """
+    _, levels = corruptions.CORRUPTIONS["crop"]
+    least, (height, width, _) = 2 * (max(levels) + 1), shape
+    if min(height, width) < least:
+        raise UserError(
+            f"the images are {height} x {width}, and up to {max(levels)} pixels of each"
+            f" border are cropped: use images with sides of {least} pixels or more"
+        )
 
 
 def failures(results: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -54,16 +54,14 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, Array]:
-        """Pixels in [-1, 1], ``[batch, height, width, channels]``, to features, logits.
-
-        Height and width are at least 4.
-        """
+        """Pixels in [-1, 1], ``[batch, height, width, channels]``: features, logits."""
         init = nn.initializers.he_normal()
         for width in (16, 32):
             x = nn.relu(Conv(width, 3, padding=1, kernel_init=init)(x))
             batch, height, side, channels = x.shape
-            x = x[:, : height // 2 * 2, : side // 2 * 2]
-            x = x.reshape(batch, height // 2, 2, side // 2, 2, channels).max((2, 4))
+            if min(height, side) > 1:
+                x = x[:, : height // 2 * 2, : side // 2 * 2]
+                x = x.reshape(batch, height // 2, 2, side // 2, 2, channels).max((2, 4))
         x = x.reshape(x.shape[0], -1)
         features = nn.relu(nn.Dense(self.num_features, kernel_init=init)(x))
         return features, nn.Dense(self.num_classes)(features)

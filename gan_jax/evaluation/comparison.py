@@ -25,7 +25,7 @@ class Subject:
 
     Attributes:
       name: as the table has it.
-      draw: gives its samples.
+      draw: gives its samples; a conditional run, in the shares of the reference.
       shape: of one of them.
       seed: of the latents that it draws from, None of a file.
       config: of a run, None of a file.
@@ -36,7 +36,7 @@ class Subject:
     """
 
     name: str
-    draw: Callable[[], sampling.Samples]
+    draw: Callable[[references.Reference], sampling.Samples]
     shape: tuple[int, ...]
     seed: int | None = None
     config: configuration.Config | None = None
@@ -78,8 +78,9 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
     gan, state = sampling.restore(folder)
     step = int(state.step)  # not the newest checkpoint's, where that is damaged
 
-    def draw() -> sampling.Samples:
-        return sampling.draw(gan, state, num_samples, seed=seed)
+    def draw(reference: references.Reference) -> sampling.Samples:
+        shares = reference.shares(gan.num_classes)
+        return sampling.draw(gan, state, num_samples, seed=seed, shares=shares)
 
     name = str(folder)
     if step < config.steps:
@@ -103,7 +104,7 @@ def file_subject(path: pathlib.Path, num_samples: int) -> Subject:
         )
     labels = None if samples.labels is None else samples.labels[:num_samples]
     first = sampling.Samples(samples.images[:num_samples], labels)
-    return Subject(str(path), lambda: first, first.images.shape[1:])
+    return Subject(str(path), lambda reference: first, first.images.shape[1:])
 
 
 def common_dataset(subjects: Sequence[Subject]) -> str | None:
@@ -157,7 +158,7 @@ def compare(
     floor_count = min(num_samples, len(reference.training_split.images))
     values = []
     for subject in subjects:
-        samples = subject.draw()
+        samples = subject.draw(reference)
         values.append(measured(subject.name, samples))
         if subject.folder is None or subject.score is None or subject.config is None:
             continue

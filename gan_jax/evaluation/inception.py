@@ -16,6 +16,7 @@ from gan_jax.errors import UserError
 from gan_jax.evaluation.batches import in_batches
 from gan_jax.system import files, progress
 from gan_jax.system.files import cache_folder
+from gan_jax.system.paths import expand
 
 NUM_FEATURES = 2048
 _BATCH = 50
@@ -43,10 +44,7 @@ def load(weights: str | os.PathLike | None = None) -> tuple[Any, str]:
             f"Inception's features need torch-fidelity ({error}): pip install"
             " 'gan_jax[fid]', or use --features=classifier or random"
         ) from error
-    if weights is None:
-        path = _download(ported.URL_INCEPTION_V3)
-    else:
-        path = pathlib.Path(weights).expanduser()
+    path = _download(ported.URL_INCEPTION_V3) if weights is None else expand(weights)
     _require_weights(path)
     try:
         make = ported.FeatureExtractorInceptionV3

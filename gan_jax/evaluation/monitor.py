@@ -25,7 +25,7 @@ class Monitor:
             which modes are counted in papers.
           seed: of the latents.
         """
-        self._in = reference.measured_in
+        self._in, self._shares = reference.measured_in, reference.shares
         self._real = reference.training_moments
         usual = 26_000 if self._in.counts_modes else 5000
         self._num_samples, self._seed = num_samples or usual, seed
@@ -35,7 +35,8 @@ class Monitor:
 
         Of stacked images ``modes`` and ``class_kl`` as well, as in `measure`.
         """
-        samples = draw(gan, state, self._num_samples, seed=self._seed)
+        shares = self._shares(gan.num_classes)
+        samples = draw(gan, state, self._num_samples, seed=self._seed, shares=shares)
         fake, predicted = self._in.extract(samples.images)
         moments = frechet.moments(fake)
         distance = frechet.frechet_distance_of_moments(moments, self._real)

@@ -33,12 +33,14 @@ def logits(
       gan: what is trained.
       state: at any step.
       examples: with labels, where the GAN is conditional.
-      count: how many, spread evenly.
+      count: how many, at places that a fixed seed has drawn: evenly spread ones would
+        be of some classes alone, where classes take turns.
 
     Returns:
       float32 ``[count]``, or fewer where there are not so many.
     """
-    chosen = np.unique(np.linspace(0, len(examples.images) - 1, count).astype(np.int64))
+    size = len(examples.images)
+    chosen = np.sort(np.random.default_rng(0).permutation(size)[:count])
     labels = []
     if gan.num_classes is not None:
         labels.append(np.asarray(examples.labels, np.int32)[chosen])

@@ -9,12 +9,14 @@ import numpy as np
 
 from gan_jax import data
 from gan_jax.data import stacked
-from gan_jax.data.dataset import Part
+from gan_jax.data.dataset import HELD_OUT, Part
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import classifier, features, frechet, kept
 from gan_jax.run.sampling import Samples
 
 _QUICK_SIZE = 2000  # images of each split
+NEIGHBOURS = 5  # of precision, recall, density and coverage
+FEWEST = NEIGHBOURS + 1  # images of each split, and samples: what every measure needs
 MOST = 100_000  # images of each split, and samples: all pairs take minutes
 
 
@@ -44,6 +46,20 @@ class Reference:
     @functools.cached_property
     def training_moments(self) -> frechet.Moments:  # noqa: D102 (as moments)
         return kept.moments_of(self.measured_in, self.seen())
+
+    def shares(self, num_classes: int | None) -> list[int] | None:
+        """How many training images each class has, for samples in the same shares.
+
+        Args:
+          num_classes: of the generator; None of an unconditional one.
+
+        Returns:
+          ``num_classes`` integers; None where the generator has no classes, or others.
+        """
+        split = self.training_split
+        if split.labels is None or num_classes != split.num_classes:
+            return None
+        return np.bincount(split.labels, minlength=num_classes).tolist()
 
     def seen(self, count: int | None = None) -> data.Dataset:
         """The training images that are measured: at most 100,000, spread evenly.
@@ -80,12 +96,19 @@ def load_reference(
       **where: ``data_dir`` and ``pictures``, as in `data.load`.
 
     Raises:
-      UserError: as `data.load` and `inception.load`; or a classifier is asked for where
-        there are no labels.
+      UserError: as `data.load` and `inception.load`; there are fewer images than
+        measures need; or a classifier is asked for where there are no labels.
     """
     check_name("features", measured_in, ("auto", *features.NAMES))
     size = _QUICK_SIZE if quick else None
     training, test = _load(name, size, **where)
+    for split, which in ((training, "training"), (test, "test")):
+        if (count := len(split.images)) < FEWEST:
+            raise UserError(
+                f"{split.name} has {count} {which} images, and precision, recall,"
+                f" density and coverage need {FEWEST}: give {FEWEST * HELD_OUT} images"
+                f" or more, or {FEWEST} or more in each split"
+            )
     test = _at_most(test)
     if measured_in == "auto":
         measured_in = "classifier" if training.num_classes > 1 else "random"

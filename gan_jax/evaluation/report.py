@@ -15,11 +15,9 @@ from gan_jax.evaluation import (
     precision_recall,
     sliced,
 )
-from gan_jax.evaluation.references import MOST, Reference
+from gan_jax.evaluation.references import FEWEST, MOST, NEIGHBOURS, Reference
 from gan_jax.run.sampling import Samples
 
-NEIGHBOURS = 5  # of precision, recall, density and coverage
-FEWEST = NEIGHBOURS + 1  # samples that every measure can work with
 _MOST_DIMENSIONS = 512  # where a Frechet distance takes some 50 ms
 
 

@@ -14,6 +14,7 @@ from gan_jax.export import arrays, programs
 from gan_jax.export.about import describe
 from gan_jax.run import configuration, run_folder, sampling
 from gan_jax.system.files import whole_file
+from gan_jax.system.paths import expand
 
 FORMATS = run_folder.EXPORTED
 PROGRAMS, WEIGHTS = FORMATS[:2], FORMATS[2:]
@@ -123,7 +124,7 @@ _images = jax.jit(programs.images, static_argnums=(0, 2))
 
 def load_run(workdir: str | os.PathLike) -> sampling.Sampler:
     """The generator of a run's newest checkpoint: `gan_jax.load`."""
-    folder = pathlib.Path(workdir).expanduser()
+    folder = expand(workdir)
     gan, state = sampling.restore(folder)
     said = describe(folder, configuration.read_config(folder), state)
     return sampling.sampler(gan, state, said)
@@ -133,7 +134,7 @@ def load_exported(
     path: str | os.PathLike, *, own_code: bool = False
 ) -> sampling.Sampler:
     """The generator of a file that `write` wrote: `gan_jax.load_exported`."""
-    file = pathlib.Path(path).expanduser()
+    file = expand(path)
     form = file.suffix[1:]
     if form not in FORMATS:
         endings = ", ".join(f".{each}" for each in FORMATS)

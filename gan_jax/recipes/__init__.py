@@ -1,6 +1,6 @@
 """Recipes: what each loss is trained with, and the GAN that is made of it."""
 
-from gan_jax.recipes.making import make_gan, of_ones_own, sources, try_gan
+from gan_jax.recipes.making import make_gan, of_ones_own, sources
 from gan_jax.recipes.recipe import Recipe, check
 from gan_jax.recipes.tables import (
     LR_SCALING,
@@ -10,6 +10,7 @@ from gan_jax.recipes.tables import (
     recipe,
     scale,
 )
+from gan_jax.recipes.trying import try_gan
 
 __all__ = [
     "LR_SCALING",

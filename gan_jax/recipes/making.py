@@ -1,6 +1,5 @@
 """The GAN of a recipe: loss, penalty, networks and optimisers put together."""
 
-import functools
 from typing import Any
 
 import jax
@@ -13,14 +12,7 @@ from gan_jax.errors import UserError, quote
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.penalties import PENALTIES, Penalty
 from gan_jax.recipes.recipe import PRECISIONS, Recipe
-from gan_jax.training import (
-    AUGMENTS,
-    GAN,
-    check_batch,
-    generate,
-    init_state,
-    train_step,
-)
+from gan_jax.training import AUGMENTS, GAN
 
 _MOST_SKIPPED = 10  # updates in a row; a run that has lost more does not recover
 _NAMED = ("loss", "penalty", "optimiser", "network")  # that may be one's own
@@ -108,96 +100,6 @@ def make_gan(
         augment=None if recipe.augment == "none" else AUGMENTS[recipe.augment],
         products=PRECISIONS[recipe.precision].products,
     )
-
-
-def try_gan(
-    recipe: Recipe,
-    shape: tuple[int, int, int],
-    num_classes: int,
-    num_devices: int = 1,
-) -> None:
-    """Refuses a recipe that trains no GAN on such images.
-
-    Where it names code of one's own, a step and a sample are traced, and a penalised
-    discriminator is asked for two logits; nothing else is computed.
-
-    Args:
-      recipe: as `make_gan` takes it.
-      shape: of an image.
-      num_classes: of the data's labels.
-      num_devices: that share a batch.
-
-    Raises:
-      UserError: as `make_gan`, `check_batch`, `init_state` and, of several devices,
-        `networks.refuse_apart`; or an error of one's own code, which is quoted.
-    """
-    _try_alone(recipe, shape, num_classes)
-    if num_devices > 1 and own_code.is_own(recipe.network):
-        kind = {"shape": shape, "num_classes": num_classes, "axis_name": "devices"}
-        spread = make_gan(recipe, steps=1, **kind)
-        with networks.refuse_apart(num_devices):
-            jax.eval_shape(lambda: init_state(spread, jax.random.key(0), shape))
-
-
-@functools.lru_cache
-def _try_alone(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) -> None:
-    """On one device: once, though devices are known later."""
-    gan = make_gan(recipe, shape=shape, num_classes=num_classes, steps=1)
-    check_batch(gan, recipe.batch_size)
-    named = of_ones_own(recipe)
-    if not named:
-        return
-    labels = None
-    if gan.num_classes is not None:
-        labels = jax.ShapeDtypeStruct((gan.critic_steps, 2), jnp.int32)
-    real = jax.ShapeDtypeStruct((gan.critic_steps, 2, *shape), jnp.float32)
-    z = jax.ShapeDtypeStruct((2, gan.latent_size), jnp.float32)
-
-    def step(real: jax.Array, z: jax.Array, labels: jax.Array | None) -> Any:
-        state = init_state(gan, jax.random.key(0), shape)
-        state, _ = train_step(gan, state, real, labels)
-        return generate(gan, state, z, None if labels is None else labels[0])
-
-    try:
-        hash((gan.generator, gan.discriminator))  # their programs are found by it
-        jax.eval_shape(step, real, z, labels)
-    except UserError:
-        raise
-    except Exception as error:  # whatever somebody's code raises
-        names = ", ".join(f"--{flag}={name}" for flag, name in named)
-        raise UserError(
-            f"{names}: a training step cannot be made ({quote(error)}): mend it"
-        ) from error
-    if gan.penalty is not None and own_code.is_own(recipe.network):
-        _refuse_mixing(gan, shape)
-
-
-def _refuse_mixing(gan: GAN, shape: tuple[int, int, int]) -> None:
-    """A penalty is of each image's own logit: it may not depend on the other images.
-
-    Raises:
-      UserError: it does. What keeps statistics of a batch `init_state` has refused.
-    """
-    images = jax.random.uniform(jax.random.key(0), (3, *shape), minval=-1)
-    labels = () if gan.num_classes is None else (jnp.zeros(2, jnp.int32),)
-    call = functools.partial(gan.discriminator.apply, train=True, mutable="batch_stats")
-
-    @jax.jit
-    def first_logits(images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        init = functools.partial(gan.discriminator.init, jax.random.key(0), train=True)
-        variables = init(images[:2], *labels)
-        # A loop: both are the same program, and equal to the last bit.
-        others = jnp.array([[0, 1], [0, 2]])
-        return jax.lax.map(lambda i: call(variables, images[i], *labels)[0][0], others)
-
-    one, other = first_logits(images)
-    if one != other:
-        raise UserError(
-            "a gradient penalty needs a critic that scores each image by itself, and a"
-            f" score of --network's changes from {one:g} to {other:g} with the other"
-            " image of its batch: take out what mixes them, as a standard deviation"
-            " over the batch, or train it with --penalty=none"
-        )
 
 
 def of_ones_own(recipe: Recipe) -> list[tuple[str, str]]:

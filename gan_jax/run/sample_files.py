@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from gan_jax.data.picture import on_background
 from gan_jax.errors import UserError
 from gan_jax.run.sampling import Samples
 from gan_jax.system import files, progress
@@ -72,6 +73,8 @@ def read(path: pathlib.Path, num_samples: int | None = None) -> Samples:
 def read_folder(path: pathlib.Path, num_samples: int | None = None) -> Samples:
     """Reads the pictures of a folder as they are, by name, those in subfolders as well.
 
+    Transparent pixels are white; hidden files and folders are left out.
+
     Args:
       path: of the folder.
       num_samples: how many, the first by name; all by default.
@@ -87,7 +90,8 @@ def read_folder(path: pathlib.Path, num_samples: int | None = None) -> Samples:
     found = sorted(
         p
         for p in path.rglob("*")
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        if p.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in p.relative_to(path).parts)
     )
     if not found:
         raise UserError(f"{path} holds no pictures: write PNG files into it")
@@ -95,12 +99,13 @@ def read_folder(path: pathlib.Path, num_samples: int | None = None) -> Samples:
     def pixels(picture: pathlib.Path) -> np.ndarray:
         try:
             with Image.open(picture) as opened:
-                image = np.asarray(opened.convert("RGB"))
+                shown = on_background(opened, "white")
         except Exception as error:  # Pillow raises many kinds
             raise UserError(
                 f"{picture} cannot be read ({' '.join(str(error).split())[:100]}):"
                 " write it again"
             ) from error
+        image = np.rint(shown).clip(0, 255).astype(np.uint8)
         is_gray = (image == image[..., :1]).all()
         return image[..., :1] if is_gray else image
 

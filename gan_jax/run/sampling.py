@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from gan_jax import training
 from gan_jax.devices import available
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, configuration, restoring
+from gan_jax.run import labels as labels_of
 from gan_jax.system import progress
 
 _BATCH = 500
@@ -89,21 +90,6 @@ def first_latents(latent_size: int, seed: int, count: int) -> np.ndarray:
     return np.concatenate(found)[:count]
 
 
-def check_label(num_classes: int | None, label: int | None) -> None:
-    """Refuses a class that a GAN of so many cannot be asked for; None passes.
-
-    Raises:
-      UserError: the GAN is unconditional, or does not know the class.
-    """
-    if label is not None and num_classes is None:
-        raise UserError(
-            f"--label={label} asks an unconditional GAN for a class: leave it out, or"
-            " train with --conditional"
-        )
-    if label is not None and not 0 <= label < num_classes:
-        raise UserError(f"--label={label} must be in 0 ... {num_classes - 1}")
-
-
 @jax.jit(static_argnums=0)
 def images_of(
     gan: training.GAN, state: training.GANState, z: jax.Array, labels: jax.Array | None
@@ -160,14 +146,19 @@ class Sampler:
             )
         if (labels is None) != (self.num_classes is None):
             raise UserError("a conditional generator takes labels, and no other does")
-        labels = None if labels is None else np.asarray(labels, np.int32)
+        labels = labels_of.checked(labels, len(z), self.num_classes)
         images = np.asarray(self.generate(z, labels))
         if images.dtype == np.uint8:
             return images
         return np.asarray(training.to_uint8(images))
 
     def draw(
-        self, num_samples: int, *, seed: int = 0, label: int | None = None
+        self,
+        num_samples: int,
+        *,
+        seed: int = 0,
+        label: int | None = None,
+        shares: Sequence[int] | None = None,
     ) -> Samples:
         """Draws images; the first n of a seed are the same, however many are drawn.
 
@@ -176,6 +167,8 @@ class Sampler:
           seed: of the latents.
           label: the class of all of them; by default a conditional generator takes its
             classes one after another.
+          shares: in which the classes come instead, a number for each, such as how many
+            images of it there are (`labels.in_shares`).
 
         Returns:
           Images, and labels where the generator is conditional.
@@ -184,13 +177,13 @@ class Sampler:
           UserError: fewer than one sample; a label for an unconditional generator, or
             one that it does not know.
         """
-        check_label(self.num_classes, label)
+        labels_of.check_label(self.num_classes, label)
         if num_samples < 1:
             raise UserError(f"{num_samples} samples: ask for at least one")
         labels = None
         padded = -(-num_samples // _BATCH) * _BATCH
         if self.num_classes is not None:
-            turns = np.arange(padded, dtype=np.int32) % self.num_classes
+            turns = labels_of.in_shares(padded, shares or [1] * self.num_classes)
             labels = turns if label is None else np.full_like(turns, label)
         images = np.empty(0, np.uint8)
         with progress.bar("drawing samples", padded, unit="image") as bar:
@@ -222,9 +215,11 @@ def draw(
     *,
     seed: int = 0,
     label: int | None = None,
+    shares: Sequence[int] | None = None,
 ) -> Samples:
     """Draws images from a state, at any step: `Sampler.draw` of its generator."""
-    return sampler(gan, state).draw(num_samples, seed=seed, label=label)
+    drawn = sampler(gan, state).draw
+    return drawn(num_samples, seed=seed, label=label, shares=shares)
 
 
 def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:

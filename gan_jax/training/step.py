@@ -64,6 +64,16 @@ def _augmented(gan: GAN, real: Array, fake: Array, key: Array) -> tuple[Array, A
     return change(real, OF_REAL), change(fake, OF_FAKE)
 
 
+def _is_known_not_to_mix(gan: GAN) -> bool:
+    """Whether the discriminator scores each image by itself, if without batch norm.
+
+    Those of the project do, and those that have a penalty have to; another may look at
+    the batch as a whole, as by a standard deviation over it.
+    """
+    built_in = type(gan.discriminator).__module__.startswith(f"{networks.__name__}.")
+    return built_in or gan.penalty is not None
+
+
 def _mean_over_devices(gan: GAN, tree: Any) -> Any:
     # XLA on CPU would copy every gradient to average it over one device.
     if gan.axis_name is None or jax.lax.axis_size(gan.axis_name) == 1:
@@ -124,10 +134,11 @@ def _discriminator_gradients(
     real, fake = _augmented(gan, real, fake.astype(real.dtype), draws.key)
 
     def loss(params: Any) -> tuple[Array, tuple[Metrics, Any]]:
-        if penalties.mixing_layer(player.batch_stats):
+        layer = penalties.mixing_layer(player.batch_stats)
+        if layer or not _is_known_not_to_mix(gan):
             score = partial(apply, gan.discriminator)
             real_logits, stats = score(player, params, real, labels)
-            moved = player.replace(batch_stats=stats)
+            moved = player.replace(batch_stats=stats) if layer else player
             fake_logits, stats = score(moved, params, fake, labels)
         else:  # one pass over both: larger products, the weights read once
             both = jnp.concatenate([real, fake])

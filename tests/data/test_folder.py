@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gan_jax.data import SPLITS, Pictures, folder
+from gan_jax.data import SPLITS, Pictures, dataset, folder
 from gan_jax.data.folder import from_folder
 from gan_jax.errors import UserError
 
@@ -190,12 +190,12 @@ def test_the_first_examples_are_of_all_classes_and_the_same_anywhere(tmp_path):
 # What is held out
 
 
-def test_every_tenth_picture_is_held_out_and_the_splits_have_one_name(tmp_path):
+def test_one_picture_in_ten_is_held_out_and_the_splits_have_one_name(tmp_path):
     root = many(tmp_path / "in", ["a", "b"], 40)
     train, test = (from_folder(root, Pictures(8), split) for split in SPLITS)
     assert (len(train.images), len(test.images)) == (36, 4)
     assert train.name == test.name
-    assert "every tenth of 40 pictures held out" in train.source
+    assert "one in ten of 40 pictures held out" in train.source
     both = {image.tobytes() for split in (train, test) for image in split.images[:]}
     assert len(both) == 40
     assert (len(train.labels), len(test.labels)) == (36, 4)
@@ -247,6 +247,42 @@ def test_pictures_are_read_once_and_again_when_one_has_changed(tmp_path, monkeyp
     save(root / "a" / "0.png", picture("RGB", RED))
     assert from_folder(root, Pictures(8)).name != first.name
     assert len(asked) == 18
+
+
+def test_a_picture_that_is_not_looked_at_changes_the_name_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "LOOKED_AT", 2)  # the first and the last
+    root = many(tmp_path / "in", ["a", "b"], 6)
+    first = from_folder(root, Pictures(8))
+    kept = first.images[:]
+    for path in sorted(root.rglob("*.png")):
+        old = path.read_bytes()
+        save(path, picture("RGB", RED))
+        found = from_folder(root, Pictures(8))
+        assert found.name != first.name, path
+        path.write_bytes(old)
+    assert from_folder(root, Pictures(8)).name == first.name
+    np.testing.assert_array_equal(from_folder(root, Pictures(8)).images[:], kept)
+
+
+def test_another_folder_of_equal_names_sizes_and_times_is_read(tmp_path):
+    for name, level in (("one", 0), ("two", 255)):
+        path = save(tmp_path / name / "0.bmp", picture("L", level))
+        os.utime(path, ns=(10**18, 10**18))
+    sizes = {(tmp_path / name / "0.bmp").stat().st_size for name in ("one", "two")}
+    assert len(sizes) == 1
+    for name, level in (("one", 0), ("two", 255)):
+        assert (from_folder(tmp_path / name, Pictures(8)).images[:] == level).all()
+
+
+def test_pictures_of_a_run_are_no_class(tmp_path):
+    root = many(tmp_path / "in", ["a", "b"], 6)
+    first = from_folder(root, Pictures(8))
+    for run, mark in (("hinge", ".lock"), ("old", "metrics.jsonl")):
+        save(root / "runs" / run / "samples" / "step_000050.png", picture("L", 3))
+        (root / "runs" / run / "config.json").write_text("{}")
+        (root / "runs" / run / mark).write_text("")
+    again = from_folder(root, Pictures(8))
+    assert (again.name, again.class_names) == (first.name, ("a", "b"))
 
 
 def test_what_is_broken_off_leaves_nothing_that_counts(tmp_path, monkeypatch, cache):

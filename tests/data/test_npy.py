@@ -12,7 +12,7 @@ from gan_jax.errors import UserError
 from gan_jax.run.sample_grids import hundred_real
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (120, 28, 28, 1), dtype=np.uint8)
-HELD = np.arange(120) % 10 == 9  # of the test split
+HELD = np.isin(np.arange(120), hold_out(120, "test", "here"))
 LABELS = np.arange(120) % 7
 LABELS[~HELD] = np.random.default_rng(1).permutation(np.arange(108) % 10)
 
@@ -78,14 +78,14 @@ def test_a_folder_without_labels_has_none_and_pictures_all_the_same(tmp_path):
     np.testing.assert_array_equal(hundred_real(dataset)[0], IMAGES[~HELD][:100])
 
 
-def test_every_tenth_image_is_held_out_and_the_splits_have_one_name(tmp_path):
+def test_one_image_in_ten_is_held_out_and_the_splits_have_one_name(tmp_path):
     save(tmp_path)
     train, test = (npy.from_npy(tmp_path, split) for split in SPLITS)
     np.testing.assert_array_equal(train.images, IMAGES[~HELD])
     np.testing.assert_array_equal(test.images, IMAGES[HELD])
     np.testing.assert_array_equal(test.labels, LABELS[HELD])
     assert train.name == test.name
-    assert "every tenth of 120 images held out" in test.source
+    assert "one in ten of 120 images held out" in test.source
     np.savez(tmp_path / "few.npz", images=IMAGES[:9])
     assert len(npy.from_npy(tmp_path / "few.npz").images) == 9
     with pytest.raises(UserError, match="has 9 images, and one of 10 is held out"):
@@ -110,8 +110,19 @@ def test_a_data_set_that_is_used_whole_has_another_name(tmp_path):
 def test_at_most_ten_thousand_images_are_held_out():
     train, test = (hold_out(300_000, split, "here") for split in SPLITS)
     assert (len(train), len(test)) == (290_000, 10_000)
-    assert test[:3].tolist() == [9, 19, 29]
+    np.testing.assert_array_equal(test // 10, np.arange(10_000))  # one of each ten
     assert np.intersect1d(train, test).size == 0
+    for count in (10, 19, 5000):  # does not change when images are added
+        fewer = hold_out(count, "test", "here")
+        np.testing.assert_array_equal(fewer, test[: count // 10])
+
+
+@pytest.mark.parametrize("period", [2, 5, 10])
+def test_classes_that_take_turns_are_in_both_splits(period):
+    labels = np.arange(1000) % period
+    for split in SPLITS:
+        found = np.bincount(labels[hold_out(1000, split, "here")], minlength=period)
+        assert (found == found.mean()).all(), found
 
 
 def test_the_name_of_a_data_set_tells_it_from_others(tmp_path):
@@ -193,6 +204,14 @@ MISTAKES = {
         lambda f: save(f, IMAGES.astype(np.int64)),
         r"int64 .*write images.clip\(0, 255\).astype\(numpy.uint8\)",
     ),
+    "16 bits": (
+        lambda f: save(f, IMAGES.astype(np.uint16) * 257),
+        r"uint16 .*write \(images // 257\).astype\(numpy.uint8\)",
+    ),
+    "other integers": (
+        lambda f: save(f, IMAGES.astype(np.int32) * 2),
+        "int32 .*scale them to 0 ... 255",
+    ),
     "bits": (lambda f: save(f, IMAGES > 9), r"astype\(numpy.uint8\) \* 255"),
     "channels first": (
         lambda f: save(f, np.zeros((120, 3, 8, 8), np.uint8)),
@@ -216,6 +235,10 @@ MISTAKES = {
     "real labels": (
         lambda f: save(f, labels=LABELS / 2),
         "holds labels float64.*an integer",
+    ),
+    "labels from one": (
+        lambda f: save(f, labels=LABELS + 1),
+        "labels from 1 on, .*write labels - 1",
     ),
     "negative labels": (lambda f: save(f, labels=LABELS - 1), "from -1 to 8: classes"),
 }

@@ -74,13 +74,14 @@ def test_both_splits_are_read_without_tensorflow(tmp_path):
     assert "tensorflow" not in sys.modules
 
 
-def test_without_a_test_split_every_tenth_image_is_held_out(tmp_path, monkeypatch):
+def test_without_a_test_split_one_image_in_ten_is_held_out(tmp_path, monkeypatch):
     prepare(tmp_path, {"train": slice(27)}, labelled=False)
     monkeypatch.setenv("GAN_JAX_DATA_DIR", str(tmp_path))
     test = data.load("tfds:mine", "test")
-    np.testing.assert_array_equal(test.images[:], IMAGES[[9, 19]])
+    held = data.hold_out(27, "test", "here")
+    np.testing.assert_array_equal(test.images[:], IMAGES[held])
     assert test.labels is None
-    assert "every tenth of 27 images held out" in test.source
+    assert "one in ten of 27 images held out" in test.source
     assert len(data.load("tfds:mine").images) == 25
 
 

@@ -117,6 +117,26 @@ def test_other_lengths_are_refused(whole, tmp_path):
         make(tmp_path / "whole", lengths=(0.1,))
 
 
+def test_measures_of_another_description_are_refused(tmp_path):
+    about = {"num_samples": 9, "features": {"name": "classifier", "sha256": "1f"}}
+    make(tmp_path, measured_with=about).save()
+    make(tmp_path, measured_with=about)
+    make(tmp_path)  # says nothing of it
+    for other, message in (
+        ({"num_samples": 8}, "measured with num_samples=9, not 8: .* another folder"),
+        ({"features": {"name": "classifier", "sha256": "2e"}}, "'1f'.*, not .*'2e'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            make(tmp_path, measured_with=about | other)
+
+
+def test_a_file_that_does_not_say_what_it_was_measured_with_is_taken_up(tmp_path):
+    first = make(tmp_path)
+    take(first, range(5, 21, 5))
+    again = make(tmp_path, measured_with={"num_samples": 9})
+    assert again.measured == first.measured
+
+
 @pytest.mark.parametrize("damage", ["cut", "text", "about"])
 def test_a_damaged_file_is_refused(whole, tmp_path, damage):
     path = tmp_path / "whole" / FILE

@@ -1,4 +1,9 @@
-from gan_jax.evaluation import calibration
+import numpy as np
+import pytest
+
+from gan_jax import data
+from gan_jax.errors import UserError
+from gan_jax.evaluation import calibration, corruptions, references, report
 
 
 def line(level, **values):
@@ -24,3 +29,19 @@ def test_a_distance_that_is_no_number_does_not_grow():
 def test_growth_of_all_distances_is_no_failure():
     results = {"blur": [line(0.0), line(2.0)], "crop": [line(0.0), line(1.0)]}
     assert calibration.failures(results) == []
+
+
+def test_images_too_small_for_every_damage_are_refused_before_any_is_measured(
+    monkeypatch,
+):
+    def never(*_, **__):
+        raise AssertionError("something is measured")
+
+    monkeypatch.setattr(report, "measure", never)
+    images = np.zeros((20, 13, 28, 1), np.uint8)
+    split = data.Dataset("npy-0", images, None, (), "here")
+    with pytest.raises(UserError, match=r"are 13 x 28, .* sides of 14 pixels or more"):
+        calibration.calibrate(references.Reference(None, split, split, None), 20)
+    calibration.check_shape((14, 28, 1))
+    for damage, levels in corruptions.CORRUPTIONS.values():  # 14 are enough
+        damage(np.zeros((2, 14, 28, 1), np.uint8), levels[-1])

@@ -164,6 +164,31 @@ def test_images_without_labels_are_measured_in_random_features(tmp_path, monkeyp
         )
 
 
+def never(*_, **__):
+    raise AssertionError("a classifier is trained, or looked for")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (59, None, "5 test images, .*give 60 images or more, or 6 or more in each"),
+        (20, 5, "5 test images"),
+        (5, 20, "5 training images"),
+    ],
+)
+def test_what_is_too_little_to_measure_is_refused_before_the_training(
+    tmp_path, monkeypatch, train, test, message
+):
+    monkeypatch.setattr(classifier, "load_or_train", never)
+    names = {"images": train} if test is None else {"x_train": train, "x_test": test}
+    arrays = {name: noise((8, 8, 1), count) for name, count in names.items()}
+    for name in names:
+        labels = {"images": "labels"}.get(name, name.replace("x", "y"))
+        arrays[labels] = np.arange(len(arrays[name])) % 2
+    with pytest.raises(UserError, match=message):
+        of_one_s_own(tmp_path, **arrays)
+
+
 def test_of_too_many_images_some_are_measured(monkeypatch):
     monkeypatch.setattr(references, "MOST", 100)
     images, labels = noise((8, 8, 1), 250), np.arange(250, dtype=np.int32)
@@ -176,8 +201,17 @@ def test_of_too_many_images_some_are_measured(monkeypatch):
     assert len(reference.training_split.images) == 250
 
 
-@pytest.mark.parametrize("shape", [(4, 4, 1), (10, 13, 3)])
-def test_networks_take_images_of_any_side_from_four_on(shape):
+@pytest.mark.parametrize(
+    "features_of_shape", [((1, 8, 1), 256), ((3, 2, 1), 32), ((4, 4, 1), 32)]
+)
+def test_the_classifier_pools_where_there_is_something_to_pool(features_of_shape):
+    shape, flat = features_of_shape
+    made = classifier.Network().init(jax.random.key(0), np.zeros((1, *shape)))
+    assert made["params"]["Dense_0"]["kernel"].shape == (flat, 128)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 1), (4, 4, 1), (10, 13, 3)])
+def test_networks_take_images_of_any_side(shape):
     images = noise(shape, 40)
     labels = (np.arange(40) % 2).astype(np.int32)
     made = data.Dataset("npy-0", images, labels, ("a", "b"), "here")

@@ -55,6 +55,14 @@ def test_labels_are_those_of_the_images():
     np.testing.assert_allclose(found, np.tile([-1, 0, 1], 300), atol=1e-6)
 
 
+def test_some_of_many_are_of_all_classes_where_these_take_turns():
+    gan, state = gan_of(conditional=True)
+    labels = np.arange(900) % 3
+    found = overfitting.logits(gan, state, images(0, repeat=900, labels=labels), 300)
+    classes = np.rint(found).astype(int) + 1
+    assert (np.bincount(classes, minlength=3) > 60).all()
+
+
 def test_who_cannot_tell_real_images_apart_has_not_overfitted():
     same = images(10, 200, repeat=4)
     found = measure(seen=same, held_out=same, samples=images(0))

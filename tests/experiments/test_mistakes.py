@@ -210,6 +210,7 @@ TRAIN = {
     # folders
     "endless name": (["--workdir={0}/" + 300 * "x"], "File name too long"),
     "no workdir": (["--workdir="], "--workdir is empty"),
+    "workdir of nobody": (["--workdir=~no_such_user/a"], "no user no_such_user here"),
     "workdir is a file": (["--workdir={0}/file"], "is a file"),
     "workdir in a file": (["--workdir={0}/file/run"], "cannot write"),
     "workdir in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
@@ -230,6 +231,10 @@ TRAIN = {
 SAMPLE = {
     "store": (["--workdir=gs://a/b", "--output={0}/a.png"], "=gs://a/b is no local"),
     "no workdir": (["--output={0}/a.png"], "--workdir is missing"),
+    "nobody's": (
+        ["--workdir=~no_such_user/a", "--output={0}/a.png"],
+        "is no user no_s",
+    ),
     "no run": (["--workdir={0}/files", "--output={0}/a.png"], "no run in"),
     "no checkpoint": (["--workdir={0}/run", "--output={0}/a.npz"], "no checkpoint yet"),
     "no output": (["--workdir={0}/run"], "--output"),
@@ -270,6 +275,7 @@ SAMPLE = {
 EVALUATE = {
     "a run in a store": (["--workdir=s3://bucket/a"], "=s3://bucket/a is no local"),
     "nothing": ([], "nothing to evaluate"),
+    "nobody's": (["--workdir=~no_such_user/a"], "there is no user no_such_user here"),
     "empty folder": (["--workdir={0}/empty"], "no run in .*empty"),
     "no folder": (["--workdir={0}/nowhere"], "no run in .*nowhere"),
     "no checkpoint": (["--workdir={0}/run"], "no checkpoint yet"),

@@ -60,7 +60,7 @@ def trained(pictures, tmp_path_factory):
 def test_shape_and_classes_are_those_of_the_pictures(trained, pictures):
     folder, _, _, said = trained
     assert (
-        f"(read from {pictures}, every tenth of 60 pictures held out), 4 steps" in said
+        f"(read from {pictures}, one in ten of 60 pictures held out), 4 steps" in said
     )
     flags = json.loads((folder / "config.json").read_text())["flags"]
     assert flags["shape"] == [16, 16, 3]
@@ -138,7 +138,7 @@ def test_they_are_measured_against_those_that_are_held_out(trained, drawn):
     names = {row.split("  ")[0] for row in rows}
     assert {"training images", str(folder), str(samples), "noise"} <= names
     assert "against the 6 test images of folder-" in said
-    assert "every tenth of 60 pictures held out" in said
+    assert "one in ten of 60 pictures held out" in said
     assert "There are 54 training images: their row is of so many." in said
     assert "Frechet (random)" in random
     assert "random features of an untrained network" in random

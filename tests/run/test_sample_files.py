@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_jax.data import Pictures
+from gan_jax.data.picture import read_picture
 from gan_jax.errors import UserError
 from gan_jax.run import sample_files, sampling
 
@@ -22,6 +24,28 @@ def test_a_file_of_samples_is_read_as_it_was_written(tmp_path):
         else:
             np.testing.assert_array_equal(again.labels, labels)
         assert [p.name for p in tmp_path.iterdir()] == ["samples.npz"]
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.array([[0, 300, 65535]], np.uint16),  # gray, of 16 bits
+        np.array([[[9, 9, 9, 0], [9, 99, 200, 255], [9, 9, 9, 128]]], np.uint8),
+    ],
+)
+def test_pictures_are_read_as_a_data_set_reads_them(tmp_path, pixels):
+    square = np.repeat(pixels, 3, axis=0)
+    Image.fromarray(square).save(tmp_path / "a.png")
+    [found] = sample_files.read_folder(tmp_path).images
+    expected = read_picture(tmp_path / "a.png", Pictures(size=3))
+    np.testing.assert_array_equal(np.broadcast_to(found, (3, 3, 3)), expected)
+
+
+def test_hidden_pictures_are_left_out(tmp_path):
+    for name in ("a.png", ".b.png", ".thumbs/c.png", "more/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4), 7).save(tmp_path / name)
+    assert len(sample_files.read_folder(tmp_path).images) == 2
 
 
 GOOD = np.zeros((3, 28, 28, 1), np.uint8)

@@ -7,7 +7,7 @@ import pytest
 
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
-from gan_jax.run import sampling
+from gan_jax.run import labels, sampling
 from tests import small
 
 
@@ -48,6 +48,37 @@ def test_the_first_samples_do_not_depend_on_how_many_there_are(conditional):
     np.testing.assert_array_equal(few.labels, many.labels[:3])
     assert many.images.shape == (501, 28, 28, 1)
     assert len({image.tobytes() for image in many.images}) == 501
+
+
+def test_classes_have_the_shares_that_are_asked_for(conditional):
+    shares = [6, 2, 0, 1, 1, 0, 0, 0, 0, 10]
+    found = sampling.draw(*conditional, 40, shares=shares)
+    np.testing.assert_array_equal(np.bincount(found.labels), np.array(shares) * 2)
+    few = sampling.draw(*conditional, 7, shares=shares)
+    np.testing.assert_array_equal(few.labels, found.labels[:7])
+    turns = sampling.draw(*conditional, 25, shares=[6000] * 10)
+    np.testing.assert_array_equal(turns.labels, np.arange(25) % 10)
+
+
+@pytest.mark.parametrize("count", [10, 999])
+def test_any_first_part_of_the_labels_has_the_shares(count):
+    shares = np.array([85, 386, 100, 1, 0])
+    for n in range(1, count):
+        found = np.bincount(labels.in_shares(count, shares)[:n], minlength=5)
+        assert abs(found - n * shares / shares.sum()).max() < 1.5
+        if n > 30:
+            break
+
+
+@pytest.mark.parametrize(
+    "wrong", [[99, -1, 2], [-1, 0, 0], [0, 0, 10], [0.9, 1.7, 2.2], [1], [[1, 2, 3]]]
+)
+def test_labels_that_do_not_exist_are_refused(conditional, wrong):
+    sampler = sampling.sampler(*conditional)
+    z = np.zeros((3, sampler.latent_size), np.float32)
+    assert len(sampler(z, [0, 9, 3])) == 3
+    with pytest.raises(UserError, match="3 integers from 0 to 9"):
+        sampler(z, wrong)
 
 
 @pytest.mark.parametrize("label", [-1, 10])

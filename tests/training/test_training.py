@@ -344,6 +344,47 @@ def test_steps_of_an_epoch_drop_the_remainder_and_count_critic_batches():
         training.steps_per_epoch(wgan, 300, 64)
 
 
+class Spread(nn.Module):
+    """Looks at the standard deviation of a batch, as Karras et al. 2018 do."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        spread = jnp.broadcast_to(jnp.std(x, axis=0).mean(), (*x.shape[:-1], 1))
+        return nn.Dense(1)(jnp.concatenate([x, spread], axis=-1))[..., 0]
+
+
+def test_a_critic_that_mixes_examples_sees_real_and_fake_ones_apart():
+    """As it does in the generator's step, and after training."""
+    gan = small_gan(discriminator=Spread())
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    [real] = points(gan)
+    for batch in (real, jnp.ones_like(real)):  # the second has no deviation
+        _, metrics, _ = training.discriminator_gradients(
+            gan, state, batch, jax.random.key(1)
+        )
+        expected = jnp.mean(training.score(gan, state, batch))
+        np.testing.assert_allclose(metrics["real_logit"], expected, rtol=1e-5)
+
+
+class Norm(nn.Module):
+    """Spectral norm, of one's own."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.SpectralNorm(nn.Dense(1))(x, update_stats=train)[..., 0]
+
+
+def test_a_critic_of_ones_own_has_one_spectral_norm_for_real_and_fake_ones():
+    gan = small_gan("wasserstein", discriminator=Norm())
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    real = jnp.zeros((BATCH, 2))
+    key = jax.random.key(1)
+    _, _, after = training.discriminator_gradients(gan, state, real, key)
+    player = state.discriminator
+    _, once = training.step.apply(gan.discriminator, player, player.params, real, None)
+    chex.assert_trees_all_close(after.discriminator.batch_stats, once, rtol=1e-6)
+
+
 class BatchNormCritic(nn.Module):
     @nn.compact
     def __call__(self, x, *, train):

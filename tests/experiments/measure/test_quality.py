@@ -14,10 +14,14 @@ TORCH = importlib.util.find_spec("torch") is not None
 PROGRAMS = ["peer", "published"] if TORCH else ["published"]
 
 
+def end(*argv, **environment):
+    """A program's status and what it prints."""
+    return Process(argv, small=False, XLA_FLAGS=FAST, **environment).end()
+
+
 def succeed(*argv, **environment):
     """What a program prints."""
-    process = Process(argv, small=False, XLA_FLAGS=FAST, **environment)
-    status, stdout, stderr = process.end()
+    status, stdout, stderr = end(*argv, **environment)
     assert status == 0, stderr
     return stdout
 
@@ -27,10 +31,10 @@ def call(tmp_path_factory, evaluation_cache):
     """Runs the experiment in one folder, again and again."""
     folder = tmp_path_factory.mktemp("quality")
 
-    def run():
-        said = succeed(
+    def run(how="--quick", end=succeed):
+        said = end(
             "experiments.measure.quality",
-            "--quick",
+            how,
             "--gans=hinge_conditional",
             f"--programs={','.join(PROGRAMS)}",
             "--seeds=2",
@@ -77,6 +81,10 @@ def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(cal
     assert (
         json.loads((folder / "work" / "results.json").read_text())["values"] == values
     )
+    # A quick run is not taken up as a whole one.
+    _, (status, _, stderr) = call("--dataset=garments", end)
+    assert status == 2, stderr
+    assert "(--num_examples=640 there and None now)" in stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -148,3 +156,20 @@ def test_the_calibration_measures_every_damage_at_growing_levels(
         )
         assert len(lines) == 5
     assert os.path.getsize(tmp_path / "work" / "calibration.png") > 10_000
+
+
+def test_the_calibration_refuses_small_images_before_it_trains_a_classifier(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (200, 8, 28, 1), np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images, labels=np.arange(200) % 2)
+    status, _, stderr = end(
+        "experiments.measure.calibration",
+        "--dataset=npy",
+        f"--data_dir={tmp_path / 'mine.npz'}",
+        f"--workdir={tmp_path / 'work'}",
+        GAN_JAX_CACHE_DIR=str(tmp_path / "cache"),
+    )
+    assert status == 2, stderr
+    [line] = stderr.splitlines()
+    assert "are 8 x 28, " in line
+    assert not (tmp_path / "cache").exists()

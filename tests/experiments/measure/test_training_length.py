@@ -13,12 +13,12 @@ def call(tmp_path_factory, evaluation_cache):
     """Runs the program in one folder, again and again."""
     folder = tmp_path_factory.mktemp("training_length")
 
-    def run(*argv):
+    def run(*argv, how="--quick", num_samples=100):
         process = Process(
             [
                 "experiments.measure.training_length",
-                "--quick",
-                "--num_samples=100",
+                how,
+                f"--num_samples={num_samples}",
                 f"--workdir={folder}",
                 *argv,
             ],
@@ -61,3 +61,10 @@ def test_it_measures_after_each_of_the_epochs_and_goes_on_to_more(call):
     _, status, _, stderr = call("--gans=hinge", "--epochs=1,2,4", "--lengths=0.05,0.25")
     assert status == 2
     assert "trained past epoch 2, and was not measured after it" in stderr
+    few = ("--gans=hinge", "--epochs=1,3,4", "--lengths=0.05,0.25")
+    _, status, _, stderr = call(*few, num_samples=90)
+    assert status == 2
+    assert "measured with num_samples=100, not 90: " in stderr.splitlines()[-1]
+    _, status, _, stderr = call(*few, how="--dataset=garments")
+    assert status == 2
+    assert "--num_examples=640 there and None now" in stderr.splitlines()[-1]
