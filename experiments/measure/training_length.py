@@ -218,8 +218,9 @@ class Measure:
     ) -> dict[str, Any]:
         """Measures of new samples; of the discriminator, and of copies among them."""
         shares = self._reference.shares(gan.num_classes)
-        draw = functools.partial(sampling.draw, seed=self._seed, shares=shares)
-        samples = draw(gan, state, self._num_samples)
+        samples = sampling.draw(
+            gan, state, self._num_samples, seed=self._seed, shares=shares
+        )
         values = report.measure(samples, self._reference, uncertainty=False)
         if name != (LAST if gan.ema_decay is None else RECIPE):
             return values
