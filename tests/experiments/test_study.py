@@ -1,5 +1,6 @@
 """Studies as a user runs them: what they leave, and that they go on."""
 
+import ast
 import csv
 import functools
 import json
@@ -9,15 +10,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import study as main
 from gan_jax.run import configuration
-from tests.processes.running import FAST, begin_study, call, wait_until
+from tests.processes.running import FAST, ROOT, begin_study, call, wait_until
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
 SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
@@ -141,24 +140,30 @@ def test_a_storage_in_the_folder_may_be_spelled_otherwise(tmp_path, evaluation_c
     assert "e.db" not in names
 
 
-@pytest.mark.parametrize(
-    ("engine", "given", "found"),
-    [
-        ("ray", None, "/data/of/mine"),
-        ("ray", "/pictures", "/pictures"),
-        ("local", None, None),
-    ],
-)
-def test_the_folder_of_the_data_is_told_to_tasks_of_ray(
-    engine, given, found, monkeypatch
-):
-    """They have the environment in which the node's Ray was started."""
-    monkeypatch.setenv("GAN_JAX_DATA_DIR", "/data/of/mine")
+# In a process of its own: flags of one name cannot be defined twice in one.
+WHERE = """
+from experiments import study
+
+for engine, given in (("ray", None), ("ray", "/pictures"), ("local", None)):
     where = {"data_dir": given, "pictures": None}
-    monkeypatch.setattr(main.data_flags, "where", lambda: where)
-    flag = types.SimpleNamespace(value=engine)
-    monkeypatch.setattr(main.study_flags, "ENGINE", flag)
-    assert main._where() == {"data_dir": found, "pictures": None}
+    study.data_flags.where = lambda: where
+    study.study_flags.ENGINE = types.SimpleNamespace(value=engine)
+    print(study._where())
+"""
+
+
+def test_the_folder_of_the_data_is_told_to_tasks_of_ray():
+    """They have the environment in which the node's Ray was started."""
+    said = subprocess.run(
+        [sys.executable, "-c", WHERE],
+        env={**os.environ, "GAN_JAX_DATA_DIR": "/data/of/mine"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [ast.literal_eval(line)["data_dir"] for line in said.stdout.splitlines()]
+    assert found == ["/data/of/mine", "/pictures", None]
 
 
 @pytest.mark.slow
