@@ -142,6 +142,7 @@ def test_a_storage_in_the_folder_may_be_spelled_otherwise(tmp_path, evaluation_c
 
 # In a process of its own: flags of one name cannot be defined twice in one.
 WHERE = """
+import types
 from experiments import study
 
 for engine, given in (("ray", None), ("ray", "/pictures"), ("local", None)):

@@ -53,6 +53,8 @@ def search(tmp_path_factory, evaluation_cache):
 # In a process of its own: flags of one name cannot be defined twice in one.
 MEANWHILE = """
 import pathlib, sys, types
+from experiments.measure import tune
+from gan_jax.errors import UserError
 from gan_jax.study import study_folder
 from tests.study.test_driver import IMAGES
 
