@@ -30,7 +30,7 @@ from gan_jax.errors import UserError
 from gan_jax.evaluation import memorisation, overfitting, references, report
 from gan_jax.evaluation.averaged import LAST, RECIPE, Averaged
 from gan_jax.recipes import TABLES
-from gan_jax.run import checkpoints, configuration, loop, run_folder, sampling
+from gan_jax.run import checkpoints, configuration, loop, run_folder
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.schedule import Schedule
 from gan_jax.system.files import whole_file, write_text
@@ -217,10 +217,7 @@ class Measure:
         self, gan: training.GAN, state: training.GANState, name: str
     ) -> dict[str, Any]:
         """Measures of new samples; of the discriminator, and of copies among them."""
-        shares = self._reference.shares(gan.num_classes)
-        samples = sampling.draw(
-            gan, state, self._num_samples, seed=self._seed, shares=shares
-        )
+        samples = self._reference.draw(gan, state, self._num_samples, seed=self._seed)
         values = report.measure(samples, self._reference, uncertainty=False)
         if name != (LAST if gan.ema_decay is None else RECIPE):
             return values

@@ -226,7 +226,7 @@ def _read_all(
                 continue
             count += 1
             gray = gray and bool((image == image[..., :1]).all())
-            sha.update(image.tobytes())
+            sha.update(image)
             pixels.write(image.tobytes())
         if not count:
             raise UserError(f"every picture in {root} is damaged: {damaged[0]}...")

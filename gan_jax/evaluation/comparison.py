@@ -79,8 +79,7 @@ def run_subject(folder: pathlib.Path, num_samples: int, seed: int) -> Subject:
     step = int(state.step)  # not the newest checkpoint's, where that is damaged
 
     def draw(reference: references.Reference) -> sampling.Samples:
-        shares = reference.shares(gan.num_classes)
-        return sampling.draw(gan, state, num_samples, seed=seed, shares=shares)
+        return reference.draw(gan, state, num_samples, seed=seed)
 
     name = str(folder)
     if step < config.steps:

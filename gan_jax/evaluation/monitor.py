@@ -3,7 +3,6 @@
 from gan_jax.evaluation import frechet
 from gan_jax.evaluation.references import Reference
 from gan_jax.evaluation.report import of_classes
-from gan_jax.run.sampling import draw
 from gan_jax.training import GAN, GANState
 
 
@@ -25,7 +24,7 @@ class Monitor:
             which modes are counted in papers.
           seed: of the latents.
         """
-        self._in, self._shares = reference.measured_in, reference.shares
+        self._in, self._draw = reference.measured_in, reference.draw
         self._real = reference.training_moments
         usual = 26_000 if self._in.counts_modes else 5000
         self._num_samples, self._seed = num_samples or usual, seed
@@ -35,8 +34,7 @@ class Monitor:
 
         Of stacked images ``modes`` and ``class_kl`` as well, as in `measure`.
         """
-        shares = self._shares(gan.num_classes)
-        samples = draw(gan, state, self._num_samples, seed=self._seed, shares=shares)
+        samples = self._draw(gan, state, self._num_samples, seed=self._seed)
         fake, predicted = self._in.extract(samples.images)
         moments = frechet.moments(fake)
         distance = frechet.frechet_distance_of_moments(moments, self._real)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax import data
+from gan_jax import data, training
 from gan_jax.data import stacked
 from gan_jax.data.dataset import HELD_OUT, Part
 from gan_jax.errors import UserError, check_name
 from gan_jax.evaluation import classifier, features, frechet, kept
+from gan_jax.run import sampling
 from gan_jax.run.sampling import Samples
 
 _QUICK_SIZE = 2000  # images of each split
@@ -60,6 +61,25 @@ class Reference:
         if split.labels is None or num_classes != split.num_classes:
             return None
         return np.bincount(split.labels, minlength=num_classes).tolist()
+
+    def draw(
+        self,
+        gan: training.GAN,
+        state: training.GANState,
+        num_samples: int,
+        *,
+        seed: int = 0,
+    ) -> Samples:
+        """Samples to measure a GAN by: its classes are in `shares`.
+
+        Args:
+          gan: what is trained.
+          state: at any step.
+          num_samples: how many.
+          seed: of the latents.
+        """
+        shares = self.shares(gan.num_classes)
+        return sampling.draw(gan, state, num_samples, seed=seed, shares=shares)
 
     def seen(self, count: int | None = None) -> data.Dataset:
         """The training images that are measured: at most 100,000, spread evenly.

@@ -47,7 +47,6 @@ _OURS = (
     checkpoints.DAMAGED,
     checkpoints.FOLDER,
 )
-_OF_STUDIES = ("wave", "rung")  # folders of `gan_jax.study.trainer`
 
 
 @contextlib.contextmanager
@@ -89,8 +88,8 @@ def lock(
                 " --workdir"
             ) from error
         if not is_remote(folder):
-            for name in ("", "samples", *_OF_STUDIES):
-                remove_abandoned(folder / name)
+            for place in (folder, *filter(pathlib.Path.is_dir, folder.iterdir())):
+                remove_abandoned(place)
         yield held
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from gan_jax import training
 from gan_jax.evaluation import classes, frechet, references
 from gan_jax.evaluation.features import distance_in
-from gan_jax.run import sampling
 from gan_jax.study import ledger
 
 COVERED = 0.1  # least share of samples, over that of a class that all share evenly
@@ -31,7 +30,7 @@ class Judge:
 
     def __init__(self, reference: references.Reference, num_samples: int) -> None:
         """Takes the moments of both splits once."""
-        self._in, self._shares = reference.measured_in, reference.shares
+        self._in, self._draw = reference.measured_in, reference.draw
         self._train = reference.training_moments
         self._test = reference.moments
         self._num_samples = num_samples
@@ -59,8 +58,7 @@ class Judge:
         generator = (state.generator.params, state.generator.batch_stats, state.ema)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(generator)):
             return dict.fromkeys(names) | {"collapsed": True}, None
-        shares = self._shares(gan.num_classes)
-        samples = sampling.draw(gan, state, self._num_samples, shares=shares)
+        samples = self._draw(gan, state, self._num_samples)
         features, labels = self._in.extract(samples.images)
         fake = frechet.moments(features)
         covered = None

@@ -24,8 +24,7 @@ def drawn(monkeypatch):
     def draw(gan, state, count, *, seed, shares):
         raise DrawnError(shares)
 
-    for room in (sampling, monitor):
-        monkeypatch.setattr(room, "draw", draw)
+    monkeypatch.setattr(sampling, "draw", draw)
 
 
 def test_shares_are_counts_of_the_training_images():
@@ -39,7 +38,7 @@ def test_a_monitor_draws_in_them(classes, shares):
     stands_in = SimpleNamespace(
         measured_in=SimpleNamespace(counts_modes=False),
         training_moments=None,
-        shares=REFERENCE.shares,
+        draw=REFERENCE.draw,
     )
     with pytest.raises(DrawnError) as caught:
         monitor.Monitor(stands_in)(SimpleNamespace(num_classes=classes), None)
