@@ -195,6 +195,7 @@ def _train(
         asked.drawn,
         engine.images,
         engine.device,
+        engine.floor,
         _shared(engine.images),
     )
     return None

@@ -124,7 +124,10 @@ def _monitor(asked: Plan, dataset: data.Dataset) -> recorder.Evaluate:
     from gan_jax.evaluation import monitor, references  # late: most runs do without
 
     name = data_flags.name_of(dataset)
-    return monitor.Monitor(references.load_reference(name, **asked.where))
+    reference = references.load_reference(name, fewest=2, **asked.where)
+    found = monitor.Monitor(reference)
+    print(f"measured: {found.describe()}", flush=True)
+    return found
 
 
 def _summarise(workdir: pathlib.Path, dataset: data.Dataset) -> None:

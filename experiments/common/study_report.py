@@ -29,6 +29,7 @@ def publish(
     drawn: Mapping[str, sweep.Range],
     images: data.Description,
     device: str,
+    floor: float,
     shared: Mapping[str, Any],
 ) -> None:
     """Prints the table, writes results.json and study.png.
@@ -40,6 +41,7 @@ def publish(
       drawn: numbers that each GAN drew.
       images: that they were trained on.
       device: kind of the devices.
+      floor: the Frechet distance of training images, as many as samples of a GAN.
       shared: other flags of `experiments.train` that all have in common.
     """
     groups: dict[study_figure.Group, list[ledger.Row]] = {}
@@ -53,6 +55,7 @@ def publish(
             f"the {len(shown)} best of {len(groups)} settings, by their median:"
             f" {hidden} more are in results.json"
         )
+    print(f"training images have {_title(rows[0])} {floor:.1f}")
     losses = list(dict.fromkeys(row["loss"] for row in rows))
     for loss in losses:
         best = populations.best([row for row in rows if row["loss"] == loss])
@@ -62,6 +65,7 @@ def publish(
     document = {
         **results.begin("study", device),
         "dataset": images.name,
+        "floor": {distance_in(rows[0]): floor},
         "groups": [
             {"loss": group[0], "settings": dict(group[1:]), **summary}
             for group, summary in summaries.items()

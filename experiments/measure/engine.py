@@ -7,6 +7,7 @@ data set in the object store, asks whether to stop, and its result comes back. N
 processes of this machine, of one core each. Needs the extra ray.
 """
 
+import math
 import pathlib
 import tempfile
 import time
@@ -107,7 +108,7 @@ def _subject() -> Subject:
     """Drawn noise of the size of Fashion-MNIST; nothing measures by it."""
     images = np.random.default_rng(0).integers(0, 256, (60_000, 28, 28, 1), np.uint8)
     dataset = data.Dataset("garments", images, None, (), "noise")
-    return Subject(dataset.describe(), dataset, None, "cpu")
+    return Subject(dataset.describe(), dataset, None, "cpu", math.nan)
 
 
 def _idle(plan: waves.Plan, count: int) -> list[waves.Wave]:

@@ -89,13 +89,18 @@ def measure(seed: int, quick: bool) -> experiment.Findings:
     title = races[ranks[0]].title
     header = ("loss", title, "untrained", "generator steps", "seconds", "seeds")
     rows = [_row(name, races[name]) for name in ranks]
-    about = f"{reference.training_split.name}, {_RECIPE.value} recipes"
+    floor = references.floor_distance(reference, _NUM_SAMPLES.value)
+    about = (
+        f"{reference.training_split.name}, {_RECIPE.value} recipes; training images"
+        f" have {title} {floor:.1f}"
+    )
     table = f"{about}\n{tables.as_text(header, rows)}"
     details = {
         "dataset": reference.training_split.name,
         **warned,
         "recipe": _RECIPE.value,
         "num_samples": _NUM_SAMPLES.value,
+        "floor": {reference.measured_in.distance: floor},
         "seeds": list(seeds),
         "races": {
             name: {

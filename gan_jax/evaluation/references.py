@@ -99,6 +99,7 @@ def load_reference(
     measured_in: str = "auto",
     inception_weights: str | None = None,
     quick: bool = False,
+    fewest: int = FEWEST,
     say: Callable[[str], None] = print,
     **where: Any,
 ) -> Reference:
@@ -112,6 +113,7 @@ def load_reference(
         labels, and random features of one without.
       inception_weights: as in `inception.load`.
       quick: take few images and a classifier of little training, for tests.
+      fewest: images of each split that are needed; by default, for every measure.
       say: takes the lines of what takes time.
       **where: ``data_dir`` and ``pictures``, as in `data.load`.
 
@@ -123,11 +125,11 @@ def load_reference(
     size = _QUICK_SIZE if quick else None
     training, test = _load(name, size, **where)
     for split, which in ((training, "training"), (test, "test")):
-        if (count := len(split.images)) < FEWEST:
+        if (count := len(split.images)) < fewest:
             raise UserError(
-                f"{split.name} has {count} {which} images, and precision, recall,"
-                f" density and coverage need {FEWEST}: give {FEWEST * HELD_OUT} images"
-                f" or more, or {FEWEST} or more in each split"
+                f"{split.name} has {count} {which} images, and what is measured needs"
+                f" {fewest}: give {fewest * HELD_OUT} images or more, or {fewest} or"
+                " more in each split"
             )
     test = _at_most(test)
     if measured_in == "auto":
@@ -212,6 +214,21 @@ def floor(reference: Reference, num_samples: int, seed: int = 0) -> Samples:
     chosen = rng.permutation(len(split.images))[:num_samples]
     labels = None if split.labels is None else split.labels[chosen]
     return Samples(split.images[chosen], labels)
+
+
+def floor_distance(reference: Reference, num_samples: int) -> float:
+    """The Frechet distance of training images to the test split.
+
+    What samples as good as training images have: less is chance, or a copy of the test
+    split.
+
+    Args:
+      reference: whose training split.
+      num_samples: how many images; all there are, where there are fewer.
+    """
+    features, _ = reference.measured_in.extract(floor(reference, num_samples).images)
+    moments = frechet.moments(features)
+    return frechet.frechet_distance_of_moments(moments, reference.moments)
 
 
 def ceiling(

@@ -36,6 +36,7 @@ class Cluster:
     Attributes:
       images: what there is to know of the training split.
       device: kind of the devices that data were prepared on.
+      floor: the Frechet distance of training images, as many as samples of a GAN.
     """
 
     def __init__(
@@ -76,14 +77,14 @@ class Cluster:
         )
         task = ray.remote(_prepare).options(
             name="data set",
-            num_returns=3,
+            num_returns=2,
             scheduling_strategy=near(here, soft=True),
             **self._wants(),
         )
-        images, device, self._subject = task.remote(load, self._kind, num_devices)
+        about, self._subject = task.remote(load, self._kind, num_devices)
         try:
             self.images: Description
-            self.images, self.device = ray.get([images, device])
+            self.images, self.device, self.floor = ray.get(about)
         except ray.exceptions.RayError as error:
             raise UserError(_why(error)) from error
 
@@ -209,10 +210,10 @@ def _start(kind: str, num_devices: int) -> None:
 
 def _prepare(
     load: Callable[[], Subject], kind: str, num_devices: int
-) -> tuple[Description, str, Subject]:
+) -> tuple[tuple[Description, str, float], Subject]:
     _start(kind, num_devices)
     subject = load()
-    return subject.images, subject.device, subject
+    return (subject.images, subject.device, subject.floor), subject
 
 
 # Of this process, with its data set and compiled programs; and whether it is to stop.

@@ -12,7 +12,7 @@ import numpy as np
 
 from gan_jax.data import Description
 from gan_jax.evaluation.features import distance_in
-from gan_jax.study import ledger, sweep, trainer, waves
+from gan_jax.study import ledger, search, sweep, trainer, waves
 from gan_jax.study.engines import Result
 from gan_jax.study.halving import Halving
 from gan_jax.study.sweep import Run
@@ -30,29 +30,18 @@ class Engine(Protocol):
     Attributes:
       images: what there is to know of the training split.
       device: kind of the devices.
+      floor: the Frechet distance of training images, as many as samples of a GAN.
     """
 
     images: Description
     device: str
+    floor: float
 
     def save_in(self, folder: Place) -> None:
         """Waves under way, and GANs at rungs, are saved in a study's folder."""
 
     def run(self, waves: Iterable[waves.Wave]) -> Iterator[Result]:
         """Asks for waves as it can take them; ends early where a signal has come."""
-
-
-class Trials(Protocol):
-    """What asks for GANs by what others came to (`search`)."""
-
-    def ask(self, gans: int = 1) -> list[tuple[int, list[Run]]]:
-        """The next trials, of at least so many GANs; none at the end."""
-
-    def ask_bracket(self, size: int) -> list[tuple[int, list[Run]]]:
-        """The next trials up to a multiple of ``size``, with those told before."""
-
-    def tell(self, number: int, rows: Sequence[ledger.Row]) -> None:
-        """Takes the rows of a trial's GANs; the second time, nothing."""
 
 
 class Driver:
@@ -121,7 +110,7 @@ class Driver:
         self._forget(alive)
         return True
 
-    def search(self, trials: Trials) -> bool:
+    def search(self, trials: search.Search) -> bool:
         """Trains what is asked for while its results are told.
 
         Without rungs, the next GANs are asked for as soon as a wave is free; with them,

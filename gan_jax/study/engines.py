@@ -42,12 +42,14 @@ class Subject(NamedTuple):
       dataset: the split itself, in memory.
       judge: measures a GAN.
       device: kind of the devices.
+      floor: the Frechet distance of training images, as many as samples of a GAN.
     """
 
     images: Description
     dataset: Dataset
     judge: Judge
     device: str
+    floor: float
 
 
 def load(
@@ -74,7 +76,8 @@ def load(
     dataset = reference.training_split
     judge = Judge(reference, num_samples)
     device = available.find_devices()[0].device_kind
-    return Subject(dataset.describe(), dataset, judge, device)
+    floor = references.floor_distance(reference, num_samples)
+    return Subject(dataset.describe(), dataset, judge, device, floor)
 
 
 class Local:
@@ -95,6 +98,7 @@ class Local:
           say: takes the lines of the report.
         """
         self.images, self.device = subject.images, subject.device
+        self.floor = subject.floor
         self._subject, self._should_stop, self._say = subject, should_stop, say
         self._folder: Place | None = None
         self._trainers: dict[Any, Trainer] = {}

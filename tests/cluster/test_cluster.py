@@ -58,7 +58,7 @@ class Scripted:
 
 def load(what=None, images=None):
     dataset = data.Dataset("garments", images, None, (), "made")
-    return Subject(IMAGES, dataset, what or {}, "cpu")
+    return Subject(IMAGES, dataset, what or {}, "cpu", 0.5)
 
 
 def waves_of(count):

@@ -120,17 +120,21 @@ def test_the_monitor_counts_modes_as_well(of_channels, small_networks):
     gan = recipes.make_gan(recipes.recipe("hinge"), shape=(28, 28, 3))
     state = training.init_state(gan, jax.random.key(0), (28, 28, 3))
     found = monitor.Monitor(of_channels, num_samples=100)(gan, state)
-    assert found.keys() == {"fcd", "modes", "class_kl"}
+    assert found.keys() == {"fcd", "fcd_floor", "modes", "class_kl"}
     assert 1 <= found["modes"] <= 100
 
 
 # Which features a data set has
 
 
-def of_one_s_own(tmp_path, **arrays):
+def of_one_s_own(tmp_path, fewest=references.FEWEST, **arrays):
     np.savez(tmp_path / "mine.npz", **arrays)
     return references.load_reference(
-        "npy", data_dir=tmp_path / "mine.npz", quick=True, say=lambda line: None
+        "npy",
+        data_dir=tmp_path / "mine.npz",
+        quick=True,
+        fewest=fewest,
+        say=lambda line: None,
     )
 
 
@@ -187,6 +191,12 @@ def test_what_is_too_little_to_measure_is_refused_before_the_training(
         arrays[labels] = np.arange(len(arrays[name])) % 2
     with pytest.raises(UserError, match=message):
         of_one_s_own(tmp_path, **arrays)
+
+
+def test_a_distance_to_the_training_images_takes_fewer(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_JAX_CACHE_DIR", str(tmp_path))
+    few = of_one_s_own(tmp_path, fewest=2, images=noise((8, 12, 3), 30))
+    assert len(few.features) == 3
 
 
 def test_of_too_many_images_some_are_measured(monkeypatch):

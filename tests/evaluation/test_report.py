@@ -116,13 +116,40 @@ def test_the_monitor_measures_the_distance_to_the_training_images(
 ):
     gan = recipes.make_gan(recipes.recipe("hinge"))
     state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
-    values = monitor.Monitor(reference, num_samples=COUNT)(gan, state)
+    measure = monitor.Monitor(reference, num_samples=COUNT)
+    values = measure(gan, state)
     images = sampling.draw(gan, state, COUNT).images
     features, real = (
         reference.measured_in.extract(x)[0]
         for x in (images, reference.training_split.images)
     )
-    assert values == {"fcd": pytest.approx(frechet.frechet_distance(features, real))}
+    assert values == {
+        "fcd": pytest.approx(frechet.frechet_distance(features, real)),
+        "fcd_floor": measure.floor,
+    }
+    assert 0 < measure.floor < values["fcd"] / 10
+
+
+def test_its_floor_is_the_distance_of_as_many_test_images(reference):
+    real = reference.measured_in.extract(reference.training_split.images)[0]
+    everything = frechet.frechet_distance(reference.features, real)
+    of_all = monitor.Monitor(reference, num_samples=10**5)
+    assert of_all.floor == pytest.approx(everything)
+    assert f"test images have {everything:.1f}" in of_all.describe()
+    of_few = monitor.Monitor(reference, num_samples=COUNT)
+    assert of_few.floor > everything  # a distance of fewer images is larger
+    lone = dataclasses.replace(reference, features=reference.features[:1])
+    nothing = monitor.Monitor(lone, num_samples=COUNT)
+    assert nothing.floor is None
+    assert nothing.describe().endswith("training images")
+
+
+def test_the_floor_is_the_distance_of_training_images(reference):
+    seen = references.floor(reference, COUNT).images
+    distance = frechet.frechet_distance(
+        reference.measured_in.extract(seen)[0], reference.features
+    )
+    assert references.floor_distance(reference, COUNT) == pytest.approx(distance)
 
 
 # Several at once

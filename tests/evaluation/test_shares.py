@@ -38,6 +38,7 @@ def test_a_monitor_draws_in_them(classes, shares):
     stands_in = SimpleNamespace(
         measured_in=SimpleNamespace(counts_modes=False),
         training_moments=None,
+        features=np.zeros((1, 2)),  # of one image there is no distance
         draw=REFERENCE.draw,
     )
     with pytest.raises(DrawnError) as caught:

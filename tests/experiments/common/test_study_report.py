@@ -22,7 +22,7 @@ GARMENTS = types.SimpleNamespace(name="garments", warning=None)
 def publish(folder, capsys, axes, **more):
     runs, drawn, rows = made_up.study(axes, **more)
     study_report.publish(
-        folder, rows, runs, drawn, GARMENTS, "cpu", {"recipe": "tuned"}
+        folder, rows, runs, drawn, GARMENTS, "cpu", 0.54, {"recipe": "tuned"}
     )
     said = capsys.readouterr().out
     return rows, said, json.loads((folder / "results.json").read_text())
@@ -31,7 +31,8 @@ def publish(folder, capsys, axes, **more):
 def table(said):
     """The cells of the rows."""
     lines = said.splitlines()
-    end = next(i for i, line in enumerate(lines) if line.startswith(("best", "the ")))
+    ends = ("best", "the ", "training ")
+    end = next(i for i, line in enumerate(lines) if line.startswith(ends))
     return [re.split("  +", line) for line in lines[2:end]]
 
 
@@ -59,6 +60,8 @@ def test_of_few_settings_all_are_in_the_table_in_the_order_of_the_sweep(
     assert rates == [f"generator_lr={v:.6g}" for v in np.geomspace(1e-4, 1e-2, 5)]
     assert "more are in results.json" not in said
     assert len(results["gans"]) == 10
+    assert "training images have FCD 0.5\n" in said
+    assert results["floor"] == {"fcd": 0.54}
     assert "stopped" not in said
 
 
@@ -147,7 +150,7 @@ def test_a_study_without_a_single_distance_has_a_figure(tmp_path, capsys):
     runs, drawn, rows = made_up.study(f"{RATE},seed:0..2")
     lost = {"fcd": None, "fcd_train": None, "collapsed": True}
     rows = [row | lost for row in rows]
-    study_report.publish(tmp_path, rows, runs, drawn, GARMENTS, "cpu", {})
+    study_report.publish(tmp_path, rows, runs, drawn, GARMENTS, "cpu", 0.5, {})
     assert (tmp_path / "study.png").exists()
     assert "best" not in capsys.readouterr().out.partition("\n---")[2]
 
@@ -172,7 +175,7 @@ assert list(ledger.read(folder).values()) == rows
 begun = time.perf_counter()
 ledger.write(folder, rows)
 images = types.SimpleNamespace(name="garments", warning=None)
-study_report.publish(folder, rows, runs, drawn, images, "cpu", {})
+study_report.publish(folder, rows, runs, drawn, images, "cpu", 0.5, {})
 published = time.perf_counter() - begun
 # Not of getrusage, which counts the process that has started this one as well.
 status = pathlib.Path("/proc/self/status").read_text().splitlines()
