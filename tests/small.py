@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from gan_jax import data, networks, plots
+from gan_jax import data, networks, plots, recipes
 from gan_jax.data import garments
 from gan_jax.networks import pairs
 from gan_jax.networks.convolution import pixel_shuffle
@@ -46,6 +46,16 @@ class Discriminator(nn.Module):
     def __call__(self, x, labels=None, *, train=True):
         flat = x.reshape(*x.shape[:-3], -1)
         return networks.MLPDiscriminator((8,), self.num_classes)(flat, labels)
+
+
+def gan(recipe, width=4, discriminator=None):
+    """A GAN of points in the plane: compiles in a second."""
+    sizes = {"hidden": (width,), "num_classes": 10 if recipe.conditional else None}
+    return recipes.make_gan(
+        recipe,
+        generator=networks.MLPGenerator(**sizes),
+        discriminator=discriminator or networks.MLPDiscriminator(**sizes),
+    )
 
 
 def in_float64(state):

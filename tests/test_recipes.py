@@ -17,6 +17,7 @@ from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from gan_jax.penalties import PENALTIES
 from gan_jax.recipes import TABLES, check, make_gan, recipe
+from tests import small
 
 KEPT = pathlib.Path(__file__).parents[1] / "docs" / "results"
 # What every recipe has unless its paper says otherwise.
@@ -62,11 +63,7 @@ DEPARTURES = {
 
 
 def small_gan(loss, **overrides):
-    return make_gan(
-        recipe(loss, latent_size=3, **overrides),
-        generator=networks.MLPGenerator(hidden=(4,)),
-        discriminator=networks.MLPDiscriminator(hidden=(4,)),
-    )
+    return small.gan(recipe(loss, latent_size=3, **overrides))
 
 
 # The table and its overrides
@@ -257,6 +254,7 @@ def test_everything_of_a_recipe_reaches_the_gan():
             norm="layer", spectral_norm=True, **sizes
         ),
         "num_classes": 6,
+        "init_batch": 64,
         "axis_name": "devices",
         "augment": training.AUGMENTS["diffaugment"],
         "products": "default",
@@ -356,11 +354,7 @@ def test_numbers_of_a_recipe_may_be_swept_by_vmap():
     def step(rate, weight):
         numbers = recipe("wasserstein_gp", latent_size=3)
         changes = {"generator_lr": rate, "penalty_weight": weight}
-        gan = make_gan(
-            dataclasses.replace(numbers, **changes),
-            generator=networks.MLPGenerator(hidden=(4,)),
-            discriminator=networks.MLPDiscriminator(hidden=(4,)),
-        )
+        gan = small.gan(dataclasses.replace(numbers, **changes))
         state = training.init_state(gan, jax.random.key(0), (2,))
         after, metrics = training.train_step(gan, state, real)
         return after.generator.params, metrics["d_loss"]

@@ -4,7 +4,6 @@ XLA's CUDA compiler needs the packages of `jax[cuda13]` and no driver, its TPU c
 those of `libtpu`. Both are to be asked for before JAX is used for anything else.
 """
 
-import dataclasses
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -16,29 +15,18 @@ from gan_jax import backend, recipes, training
 from gan_jax.devices import many, parallel, placement
 from gan_jax.errors import UserError
 
-
-@dataclasses.dataclass(frozen=True)
-class Card:
-    """An NVIDIA GPU of compute capability 9.0, from its data sheet.
-
-    Attributes:
-      name: as the driver says it.
-      memory: bytes.
-      bandwidth: bytes a second of that memory.
-      cache: bytes of the second-level cache.
-      cores: streaming multiprocessors.
-    """
-
-    name: str
-    memory: int
-    bandwidth: int
-    cache: int = 50 * 2**20
-    cores: int = 132
-
-
+# By their data sheets: memory in bytes, its bandwidth in bytes a second.
 CARDS = {
-    "h100": Card("NVIDIA H100 80GB HBM3", 80 * 10**9, 3352 * 10**9),
-    "h200": Card("NVIDIA H200", 141 * 10**9, 4800 * 10**9),
+    "h100": {
+        "name": "NVIDIA H100 80GB HBM3",
+        "memory": 80 * 10**9,
+        "bandwidth": 3352 * 10**9,
+    },
+    "h200": {
+        "name": "NVIDIA H200",
+        "memory": 141 * 10**9,
+        "bandwidth": 4800 * 10**9,
+    },
 }
 TPUS = {"v5e": "v5e:2x2", "v6e": "v6e:2x2"}  # the smallest slices
 _DESCRIPTION = """
@@ -53,14 +41,14 @@ gpu_device_info {{
   cuda_compute_capability {{ major: 9 feature_extension: ACCELERATED_FEATURES }}
   driver_version: "13.0.0" runtime_version: "13.0.0" dnn_version: "9.12.0"
   compile_time_toolkit_version: "13.0.0" cub_version: "3.1.2"
-  core_count: {cores} fpus_per_core: 128 clock_rate_ghz: 1.98
+  core_count: 132 fpus_per_core: 128 clock_rate_ghz: 1.98
   threads_per_warp: 32 threads_per_block_limit: 1024 threads_per_core_limit: 2048
   block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
   thread_dim_limit_x: 1024 thread_dim_limit_y: 1024 thread_dim_limit_z: 64
   registers_per_block_limit: 65536 registers_per_core_limit: 65536
   shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448
   shared_memory_per_core: 233472
-  device_memory_size: {memory} memory_bandwidth: {bandwidth} l2_cache_size: {cache}
+  device_memory_size: {memory} memory_bandwidth: {bandwidth} l2_cache_size: 52428800
   device_address_bits: 64 ecc_enabled: true pcie_bandwidth: 64000000000
 }}
 """
@@ -118,7 +106,7 @@ def _cuda(card: str) -> jax.Device:
     try:
         return topologies.get_topology_desc(
             platform="cuda",
-            target_config=_DESCRIPTION.format(**dataclasses.asdict(CARDS[card])),
+            target_config=_DESCRIPTION.format(**CARDS[card]),
             topology="1x1x1",
         ).devices[0]
     finally:

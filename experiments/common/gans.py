@@ -27,13 +27,22 @@ def recipe(name: str, table: str) -> recipes.Recipe:
     return recipes.recipe(loss, table, conditional=conditional)
 
 
-def config(recipe: recipes.Recipe, dataset: Dataset, seed: int, epochs: int) -> Config:
+def config(
+    recipe: recipes.Recipe, dataset: Dataset, seed: int, epochs: int, *, quick: bool
+) -> Config:
     """A run of some passes over a data set.
+
+    Args:
+      recipe: what to train.
+      dataset: to train on.
+      seed: of the run.
+      epochs: passes.
+      quick: the data set is small: without its size in it, a whole run would be taken
+        for a longer one of these.
 
     Raises:
       UserError: the data set is too small for a step.
     """
-    steps = epochs * training.steps_per_epoch(
-        recipe, len(dataset.images), recipe.batch_size
-    )
-    return Config.of(recipe, dataset, seed, steps)
+    size = len(dataset.images)
+    steps = epochs * training.steps_per_epoch(recipe, size, recipe.batch_size)
+    return Config.of(recipe, dataset, seed, steps, size if quick else None)

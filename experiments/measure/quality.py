@@ -73,12 +73,9 @@ def config_of(
     job: Job, dataset: data.Dataset, steps: int | None
 ) -> configuration.Config:
     """What a run of this project computes: ``steps``, or one epoch of the data set."""
-    config = gans.config(job.recipe(), dataset, job.seed, epochs=1)
-    if steps is None:
-        return config
-    # Else a whole run would be taken for a longer one of these.
-    size = len(dataset.images)
-    return dataclasses.replace(config, steps=steps, num_examples=size)
+    quick = steps is not None
+    config = gans.config(job.recipe(), dataset, job.seed, epochs=1, quick=quick)
+    return dataclasses.replace(config, steps=steps) if quick else config
 
 
 def train(

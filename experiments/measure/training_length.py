@@ -97,15 +97,9 @@ def main() -> None:
     dataset = data.load(name, garments_size=640 if quick else None, **where)
     warned = results.warn(dataset.warning)
     configs = {
-        gan: gans.config(recipe, dataset, _SEED.value, epochs[-1])
+        gan: gans.config(recipe, dataset, _SEED.value, epochs[-1], quick=quick)
         for gan, recipe in recipes.items()
     }
-    if quick:  # else a whole run would be taken for a longer one of these
-        size = len(dataset.images)
-        configs = {
-            gan: dataclasses.replace(config, num_examples=size)
-            for gan, config in configs.items()
-        }
     for gan, config in configs.items():
         run_folder.check(workdir / gan, config, overwrite=False)
     name = data_flags.name_of(dataset)

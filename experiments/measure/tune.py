@@ -73,6 +73,7 @@ SPACES = {
     "wasserstein": f"{_STEPS},critic_steps:1,generator_lr:1e-3..1e-2:log,"
     f"discriminator_lr:5e-5..6e-4:log,clip:5e-3..6e-2:log,{_EMA}",
 }
+_SHOWN = 3  # settings of each GAN
 RUNGS = Halving(3, 3, 2)  # found the best in ten of ten searches: docs/study.md
 
 
@@ -224,12 +225,12 @@ def _publish(
 
 
 def table(
-    found: dict[str, list[dict[str, Any]]], most: int = 3
+    found: dict[str, list[dict[str, Any]]],
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows: the best few settings of each GAN."""
     rows = []
     for gan, settings in found.items():
-        for each in settings[:most]:
+        for each in settings[:_SHOWN]:
             last = each["fcd_train"][each["steps"]]
             distance = "" if last is None else f"{last:.1f}"
             setting = _setting(each["setting"])

@@ -9,6 +9,7 @@ gradient penalty far from the data (docs/best_response.md). Nothing here is
 random, and all of it takes seconds: --seed and --quick change nothing.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -52,8 +53,9 @@ def measure(seed: int, quick: bool) -> tuple[list[theory_table.Row], Any]:
     found.append(_eigenvalues(axes[4]))
     found += _gradient_steps(axes[1:4], axes[7])
     bounds, weights = (0.25, 0.5, 1.0), (0.1, 1.0, 2.0)
-    closed = [dirac.clipped_amplitude(bound) for bound in bounds]
-    found += _constrained(axes[5], "clip", bounds, closed)
+    # From outside, psi runs along its bound until theta changes sign and the circle of
+    # that radius touches it: that circle the players keep to.
+    found += _constrained(axes[5], "clip", bounds, bounds)
     closed = [dirac.penalised_amplitude(weight) for weight in weights]
     closed[0] = dirac.SMALL_WEIGHT_AMPLITUDE
     found += _constrained(axes[6], "penalty weight", weights, closed)
@@ -174,7 +176,7 @@ def _verdict(
 
 
 def _constrained(
-    axes: Any, what: str, values: tuple[float, ...], closed: list[float]
+    axes: Any, what: str, values: Sequence[float], closed: Sequence[float]
 ) -> list[theory_table.Row]:
     """Critics whose updates are not smooth at the equilibrium."""
 

@@ -119,7 +119,7 @@ def _growths(trajectories: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _eigenvalues(quick: bool) -> list[theory_table.Row]:
-    found, losses = [], ("kl",) if quick else tuple(closed.SLOPES)
+    found, losses = [], ("kl",) if quick else tuple(dirac.SLOPES)
     kinds = {
         kind: [
             Rule(loss, kind, weight, rate)
@@ -149,7 +149,7 @@ def _weights(axes: Any) -> list[theory_table.Row]:
     found, swept = [], [rule for rules in _SWEPT.values() for rule in rules]
     played = _every(swept, partial(_play, steps=_FEW))
     for loss, rules in _SWEPT.items():
-        slope = closed.SLOPES[loss][0]
+        slope = dirac.SLOPES[loss][0]
         growths = _growths([played[rule] for rule in rules])
         axes.plot(_WEIGHTS[::10], growths[::10], ".", label=loss)
         axes.plot(_WEIGHTS, np.abs(_closed(rules)).max(-1), **plots.THEORY)

@@ -90,14 +90,13 @@ def _products(
 
     @jax.jit
     def free(params: jax.Array, v: jax.Array) -> Any:
-        gauss_newton = partial(second_order.gauss_newton_vp, output_loss=output_loss)
         straight = second_order.hvp(lambda p: output_loss(linear(p)), params, v)
         products = second_order.hessian(model, output_loss, params)
         return (
             second_order.hvp(loss, params, v),
             second_order.hvp_reverse(loss, params, v),
-            gauss_newton(model, params=params, v=v),
-            (gauss_newton(linear, params=params, v=v), straight),
+            second_order.gauss_newton(model, output_loss, params)(v),
+            (second_order.gauss_newton(linear, output_loss, params)(v), straight),
             second_order.conjugate_gradients(products, jax.grad(loss)(params)),
         )
 

@@ -59,18 +59,20 @@ def _closed(
     return divergences.wasserstein(*sides, grid), jax.vmap(gap)(weights)
 
 
-def _critic(
-    key: jax.Array,
-    weight: jax.Array,
+def critic(
+    keys: jax.Array,
+    weight: float | jax.Array,
     data: Any,
     model: Any,
     quick: bool,
     penalty: Any = PENALTIES["one_sided"],
     activation: Any = nn.tanh,
 ) -> tuple[Any, jax.Array]:
-    """A critic trained to its optimum: its logits as a function, and its gap."""
+    """A critic trained to its optimum: its logits as a function, and its gap.
+
+    The first of the keys is of its training, the second of the samples of the gap.
+    """
     steps, hidden = (400, (32, 32)) if quick else (1500, (64, 64))
-    keys = jax.random.split(key)
     logit, _ = fitting.tell_apart(
         keys[0],
         data,
@@ -92,7 +94,7 @@ def _prices(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
     for pairs in (_lines(), _planes()):
 
         def gap(weight: jax.Array, data: Any, model: Any) -> jax.Array:
-            return _critic(key, weight, data, model, quick)[1]
+            return critic(jax.random.split(key), weight, data, model, quick)[1]
 
         data, models = fitting.stack_pairs(pairs.values(), 2)
         sweep = jax.vmap(jax.vmap(gap, (0, None, None)), (None, 0, 0))
@@ -121,8 +123,8 @@ def _trapped(axes: Any, key: jax.Array, quick: bool) -> list[theory_table.Row]:
             both = jnp.stack([PENALTIES[name](*batch) for name in _TRAP])
             return both[index]
 
-        logit, gap = _critic(
-            key,
+        logit, gap = critic(
+            jax.random.split(key),
             weight,
             *_lines()["line, scaled"],
             quick,

@@ -5,6 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+LEVEL = 0.95  # least share of draws whose interval holds the mean over draws
 REPLICATES = 200  # Efron & Tibshirani: seldom more are needed for a standard error
 
 
@@ -26,12 +27,12 @@ def resamples(count: int, replicates: int = REPLICATES, seed: int = 0) -> np.nda
 
 
 def interval(
-    value: float, replicates: Sequence[float] | np.ndarray, level: float = 0.95
+    value: float, replicates: Sequence[float] | np.ndarray
 ) -> tuple[float, float]:
     """The interval of a measure of some samples, from its values of resamples.
 
     The value and so many of its bootstrap standard errors to either side that a normal
-    distribution is within with the probability ``level``. Near equal distributions,
+    distribution is within with the probability `LEVEL`. Near equal distributions,
     where a distance is noise alone, resamples have the noise twice, and the interval is
     up to 1.7 times too wide. Not the quantiles of the
     replicates: a distance grows with the noise of its samples, so those of a Frechet
@@ -41,8 +42,6 @@ def interval(
       value: of the samples themselves.
       replicates: of each resample; at least two. NaN, where it has too few samples
         that differ, is left out.
-      level: the least share of draws of the samples whose interval holds the measure's
-        mean over draws.
 
     Returns:
       Lower and upper end, in the units of the value.
@@ -50,5 +49,5 @@ def interval(
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 6
     (number of replicates) and 12 (standard normal interval)
     """
-    reach = NormalDist().inv_cdf((1 + level) / 2) * float(np.nanstd(replicates, ddof=1))
+    reach = NormalDist().inv_cdf((1 + LEVEL) / 2) * float(np.nanstd(replicates, ddof=1))
     return value - reach, value + reach

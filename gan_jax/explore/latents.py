@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax import training
 from gan_jax.errors import UserError
+from gan_jax.evaluation.batches import in_batches
 from gan_jax.explore.directions import Directions
 from gan_jax.run import sampling
 from gan_jax.run.labels import check_label
@@ -176,12 +177,7 @@ def _images(
     z: np.ndarray,
     labels: np.ndarray | None,
 ) -> np.ndarray:
-    batches = []
-    for first in range(0, len(z), _BATCH):
-        part = slice(first, first + _BATCH)
-        missing = _BATCH - len(z[part])
-        padded = np.pad(z[part], ((0, missing), (0, 0)))
-        asked = None if labels is None else np.pad(labels[part], (0, missing))
-        images = np.asarray(sampling.images_of(gan, state, padded, asked))
-        batches.append(images[: _BATCH - missing])
-    return np.concatenate(batches)
+    def network(z: np.ndarray, labels: np.ndarray | None = None) -> list[jax.Array]:
+        return [sampling.images_of(gan, state, z, labels)]
+
+    return in_batches(network, z, _BATCH, *([] if labels is None else [labels]))[0]

@@ -88,29 +88,27 @@ def _in_float32(config: configuration.Config) -> configuration.Config:
 
 
 def largest_difference(
-    sampler: sampling.Sampler,
-    gan: training.GAN,
-    state: training.GANState,
-    count: int = _CHECKED,
+    sampler: sampling.Sampler, gan: training.GAN, state: training.GANState
 ) -> float:
     """How far a sampler's images are from those of a state, at most.
+
+    Of `_CHECKED` latents, in a batch of one and one of all others.
 
     Args:
       sampler: of the same generator.
       gan: what is trained.
       state: at any step.
-      count: latents, in a batch of one and one of all others.
 
     Returns:
       In levels of 255 where the sampler makes uint8, else in [-1, 1].
     """
-    z = sampling.first_latents(gan.latent_size, 0, count)
+    z = sampling.first_latents(gan.latent_size, 0, _CHECKED)
     labels = None
     if gan.num_classes is not None:
-        labels = np.arange(count, dtype=np.int32) % gan.num_classes
+        labels = np.arange(_CHECKED, dtype=np.int32) % gan.num_classes
     found = [
         np.asarray(sampler.generate(z[part], None if labels is None else labels[part]))
-        for part in (slice(1), slice(1, count))
+        for part in (slice(1), slice(1, None))
     ]
     got = np.concatenate(found)
     wanted = np.asarray(_images(gan, state, got.dtype.name, z, labels), np.float64)

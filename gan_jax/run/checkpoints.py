@@ -27,6 +27,7 @@ from gan_jax.training import GANState
 
 FOLDER = "checkpoints"
 DAMAGED = "damaged_checkpoints"
+_CLEARED = 5  # seconds, for which what is half written is removed again
 
 
 def steps(workdir: pathlib.Path) -> list[int]:
@@ -90,12 +91,7 @@ class Writer:
     """Saves the states of a run in the background, and keeps the newest few."""
 
     def __init__(
-        self,
-        workdir: pathlib.Path,
-        about: dict[str, Any],
-        *,
-        keep: int,
-        finite_only: bool = True,
+        self, workdir: pathlib.Path, about: dict[str, Any], *, keep: int
     ) -> None:
         """Opens the checkpoints of a run folder, which no other process may write to.
 
@@ -103,7 +99,6 @@ class Writer:
           workdir: run folder.
           about: JSON values that are saved beside each state: ``flags``, ``versions``.
           keep: how many checkpoints are kept; the newest.
-          finite_only: whether to refuse NaN and infinity.
         """
         import orbax.checkpoint as ocp  # slow to import
 
@@ -111,7 +106,6 @@ class Writer:
         self._folder = (workdir / FOLDER).absolute()
         self._folder.mkdir(exist_ok=True)
         self._about = about
-        self._finite_only = finite_only
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             create=False,
@@ -133,11 +127,11 @@ class Writer:
           state: on devices, or as `on_host` gives it.
 
         Raises:
-          UserError: the state holds NaN or infinity, and must not; or the disk does
-            not take it, or did not take the one before.
+          UserError: the state holds NaN or infinity; or the disk does not take it, or
+            did not take the one before.
         """
         plain = on_host(state)
-        if self._finite_only and (name := finite.first_non_finite(plain)):
+        if name := finite.first_non_finite(plain):
             raise UserError(f"{name} is not finite at step {step}: stopped, not saved")
         args = self._ocp.args
         about = {**self._about, "state_sha256": digest(plain)}
@@ -193,13 +187,13 @@ class Writer:
                 " as space or permission, and start again"
             ) from error
 
-    def _remove_half_written(self, seconds: float = 5) -> None:
+    def _remove_half_written(self) -> None:
         """What is half written would only fill the disk further.
 
         Where one file of a checkpoint fails, Orbax's threads may still be writing its
         other files: so more than once, for so long.
         """
-        end = time.monotonic() + seconds
+        end = time.monotonic() + _CLEARED
         while found := [*self._folder.glob(f"*{self._ocp.utils.TMP_DIR_SUFFIX}*")]:
             for path in found:
                 shutil.rmtree(path, ignore_errors=True)

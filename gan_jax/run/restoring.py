@@ -35,7 +35,6 @@ def restore(
     *,
     say: Callable[[str], None],
     set_aside: bool = False,
-    finite_only: bool = True,
 ) -> GANState | None:
     """Reads the newest checkpoint that can be read.
 
@@ -48,7 +47,6 @@ def restore(
       say: takes a line for each damaged checkpoint, and for other versions.
       set_aside: move damaged checkpoints out of the way, to `DAMAGED`, as the run
         will come by their steps again.
-      finite_only: whether NaN and infinity are damage.
 
     Returns:
       The state, its numbers on the host; None where there is no checkpoint.
@@ -63,7 +61,7 @@ def restore(
         step = remaining[-1]
         try:
             folder = (workdir / FOLDER / str(step)).absolute()  # as orbax wants it
-            state, there = _read(folder, like, about["flags"], finite_only)
+            state, there = _read(folder, like, about["flags"])
         except UserError:
             raise
         except Exception as error:  # orbax and tensorstore raise many kinds
@@ -104,7 +102,7 @@ def restore(
 
 
 def _read(
-    folder: pathlib.Path, like: GANState, flags: dict[str, Any], finite_only: bool
+    folder: pathlib.Path, like: GANState, flags: dict[str, Any]
 ) -> tuple[GANState, dict[str, Any]]:
     import orbax.checkpoint as ocp  # slow to import
 
@@ -133,9 +131,9 @@ def _read(
         state = reader.restore(folder, wanted).state
     if digest(state) != about["state_sha256"]:
         raise ValueError("its numbers are not as saved")
-    if (state.step != int(folder.name)).any():  # one, or one for each of many GANs
+    if state.step != int(folder.name):
         raise ValueError(f"it is of step {state.step}")
-    if finite_only and (name := finite.first_non_finite(state)):
+    if name := finite.first_non_finite(state):
         raise ValueError(f"{name} is not finite")
     return state.replace(key=jax.random.wrap_key_data(state.key)), about
 

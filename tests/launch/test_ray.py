@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from tests.processes.running import wait_until
+
 RAY = pathlib.Path(__file__).parents[2] / "launch" / "ray.sh"
 ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
@@ -158,14 +160,6 @@ def free(port):
         except OSError:
             return False
     return True
-
-
-def wait_until(happened, process):
-    """Waits while a process runs; fails where it ends before."""
-    while not happened():
-        if process.poll() is not None and not happened():
-            raise AssertionError((process.returncode, process.communicate()[1]))
-        time.sleep(0.02)
 
 
 def runs(group):

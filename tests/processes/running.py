@@ -162,6 +162,8 @@ def wait_until(happened, process):
     """Waits while a process runs; fails where it ends before."""
     while not happened():
         if process.poll() is not None and not happened():
+            if isinstance(process, subprocess.Popen):
+                raise AssertionError((process.returncode, *process.communicate()))
             raise AssertionError(process.end())
         time.sleep(0.005)
 

@@ -10,8 +10,9 @@ import pytest
 
 from gan_jax import losses, penalties, recipes, training
 from gan_jax.errors import UserError
-from gan_jax.run import checkpoints, configuration, finite, loop, run_folder
+from gan_jax.run import checkpoints, configuration, finite
 from gan_jax.run.metrics_log import read_metrics
+from tests.run import making
 from tests.run.test_resume import dataset, small_networks, train
 
 __all__ = ["dataset", "small_networks"]  # fixtures
@@ -157,16 +158,13 @@ def test_a_measurement_that_is_not_finite_is_logged_as_none(
     config = configuration.Config(
         recipes.recipe("hinge", batch_size=10), "garments", 0, 4
     )
-    run_folder.prepare(tmp_path / "run", config, overwrite=False)
-    configuration.write_config(tmp_path / "run", config)
     for _ in range(2):  # and the log can be read when the run is started again
-        loop.train(
+        making.train(
             config,
             dataset,
             tmp_path / "run",
             evaluate=lambda gan, state: {"fcd": value},
             devices=jax.devices()[:1],
-            say=lambda line: None,
         )
     assert read_metrics(tmp_path / "run")[-1]["fcd"] is None
 

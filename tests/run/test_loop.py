@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from gan_jax import recipes, training
-from gan_jax.data import Dataset
 from gan_jax.devices import compilation, parallel
 from gan_jax.errors import UserError
-from gan_jax.run import configuration, loop, recorder, run_folder, sample_grids
+from gan_jax.run import configuration, loop, recorder, sample_grids
 from gan_jax.run.metrics_log import read_metrics
 from tests import small
+from tests.run import making
 
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
 
@@ -29,10 +29,7 @@ def small_networks():
 
 @pytest.fixture(scope="module")
 def dataset():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (90, 28, 28, 1)).astype(np.uint8)
-    labels = np.arange(90, dtype=np.int32) % 10
-    return Dataset("garments", images, labels, tuple("abcdefghij"), "made up")
+    return making.noise(90)
 
 
 def config(steps, **changes):
@@ -45,9 +42,7 @@ def config(steps, **changes):
 
 def train(workdir, dataset, config, schedule=SCHEDULE, evaluate=None):
     said = []
-    run_folder.prepare(workdir, config, overwrite=False)
-    configuration.write_config(workdir, config)
-    state = loop.train(
+    state = making.train(
         config,
         dataset,
         workdir,

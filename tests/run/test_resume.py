@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from gan_jax import recipes
-from gan_jax.data import Dataset
 from gan_jax.devices import parallel
 from gan_jax.losses import LOSSES
-from gan_jax.run import checkpoints, configuration, loop, run_folder
+from gan_jax.run import checkpoints, configuration, loop
 from gan_jax.run.metrics_log import read_metrics
+from tests.run import making
 
 STEPS = 9
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
@@ -36,10 +36,7 @@ def small_networks(small_networks, monkeypatch):
 
 @pytest.fixture(scope="module")
 def dataset():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (50, 28, 28, 1)).astype(np.uint8)
-    labels = np.arange(50, dtype=np.int32) % 10
-    return Dataset("garments", images, labels, tuple("abcdefghij"), "made up")
+    return making.noise(50)
 
 
 class Death(BaseException):
@@ -48,8 +45,6 @@ class Death(BaseException):
 
 def train(workdir, dataset, recipe, devices, dies_at=None):
     config = configuration.Config(recipe, "garments", 3, STEPS)
-    run_folder.prepare(workdir, config, overwrite=False)
-    configuration.write_config(workdir, config)
 
     def die(gan, state):
         if state.step == dies_at:
@@ -58,14 +53,13 @@ def train(workdir, dataset, recipe, devices, dies_at=None):
 
     schedule = dataclasses.replace(SCHEDULE, evaluate_every=dies_at)
     evaluate = die if dies_at else None
-    return loop.train(
+    return making.train(
         config,
         dataset,
         workdir,
         schedule=schedule if dies_at else SCHEDULE,
         evaluate=evaluate,
         devices=devices,
-        say=lambda line: None,
     )
 
 

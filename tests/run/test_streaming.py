@@ -8,22 +8,20 @@ import numpy as np
 import pytest
 
 from gan_jax import recipes
-from gan_jax.data import Dataset, npy, stream
+from gan_jax.data import npy, stream
 from gan_jax.devices import parallel, placement
 from gan_jax.errors import UserError
-from gan_jax.run import checkpoints, configuration, loop, run_folder
+from gan_jax.run import checkpoints, configuration, loop
+from tests.run import making
 from tests.run.test_resume import everything
 
-SIZE, STEPS = 50, 9
+STEPS = 9
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
 
 
 @pytest.fixture(scope="module")
 def dataset():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (SIZE, 28, 28, 1)).astype(np.uint8)
-    labels = rng.integers(0, 10, SIZE).astype(np.int32)
-    return Dataset("garments", images, labels, tuple("abcdefghij"), "made up")
+    return making.noise(50)
 
 
 def recipe_of(loss, *, conditional, critic_steps):
@@ -34,16 +32,13 @@ def recipe_of(loss, *, conditional, critic_steps):
 
 def train(workdir, dataset, recipe, images_on, *, devices=1, steps=STEPS):
     config = configuration.Config(recipe, "garments", 3, steps)
-    run_folder.prepare(workdir, config, overwrite=False)
-    configuration.write_config(workdir, config)
-    state = loop.train(
+    state = making.train(
         config,
         dataset,
         workdir,
         schedule=SCHEDULE,
         devices=jax.devices()[:devices],
         images_on=images_on,
-        say=lambda line: None,
     )
     return everything(workdir, state)
 

@@ -12,17 +12,14 @@ from gan_jax import networks, recipes, training
 from gan_jax.data import mixtures
 from gan_jax.losses import LOSSES
 from gan_jax.theory import fitting
+from tests import small
 
 RING = mixtures.ring()
 
 
 def small_gan(loss="wasserstein_gp", **overrides):
     recipe = recipes.recipe(loss, critic_steps=2, latent_size=4, **overrides)
-    return recipes.make_gan(
-        recipe,
-        generator=networks.MLPGenerator(2, (8,)),
-        discriminator=networks.MLPDiscriminator((8,)),
-    )
+    return small.gan(recipe, 8)
 
 
 def test_training_on_samples_is_train_step_in_a_loop():

@@ -96,7 +96,7 @@ def test_products_are_those_of_the_dense_matrices(name):
 
     for product in (second_order.hvp, second_order.hvp_reverse):
         assert_close(flatten(product(loss, PARAMS, V)), hessian @ v)
-    found = second_order.gauss_newton_vp(net, output_loss, PARAMS, V)
+    found = second_order.gauss_newton(net, output_loss, PARAMS)(V)
     chex.assert_trees_all_equal_shapes(found, PARAMS)
     assert_close(flatten(found), curved @ v)
     linearised = second_order.hessian(net, output_loss, PARAMS)
@@ -110,7 +110,7 @@ def test_products_are_those_of_the_dense_matrices(name):
 def test_gauss_newton_is_the_hessian_of_a_linear_model(name):
     output_loss = OUTPUT_LOSSES[name]
     hessian = second_order.hvp(lambda p: output_loss(linear(p)), PARAMS, V)
-    curved = second_order.gauss_newton_vp(linear, output_loss, PARAMS, V)
+    curved = second_order.gauss_newton(linear, output_loss, PARAMS)(V)
     chex.assert_trees_all_close(curved, hessian, atol=1e-6)
     assert np.abs(flatten(curved)).max() > 1e-3
 

@@ -12,19 +12,14 @@ from flax import linen as nn
 from gan_jax import networks, recipes, training
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
+from tests import small
 
 LATENT, BATCH = 4, 8
 
 
 def small_gan(loss="nonsaturating", discriminator=None, **overrides):
-    """A GAN of points in the plane: compiles in a second."""
     recipe = recipes.recipe(loss, latent_size=LATENT, **overrides)
-    sizes = {"hidden": (16,), "num_classes": 10 if recipe.conditional else None}
-    return recipes.make_gan(
-        recipe,
-        generator=networks.MLPGenerator(**sizes),
-        discriminator=discriminator or networks.MLPDiscriminator(**sizes),
-    )
+    return small.gan(recipe, 16, discriminator)
 
 
 def classes(gan, seed=0):

@@ -10,15 +10,22 @@ import math
 import pathlib
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.measure.peers.worker import NUM_CLASSES, random_images
-from gan_jax import recipes, training
+from experiments.measure.peers.worker import (
+    NUM_CLASSES,
+    Phases,
+    RunSteps,
+    Spec,
+    random_images,
+)
+from gan_jax import data, recipes, training
 from gan_jax.data import Dataset
 from gan_jax.devices import available, compilation, many, parallel, placement
+from gan_jax.errors import UserError
 from gan_jax.recipes import Recipe
 from gan_jax.recipes.recipe import PRECISIONS
 from gan_jax.run import configuration, recorder
@@ -29,14 +36,11 @@ from gan_jax.run.tracking.tracker import Run
 from gan_jax.system import cores
 from gan_jax.training import Examples
 
-if TYPE_CHECKING:
-    from experiments.measure.peers.worker import Phases, RunSteps, Spec
-
-Compile = Callable[[], "RunSteps"]
+Compile = Callable[[], RunSteps]
 _FOREVER = 2**31 - 1  # steps
 
 
-def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
+def start(spec: Spec, phases: Phases) -> tuple[RunSteps, dict[str, Any]]:
     """A program up to its first step.
 
     Returns:
@@ -77,19 +81,16 @@ def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
     }
 
 
-def _examples(spec: "Spec", devices: Sequence[jax.Device]) -> Examples:
+def _examples(spec: Spec, devices: Sequence[jax.Device]) -> Examples:
     images = _load(spec)
     labels = np.arange(len(images), dtype=np.int32) % NUM_CLASSES
     return jax.block_until_ready(placement.replicate(Examples(images, labels), devices))
 
 
-def _load(spec: "Spec") -> np.ndarray:
+def _load(spec: Spec) -> np.ndarray:
     name, size = spec["data"], spec["num_examples"]
     if name == "random":
         return random_images(size, spec["shape"])
-    from gan_jax import data
-    from gan_jax.errors import UserError
-
     images = data.load(name, data_dir=spec["data_dir"], garments_size=size).images
     if len(images) < size:
         raise UserError(f"--num_examples={size}, and {name} has {len(images)} images")
@@ -97,13 +98,13 @@ def _load(spec: "Spec") -> np.ndarray:
 
 
 def loop(
-    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+    recipe: Recipe, spec: Spec, examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The loop on the device, as experiments.train has it; over several devices."""
     gan = _make_gan(recipe, examples, axis_name=placement.AXIS)
     state, order = _initialise(gan, examples, devices)
 
-    def compile_steps() -> "RunSteps":
+    def compile_steps() -> RunSteps:
         train_steps = parallel.compile_train_steps(
             gan,
             state,
@@ -124,7 +125,7 @@ def loop(
 
 
 def recorded(
-    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+    recipe: Recipe, spec: Spec, examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The loop with all that a run writes by default: lines, grids, checkpoints."""
     size = len(examples.images)
@@ -139,7 +140,7 @@ def recorded(
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
 
-    def compile_steps() -> "RunSteps":
+    def compile_steps() -> RunSteps:
         feed = run_loop.resident(
             gan,
             state,
@@ -176,7 +177,7 @@ def recorded(
 
 
 def stepwise(
-    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+    recipe: Recipe, spec: Spec, examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The same `training.train_step`, called by the host step after step."""
     del spec
@@ -196,7 +197,7 @@ def stepwise(
     ) -> tuple[training.GANState, training.Metrics]:
         return training.train_step(gan, state, *batch)
 
-    def compile_steps() -> "RunSteps":
+    def compile_steps() -> RunSteps:
         gathers = jax.jit(gather).lower(examples, order, state.step).compile()
         batch = jax.eval_shape(gather, examples, order, state.step)
         takes = jax.jit(take, donate_argnums=0).lower(state, batch).compile()
@@ -214,7 +215,7 @@ def stepwise(
 
 
 def many_gans(
-    recipe: Recipe, spec: "Spec", examples: Examples, devices: Sequence[jax.Device]
+    recipe: Recipe, spec: Spec, examples: Examples, devices: Sequence[jax.Device]
 ) -> Compile:
     """The loop on the device, of many GANs side by side that differ in their seed."""
     gan = _make_gan(recipe, examples)
@@ -227,7 +228,7 @@ def many_gans(
     orders = many.orders(states, 0, num_examples=size, devices=devices)
     jax.block_until_ready((states, orders))
 
-    def compile_steps() -> "RunSteps":
+    def compile_steps() -> RunSteps:
         train_steps = many.compile_train_steps(
             lambda _: gan,
             numbers,

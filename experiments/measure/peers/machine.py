@@ -13,13 +13,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-if TYPE_CHECKING:
-    from experiments.measure.peers.worker import Phases, Spec
-    from gan_jax.recipes import Recipe
+from experiments.measure.peers.worker import Phases, Spec
+from gan_jax import backend, recipes, training
+from gan_jax.recipes import Recipe
+from gan_jax.recipes.recipe import PRECISIONS
 
 # Passes for each gradient penalty: at points that the loss scores anyway, the logits'
 # gradient and twice that to differentiate it; elsewhere the pass before it as well.
@@ -30,7 +33,7 @@ _CALLS = 3  # timed together, so that the host's part of each is hidden
 _TRIES = 2
 
 
-def step_flops(recipe: "Recipe", shape: Sequence[int] = (28, 28, 1)) -> float:
+def step_flops(recipe: Recipe, shape: Sequence[int] = (28, 28, 1)) -> float:
     """Floating-point operations of the matrix products that a step cannot do without.
 
     A product of one pass is three in training (output, gradients of input and weights).
@@ -54,13 +57,8 @@ def step_flops(recipe: "Recipe", shape: Sequence[int] = (28, 28, 1)) -> float:
     return 2.0 * recipe.batch_size * (recipe.critic_steps * critic + last)
 
 
-def _counted_flops(recipe: "Recipe", shape: tuple[int, ...]) -> float:
+def _counted_flops(recipe: Recipe, shape: tuple[int, ...]) -> float:
     """All operations, not products alone, that XLA counts of a step as written."""
-    import jax
-    import jax.numpy as jnp
-
-    from gan_jax import recipes, training
-
     gan = recipes.make_gan(recipe, shape=shape)
     key = jax.random.key(0)
     state = jax.eval_shape(lambda: training.init_state(gan, key, shape))
@@ -83,12 +81,8 @@ def _counted_flops(recipe: "Recipe", shape: tuple[int, ...]) -> float:
     return flops(partial(training.train_step, once)) + more * flops(critic)
 
 
-def step_bytes(recipe: "Recipe", shape: Sequence[int] = (28, 28, 1)) -> float:
+def step_bytes(recipe: Recipe, shape: Sequence[int] = (28, 28, 1)) -> float:
     """Bytes of weights and optimiser state that a step reads and writes."""
-    import jax
-
-    from gan_jax import recipes, training
-
     gan = recipes.make_gan(recipe, shape=tuple(shape))
     key = jax.random.key(0)
     state = jax.eval_shape(lambda: training.init_state(gan, key, tuple(shape)))
@@ -120,7 +114,7 @@ def floor_terms(
 
 
 def start(
-    spec: "Spec", phases: "Phases"
+    spec: Spec, phases: Phases
 ) -> tuple[Callable[[int], dict[str, float]], dict[str, Any]]:
     """Prepares to measure the rates in the precision of the programs.
 
@@ -130,10 +124,6 @@ def start(
       ``product_error``, the relative error of a matrix product: below 1e-6 in float32,
       3e-4 in TF32.
     """
-    import jax
-
-    from gan_jax.recipes import Recipe
-
     recipe = Recipe(**spec["recipe"])
     phases.end("import")
     rates = rate_meter(recipe.precision)
@@ -157,9 +147,6 @@ def rate_meter(precision: str) -> Callable[[], dict[str, float]]:
     Args:
       precision: name in `gan_jax.recipes.recipe.PRECISIONS`.
     """
-    import jax
-    import jax.numpy as jnp
-
     side, numbers = _SIZES.get(jax.devices()[0].platform, _SIZES["gpu"])
     square = _noise(side, precision)
     product = jax.jit(partial(_product, precision))
@@ -177,21 +164,12 @@ def rate_meter(precision: str) -> Callable[[], dict[str, float]]:
 
 def _noise(side: int, precision: str) -> Any:
     """A square matrix, not of zeros, which are faster on a GPU."""
-    import jax
-
-    from gan_jax.recipes.recipe import PRECISIONS
-
     square = jax.random.normal(jax.random.key(0), (side, side)) / side**0.5
     return square.astype(PRECISIONS[precision].dtype or square.dtype)
 
 
 def _product(precision: str, x: Any, y: Any) -> Any:
     """The matrix product of two arrays, in the precision that the networks have."""
-    import jax.numpy as jnp
-
-    from gan_jax import backend
-    from gan_jax.recipes.recipe import PRECISIONS
-
     with backend.products(PRECISIONS[precision].products):
         return jnp.matmul(x, y)
 

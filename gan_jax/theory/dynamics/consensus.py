@@ -16,19 +16,9 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.theory.dynamics import dirac
+from gan_jax.theory.dynamics.dirac import SLOPES, Slopes
 
 Array = jax.Array
-Slopes = tuple[float, float]
-
-# (a_D, a_G): d L_D / d h_f and -d L_G / d h_f at h = 0; dirac.COUPLINGS has a_D a_G.
-SLOPES: dict[str, Slopes] = {
-    "minimax": (1 / 2, 1 / 2),
-    "nonsaturating": (1 / 2, 1 / 2),
-    "kl": (1 / 2, 1.0),
-    "wasserstein": (1.0, 1.0),
-    "hinge": (1.0, 1.0),
-    "relativistic": (1 / 2, 1 / 2),
-}
 
 
 class Rule(NamedTuple):

@@ -17,16 +17,18 @@ from gan_jax.penalties import PENALTIES, Penalty
 
 Array = jax.Array
 Gradients = Callable[[Array], Array]
+Slopes = tuple[float, float]
 
-# a_D a_G: the slopes d L_D / d h_f and -d L_G / d h_f at h = 0, multiplied.
-COUPLINGS = {
-    "minimax": 1 / 4,
-    "nonsaturating": 1 / 4,
-    "kl": 1 / 2,
-    "wasserstein": 1.0,
-    "hinge": 1.0,
-    "relativistic": 1 / 4,
+# (a_D, a_G): the slopes d L_D / d h_f and -d L_G / d h_f at h = 0.
+SLOPES: dict[str, Slopes] = {
+    "minimax": (1 / 2, 1 / 2),
+    "nonsaturating": (1 / 2, 1 / 2),
+    "kl": (1 / 2, 1.0),
+    "wasserstein": (1.0, 1.0),
+    "hinge": (1.0, 1.0),
+    "relativistic": (1 / 2, 1 / 2),
 }
+COUPLINGS = {loss: a_d * a_g for loss, (a_d, a_g) in SLOPES.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Rule:
     """How the players move.
 
     Attributes:
-      loss: name in `COUPLINGS`.
+      loss: name in `SLOPES`.
       penalty: name in `PENALTIES`, or None.
       weight: factor of the penalty.
       alternating: whether the generator waits for the discriminator's step.
@@ -191,22 +193,6 @@ def eigenvalues(
         determinant = 1 - rate * damping + rate**2 * coupling
     root = jnp.sqrt((trace**2 / 4 - determinant).astype(jnp.complex64))
     return jnp.stack([trace / 2 - root, trace / 2 + root], axis=-1)
-
-
-def clipped_amplitude(clip: Array) -> Array:
-    """Where a Wasserstein critic with clipped weights ends in the Dirac-GAN.
-
-    Without clipping the players go round the equilibrium. From outside, psi runs along
-    its bound until theta changes sign and the circle of radius ``clip`` touches it:
-    that circle they keep to.
-
-    Args:
-      clip: bound of psi.
-
-    Returns:
-      The largest ``|theta|`` in the end, to first order in the learning rate.
-    """
-    return clip
 
 
 def penalised_amplitude(weight: Array) -> Array:

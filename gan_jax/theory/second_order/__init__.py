@@ -13,7 +13,6 @@ from gan_jax.theory.second_order.hessian_free import HessianFreeState, hessian_f
 from gan_jax.theory.second_order.products import (
     CURVATURES,
     gauss_newton,
-    gauss_newton_vp,
     hessian,
     hvp,
     hvp_reverse,
@@ -25,7 +24,6 @@ __all__ = [
     "Solution",
     "conjugate_gradients",
     "gauss_newton",
-    "gauss_newton_vp",
     "hessian",
     "hessian_free",
     "hvp",

@@ -34,36 +34,25 @@ def hvp_reverse(loss: Callable[[Any], Array], params: Any, v: Any) -> Any:
     return jax.grad(lambda p: jax.jvp(loss, (p,), (v,))[1])(params)
 
 
-def gauss_newton_vp(
-    model: Callable[[Any], Any],
-    output_loss: Callable[[Any], Array],
-    params: Any,
-    v: Any,
-) -> Any:
+def gauss_newton(
+    model: Callable[[Any], Any], output_loss: Callable[[Any], Array], params: Any
+) -> Product:
     """``B v = J^T (rho'' (J v))``, the Hessian without the model's own curvature.
 
     J are the derivatives of the outputs, rho'' is the Hessian of ``output_loss`` by
     them. B is positive semi-definite where ``output_loss`` is convex, and it is the
-    Hessian where the model is linear.
+    Hessian where the model is linear. The model's own pass is made once for all v.
 
     Args:
       model: ``params -> outputs``, a pytree.
       output_loss: ``outputs -> scalar``, convex.
       params: where, a pytree.
-      v: of the same structure.
 
     Returns:
-      The same structure.
+      ``v -> B v``, both of the structure of ``params``.
 
     Source: Schraudolph 2002, section 3.3
     """
-    return gauss_newton(model, output_loss, params)(v)
-
-
-def gauss_newton(
-    model: Callable[[Any], Any], output_loss: Callable[[Any], Array], params: Any
-) -> Product:
-    """`gauss_newton_vp` at one point: the model's own pass is made once for all v."""
     outputs, forward = jax.linearize(model, params)
     backward = jax.linear_transpose(forward, params)
     return lambda v: backward(hvp(output_loss, outputs, forward(v)))[0]

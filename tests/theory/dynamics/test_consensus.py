@@ -21,11 +21,11 @@ def modulus(*arguments):
 
 
 @pytest.mark.parametrize("symplectic", [False, True])
-@pytest.mark.parametrize("loss", consensus.SLOPES)
+@pytest.mark.parametrize("loss", dirac.SLOPES)
 def test_eigenvalues_are_those_of_the_matrix_and_of_finite_differences(
     loss, symplectic
 ):
-    slopes, small = consensus.SLOPES[loss], 1e-3
+    slopes, small = dirac.SLOPES[loss], 1e-3
     field = dirac.gradients(LOSSES[loss])
     direction = games.symplectic if symplectic else games.consensus
     for weight, rate in ((0.0, 0.3), (0.4, 0.1), (5.0, 0.2)):
@@ -35,11 +35,6 @@ def test_eigenvalues_are_those_of_the_matrix_and_of_finite_differences(
         pulls = [direction(field, small * e, weight) for e in jnp.eye(2)]
         pulls = np.array(pulls, np.float64) / small
         np.testing.assert_allclose(np.eye(2) - rate * pulls.T, matrix, atol=2e-5)
-
-
-def test_slopes_multiply_to_the_couplings():
-    products = {loss: a_d * a_g for loss, (a_d, a_g) in consensus.SLOPES.items()}
-    assert products == dirac.COUPLINGS
 
 
 def test_a_rule_of_gradient_steps_has_the_eigenvalues_of_its_matrix():

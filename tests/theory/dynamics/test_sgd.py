@@ -240,35 +240,3 @@ def test_onto_a_sphere_which_is_not_convex_points_can_move_apart():
         2**0.5,
         rtol=8 * np.finfo(np.float32).eps,
     )
-
-
-def known_points(name):
-    """Of each set, some that need no projection: its corners, or points all over."""
-    units = np.eye(5)
-    if name == "box":
-        return np.array(list(itertools.product((-0.5, 1.0), repeat=5)))
-    if name in ("l1 ball", "l2 ball"):
-        return np.concatenate([units, -units])
-    if name == "simplex":
-        return units
-    if name == "non-negative":
-        return np.concatenate([0 * units[:1], units, 10 * units])
-    # The plane of sum 1, or one side of it: corners of its simplex, and far along it.
-    far = units[:, None] + 10 * (units - np.roll(units, 1, 0))
-    plane = np.concatenate([units, far.reshape(-1, 5)])
-    return plane if name == "hyperplane" else np.concatenate([plane, -10 * units])
-
-
-@pytest.mark.parametrize("name", sgd.CONVEX_SETS)
-def test_a_projection_is_the_nearest_point_of_its_set(name):
-    rng = np.random.default_rng(1)
-    points = np.float32(3 * rng.normal(size=(200, 5)))
-    projected = np.float64(project(points)[name])
-    again = project(np.float32(projected))[name]
-    np.testing.assert_allclose(again, projected, atol=1e-5)
-    known = known_points(name)
-    np.testing.assert_allclose(project(np.float32(known))[name], known, atol=1e-5)
-    # x - P x makes no acute angle with the way from P x to any point of the set.
-    others = np.concatenate([projected, known])
-    angles = np.einsum("id,ijd->ij", points - projected, others - projected[:, None])
-    assert angles.max() < 1e-3

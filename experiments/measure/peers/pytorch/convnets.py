@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from experiments.measure.peers.pytorch.networks import (
-    Conditional,
+    ConditionalDiscriminator,
+    ConditionalGenerator,
     Discriminator,
     Generator,
 )
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # it would import JAX into the process that is measured
     from gan_jax.recipes import Recipe
 
 
-class DCGANGenerator(Conditional):
+class DCGANGenerator(ConditionalGenerator):
     """`gan_jax.networks.DCGANGenerator`: ``[batch, latent]`` to images."""
 
     def __init__(
@@ -34,8 +35,7 @@ class DCGANGenerator(Conditional):
         width: int = 64,
     ) -> None:
         """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         count, rows, columns = _sides(shape)
         widths = [width * 2**i for i in reversed(range(count))]
         first = widths[0] * rows * columns
@@ -50,12 +50,8 @@ class DCGANGenerator(Conditional):
         layers += [nn.ConvTranspose2d(widths[-1], shape[2], 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
-        return self.layers(self.beside(z, labels))
 
-
-class DCGANDiscriminator(Conditional):
+class DCGANDiscriminator(ConditionalDiscriminator):
     """`gan_jax.networks.DCGANDiscriminator`: images to logits ``[batch]``."""
 
     def __init__(
@@ -66,8 +62,7 @@ class DCGANDiscriminator(Conditional):
         norm: str = "batch",
     ) -> None:
         """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         count, rows, columns = _sides(shape)
         layers: list[nn.Module] = [nn.Conv2d(shape[2], width, 4, 2, 1)]
         layers.append(nn.LeakyReLU(0.2))
@@ -79,10 +74,6 @@ class DCGANDiscriminator(Conditional):
         features = width * 2 ** (count - 1) * rows * columns
         layers += [nn.Flatten(), nn.Linear(features, num_classes or 1)]
         self.layers = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Scores images; ``labels`` is int64 ``[batch]`` where conditional."""
-        return self.logits(self.layers(x), labels)
 
 
 def _norm(name: str, channels: int) -> nn.Module:
@@ -118,7 +109,7 @@ class _Block(nn.Module):
         return self.up(self.shortcut(self.pool(x))) + h
 
 
-class ResNetGenerator(Conditional):
+class ResNetGenerator(ConditionalGenerator):
     """`gan_jax.networks.ResNetGenerator`, below 64 pixels a side."""
 
     def __init__(
@@ -129,8 +120,7 @@ class ResNetGenerator(Conditional):
         width: int = 64,
     ) -> None:
         """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         count, rows, columns = _few_stages(shape)
         self.layers = nn.Sequential(
             nn.Linear(latent_size + (num_classes or 0), width * rows * columns),
@@ -142,20 +132,15 @@ class ResNetGenerator(Conditional):
             nn.Tanh(),
         )
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
-        return self.layers(self.beside(z, labels))
 
-
-class ResNetDiscriminator(Conditional):
+class ResNetDiscriminator(ConditionalDiscriminator):
     """`gan_jax.networks.ResNetDiscriminator`, below 64 pixels a side."""
 
     def __init__(
         self, num_classes: int | None, shape: Sequence[int], width: int = 64
     ) -> None:
         """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         count = _few_stages(shape)[0]
         down = [
             _Block(width if i else shape[2], width, "down", norm=False, first=i == 0)

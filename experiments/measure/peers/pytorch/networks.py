@@ -8,25 +8,41 @@ from torch import Tensor, nn
 
 
 class Conditional(nn.Module):
-    """What labels do, in a generator and in a discriminator."""
+    """What may be given labels."""
 
-    num_classes: int | None
+    def __init__(self, num_classes: int | None) -> None:
+        """With labels of so many classes; without any, where None."""
+        super().__init__()
+        self.num_classes = num_classes
 
-    def beside(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """z and the one-hot labels."""
-        if labels is None:
-            return z
-        return torch.cat([z, F.one_hot(labels, self.num_classes).to(z.dtype)], dim=1)
+
+class ConditionalGenerator(Conditional):
+    """``[batch, latent]`` to images."""
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
+        if labels is not None:
+            hot = F.one_hot(labels, self.num_classes)
+            z = torch.cat([z, hot.to(z.dtype)], dim=1)
+        return self.layers(z)
+
+
+class ConditionalDiscriminator(Conditional):
+    """Images to logits ``[batch]``."""
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores images; ``labels`` is int64 ``[batch]`` where conditional."""
+        return self.logits(self.layers(x), labels)
 
     def logits(self, scores: Tensor, labels: Tensor | None) -> Tensor:
-        """``[batch]``, float32."""
+        """``[batch]``, float32, whatever the layers compute in."""
         scores = scores.float()
         if labels is None:
             return scores[:, 0]
         return (F.one_hot(labels, self.num_classes) * scores).sum(dim=1)
 
 
-class Generator(Conditional):
+class Generator(ConditionalGenerator):
     """`gan_jax.networks.Generator`: ``[batch, latent]`` to images."""
 
     def __init__(
@@ -36,8 +52,7 @@ class Generator(Conditional):
         shape: Sequence[int] = (28, 28, 1),
     ) -> None:
         """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         rows, columns, channels = shape[0] // 4, shape[1] // 4, shape[2]
         self.layers = nn.Sequential(
             nn.Linear(latent_size + (num_classes or 0), 512),
@@ -55,20 +70,15 @@ class Generator(Conditional):
             nn.Conv2d(8, channels, 3, padding=1),
         )
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Draws images; ``labels`` is int64 ``[batch]`` where conditional."""
-        return self.layers(self.beside(z, labels))
 
-
-class Discriminator(Conditional):
+class Discriminator(ConditionalDiscriminator):
     """`gan_jax.networks.Discriminator`: images to logits ``[batch]``."""
 
     def __init__(
         self, num_classes: int | None = None, shape: Sequence[int] = (28, 28, 1)
     ) -> None:
         """Layers with PyTorch's own initial weights."""
-        super().__init__()
-        self.num_classes = num_classes
+        super().__init__(num_classes)
         rows, columns, channels = shape[0] // 4, shape[1] // 4, shape[2]
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 32, 4, stride=2, padding=1),
@@ -80,10 +90,3 @@ class Discriminator(Conditional):
             nn.LeakyReLU(0.1),
             nn.Linear(512, num_classes or 1),
         )
-
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Scores images; ``labels`` is int64 ``[batch]`` where conditional.
-
-        The logits are float32, whatever the layers compute in.
-        """
-        return self.logits(self.layers(x), labels)

@@ -1,19 +1,22 @@
 """The PyTorch peers as `experiments.measure.benchmark` measures them."""
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from experiments.measure.peers.pytorch import gan, graph
-from experiments.measure.peers.worker import NUM_CLASSES, random_images
+from experiments.measure.peers.worker import (
+    NUM_CLASSES,
+    Phases,
+    RunSteps,
+    Spec,
+    random_images,
+)
 
-if TYPE_CHECKING:
-    from experiments.measure.peers.worker import Phases, RunSteps, Spec
 
-
-def start(spec: "Spec", phases: "Phases") -> tuple["RunSteps", dict[str, Any]]:
+def start(spec: Spec, phases: Phases) -> tuple[RunSteps, dict[str, Any]]:
     """A program up to its first step; returns what `jax_programs.start` does."""
     program = spec["program"]
     on_gpu = torch.cuda.is_available()
@@ -62,7 +65,7 @@ def _in_turn(
     batch_size: int,
     labels: torch.Tensor,
     program: str,
-) -> "RunSteps":
+) -> RunSteps:
     """What takes steps, goes on with the data where it stopped, and waits."""
     if program == "graphed":
         graphed = graph.GraphedTrainer(trainer, images, batch_size, labels)
