@@ -20,7 +20,7 @@ from experiments.common import cli, data_flags, plan, train_flags
 from experiments.common.plan import Plan
 from gan_jax import data
 from gan_jax.devices import available, placement, processes
-from gan_jax.run import configuration, loop, recorder, run_folder
+from gan_jax.run import beginning, configuration, loop, recorder, run_folder
 from gan_jax.run.metrics_log import read_metrics
 from gan_jax.run.tracking import trackers
 
@@ -35,7 +35,7 @@ def main() -> None:
     devices = available.choose_devices(asked.num_devices)
     # The user's own images are opened, not read: an epoch is as long as they are.
     own = asked.load() if data.about(asked.dataset) is None else None
-    asked = plan.plan(len(devices), own)
+    asked = plan.plan(len(devices), own).with_weights()
     step = _train(asked, own, devices)
     if step < asked.steps:
         done = f"saved at step {step}" if step else "ended before the first step"
@@ -60,6 +60,8 @@ def _train(asked: Plan, own: data.Dataset | None, devices: list[jax.Device]) -> 
     if not processes.is_first():
         return _run(asked, dataset, devices, None)
     _check(asked, dataset)
+    if asked.start is not None:
+        beginning.check(asked.start, asked.config(dataset))
     evaluate = None
     if asked.schedule.evaluate_every:
         evaluate = _monitor(asked, dataset)
@@ -86,6 +88,8 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
         "images_on": asked.images_on,
         "schedule": dataclasses.asdict(asked.schedule),
     }
+    if asked.init_from is not None:
+        notes[beginning.NOTE] = str(asked.init_from.absolute())
     if dataset.warning:
         notes["warning"] = dataset.warning
     configuration.write_config(asked.workdir, config, **notes)
@@ -115,6 +119,7 @@ def _run(
         devices=devices,
         images_on=asked.images_on,
         track=asked.track,
+        start=asked.start,
         should_stop=cli.signals.should_stop,
     )
     return int(placement.local(state.step))

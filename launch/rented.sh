@@ -80,6 +80,8 @@ choose_workdir() {
     [[ -z "$(flag "$each")" || "$(flag "$each")" == "--$each=$workdir/"?* ]] ||
       fail "only $workdir is fetched: write --$each=$workdir/FILE"
   done
+  [[ -z "$(flag init_from)" ]] ||
+    fail "$(flag init_from) names a run of this machine, and a rented one has none"
   # The new run would come back among the checkpoints of the old one.
   [[ ! "$(flag overwrite)" =~ ^--?overwrite(=[tTyY1].*)?$ ||
     -z "$(ls -A "$workdir" 2>/dev/null)" ]] ||

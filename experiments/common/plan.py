@@ -1,5 +1,6 @@
 """What to train: the flags of `experiments.train`, checked, as one value."""
 
+import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ from experiments.common import cli, data_flags
 from experiments.common import train_flags as given
 from gan_jax import data, own_code, recipes, training
 from gan_jax.errors import UserError
-from gan_jax.run import configuration, loop
+from gan_jax.run import beginning, configuration, loop
 from gan_jax.run.tracking import trackers
 from gan_jax.system.paths import expand
 
@@ -36,6 +37,9 @@ class Plan(NamedTuple):
     processes: Processes | None
     images_on: str
     track: tuple[str, ...]
+    init_from: pathlib.Path | None
+    init_sum: str | None = None  # of those weights
+    start: beginning.Beginning | None = None  # they, where the run has yet to begin
 
     def load(self) -> data.Dataset:
         """The training images; of one's own, those that are asked for are read later.
@@ -47,9 +51,22 @@ class Plan(NamedTuple):
 
     def config(self, dataset: data.Dataset | str) -> configuration.Config:
         """The run on the data set that is really there, or on a published one."""
-        return configuration.Config.of(
+        config = configuration.Config.of(
             self.recipe, dataset, self.seed, self.steps, self.num_examples
         )
+        return dataclasses.replace(config, init_from=self.init_sum)
+
+    def with_weights(self) -> "Plan":
+        """Reads what --init_from names, where the run has yet to begin.
+
+        Raises:
+          UserError: as `beginning.find`.
+        """
+        if self.init_from is None:
+            return self
+        folders = (self.init_from, self.workdir)
+        init_sum, start = beginning.find(*folders, overwrite=self.overwrite)
+        return self._replace(init_sum=init_sum, start=start)
 
 
 def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Plan:
@@ -114,7 +131,19 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         processes=_processes(),
         images_on=given.IMAGES_ON.value,
         track=tuple(given.TRACK.value),
+        init_from=_init_from(),
     )
+
+
+def _init_from() -> pathlib.Path | None:
+    named = given.INIT_FROM.value
+    if named is None:
+        return None
+    if not named:
+        raise UserError("--init_from is empty: name a run folder")
+    if given.DISTRIBUTED.value:
+        raise UserError("--init_from is for one process: leave out --distributed")
+    return expand(named)
 
 
 def _workdir(recipe: recipes.Recipe) -> str:

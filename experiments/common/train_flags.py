@@ -55,6 +55,13 @@ NUM_EXAMPLES = flags.DEFINE_integer(
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Run folder. Default: runs/<loss>[_<network>][_conditional]."
 )
+INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "Run folder whose weights to begin with, of both networks: the newest checkpoint's."
+    " Networks, shape of the images and labels are the same; loss, data set and all"
+    " other numbers may be others (docs/data.md).",
+)
 EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over the training images.")
 STEPS = flags.DEFINE_integer(
     "steps", None, "Generator steps in all, instead of --epochs."

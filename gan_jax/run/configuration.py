@@ -22,6 +22,7 @@ from gan_jax.training import GAN
 _LATER = ("network", "width", "spectral_norm", "schedule", "mirror", "augment")
 # Left out of the settings: those that runs of before had no choice of.
 _USUAL: dict[str, Any] = {"shape": [28, 28, 1], "num_classes": 10, "sources": {}}
+_USUAL["init_from"] = None
 _USUAL |= {f.name: f.default for f in dataclasses.fields(Recipe) if f.name in _LATER}
 _MOST = 2**16  # pixels of a side, and classes
 _OF_PLACE = {"dataset": str, "data_dir": str, "image_size": int, "channels": str}
@@ -43,6 +44,8 @@ class Config:
       num_classes: of the labels that a conditional GAN is given; of another GAN it is
         left as it is, since nothing depends on it.
       sources: code of the user's own that the recipe names: places and their SHA-256.
+      init_from: SHA-256 of the weights that it began with, another run's
+        (`beginning.read`); None for those that the seed gives.
     """
 
     recipe: Recipe
@@ -53,6 +56,7 @@ class Config:
     shape: tuple[int, int, int] = (28, 28, 1)
     num_classes: int = 10
     sources: tuple[tuple[str, str], ...] = ()
+    init_from: str | None = None
 
     @classmethod
     def of(
@@ -217,6 +221,8 @@ def _check_types(config: Config) -> None:
         raise ValueError(f"sources={config.sources}")
     if not isinstance(config.dataset, str):
         raise ValueError(f"dataset={config.dataset}")
+    if not isinstance(config.init_from, str | None):
+        raise ValueError(f"init_from={config.init_from}")
     for name, least in (("seed", 0), ("steps", 1), ("num_examples", 1)):
         value = getattr(config, name)
         if value is None and name == "num_examples":
@@ -224,11 +230,8 @@ def _check_types(config: Config) -> None:
         if type(value) is not int or not least <= value < 2**32:
             raise ValueError(f"{name}={value}")
     sizes = (*config.shape, config.num_classes)
-    if (
-        len(sizes) != 4
-        or not all(type(n) is int and 0 <= n <= _MOST for n in sizes)
-        or 0 in config.shape
-    ):
+    in_range = all(type(n) is int and 0 <= n <= _MOST for n in sizes)
+    if len(sizes) != 4 or not in_range or 0 in config.shape:
         raise ValueError(f"shape={config.shape}, num_classes={config.num_classes}")
 
 

@@ -22,7 +22,7 @@ from gan_jax import training
 from gan_jax.data import Dataset, stream
 from gan_jax.data.dataset import fingerprint
 from gan_jax.devices import available, parallel, placement, processes
-from gan_jax.run import configuration, recorder, restoring
+from gan_jax.run import beginning, configuration, recorder, restoring
 from gan_jax.run.schedule import Pace, Schedule, most_steps
 from gan_jax.run.tracking.tracker import Run
 from gan_jax.run.tracking.trackers import DEFAULT, Trackers
@@ -50,6 +50,7 @@ def train(
     devices: Sequence[jax.Device] | None = None,
     images_on: str = "device",
     track: Sequence[str] = DEFAULT,
+    start: beginning.Beginning | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = print,
 ) -> training.GANState:
@@ -68,6 +69,8 @@ def train(
         sent those of the next steps. What is computed is the same.
       track: trackers, already accepted by `tracking.trackers.check`, that get the
         metrics, the samples and the settings as well.
+      start: weights of another run to begin with, ``config.init_from`` being their sum;
+        not looked at where the run goes on.
       should_stop: asked between two chunks, of a line of metrics or a quarter of a
         second; where it says yes, in any process, the run is saved and broken off.
       say: takes the lines of the report.
@@ -110,12 +113,15 @@ def train(
     batch_size, capacity = config.recipe.batch_size, min(capacity, per_epoch)
     feed = begin(gan, like, dataset, devices, batch_size=batch_size, capacity=capacity)
     # Python has these to do while XLA compiles.
-    start = processes.from_first(saved or drawn.result())
-    step = int(start.step)
+    begun = saved or drawn.result()
+    if saved is None and processes.is_first():
+        begun = beginning.begin(begun, config.init_from, start)
+    begun = processes.from_first(begun)
+    step = int(begun.step)
     if step:
         say(f"{workdir} holds the run up to step {step}: going on from there")
-    state = placement.replicate(start, devices)
-    del like, drawn, saved, start  # else they stay in memory while it is trained
+    state = placement.replicate(begun, devices)
+    del like, drawn, saved, start, begun  # else they stay in memory while it is trained
     record, trackers = recorder.NullRecorder(), contextlib.nullcontext()
     if processes.is_first():
         trackers = Trackers(track, Run.of(workdir, config, step), say)

@@ -22,6 +22,7 @@ import time
 import pytest
 
 from tests.processes import running
+from tests.processes.running import wait_until
 
 HOME = pathlib.Path(__file__).parents[2]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -502,14 +503,6 @@ def begin(root, engine, **changes):
     )
 
 
-def wait_until(happened, process):
-    """Waits while a process runs; fails where it ends before."""
-    while not happened():
-        if process.poll() is not None and not happened():
-            raise AssertionError((process.returncode, process.communicate()[0]))
-        time.sleep(0.01)
-
-
 @rented
 def test_ctrl_c_that_ends_the_reader_of_the_output_deletes_too(root, engines, engine):
     process = begin(root, engine, HANG=RUN[engine])
@@ -665,6 +658,7 @@ def test_what_stands_behind_two_dashes_is_no_option_of_the_launcher(root, engine
             ],
             "only runs/b is fetched: write --markdown=runs/b/FILE",
         ),
+        (["sky", "--init_from=runs/a"], "--init_from=runs/a names a run of this"),
         (["sky", "--program=evaluate"], "experiments.evaluate reads a run"),
         (["sky", "--program=sample", "--workdir=runs/none"], "runs/none holds none"),
         (["sky", "--program=evaluate", "--nodes=2"], "runs on one machine"),
