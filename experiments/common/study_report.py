@@ -17,7 +17,7 @@ from gan_jax.study import ledger, populations, sweep
 from gan_jax.system.files import whole_file, write_text
 from gan_jax.theory import theory_table
 
-_HEADER = ("loss", "settings", "GANs", "", "best", "25 %", "50 %", "75 %", "lost")
+_HEADER = ("loss", "settings", "GANs", "", "best", "25 %", "50 %", "75 %", "collapsed")
 _SHOWN = 30  # groups, at most, in the table and in the figure
 _LISTED = 1000  # GANs, at most, in results.json
 
@@ -121,11 +121,11 @@ def line(row: ledger.Row, *, so_far: bool = False) -> str:
     """A GAN that is done, in one line; or as far as it has come, at a rung."""
     title, value = _title(row), row[distance_in(row)]
     distance = f"no {title}" if value is None else f"{title} {value:.1f}"
-    lost = "  collapsed" if row["collapsed"] else ""
+    collapsed = "  collapsed" if row["collapsed"] else ""
     name = sweep.name_of(row["loss"], {**row["swept"], "seed": row["seed"]})
     if so_far and ledger.is_stopped(row):
-        return f"{name}  {distance} at step {row['steps']}{lost}"
-    return f"{name}  {distance}{_stopped(row)}{lost}"
+        return f"{name}  {distance} at step {row['steps']}{collapsed}"
+    return f"{name}  {distance}{_stopped(row)}{collapsed}"
 
 
 def _stopped(row: ledger.Row) -> str:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 import platform
-from collections.abc import Collection
 from importlib import metadata
 from typing import Any
 
@@ -21,9 +20,9 @@ from gan_jax.training import GAN
 
 _LATER = ("network", "width", "spectral_norm", "schedule", "mirror", "augment")
 # Left out of the settings: those that runs of before had no choice of.
-_USUAL: dict[str, Any] = {"shape": [28, 28, 1], "num_classes": 10, "sources": {}}
-_USUAL["init_from"] = None
-_USUAL |= {f.name: f.default for f in dataclasses.fields(Recipe) if f.name in _LATER}
+USUAL: dict[str, Any] = {"shape": [28, 28, 1], "num_classes": 10, "sources": {}}
+USUAL["init_from"] = None
+USUAL |= {f.name: f.default for f in dataclasses.fields(Recipe) if f.name in _LATER}
 _MOST = 2**16  # pixels of a side, and classes
 _OF_PLACE = {"dataset": str, "data_dir": str, "image_size": int, "channels": str}
 _OF_PLACE |= {"background": str, "skip_damaged": bool}
@@ -99,7 +98,7 @@ class Config:
         flat = dataclasses.asdict(self)
         flat = flat.pop("recipe") | flat
         flat |= {"shape": list(self.shape), "sources": dict(self.sources)}
-        return {n: v for n, v in flat.items() if n not in _USUAL or v != _USUAL[n]}
+        return {n: v for n, v in flat.items() if n not in USUAL or v != USUAL[n]}
 
     @classmethod
     def from_flags(cls, flags: dict[str, Any]) -> "Config":
@@ -112,7 +111,7 @@ class Config:
         flags = dict(flags)
         needed = _RECIPE_FIELDS - {*_LATER}
         given = needed | _RECIPE_FIELDS & flags.keys()
-        recipe = Recipe(**{name: flags.pop(name) for name in given})
+        recipe = Recipe(**{name: flags.pop(name) for name in sorted(given)})
         recipes.check(recipe)
         if "shape" in flags:
             flags["shape"] = tuple(flags["shape"])
@@ -145,7 +144,7 @@ class Config:
 
 def write_config(folder: pathlib.Path, config: Config, **notes: Any) -> None:
     """Writes ``config.json``: the settings, then notes, versions and devices."""
-    usual = {name: v for name, v in _USUAL.items() if name != "num_classes"}
+    usual = {name: v for name, v in USUAL.items() if name != "num_classes"}
     contents = {
         "flags": usual | config.flags(),
         **notes,
@@ -179,13 +178,19 @@ def read_config(folder: pathlib.Path) -> Config:
             f" python -m experiments.train --workdir={folder}"
         )
     try:
-        config = Config.from_flags(read_json(path)["flags"])
+        found = read_json(path)
+        config = None if "study" in found else Config.from_flags(found["flags"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} is damaged or of another version ({why}): train again with"
             " --overwrite"
         ) from error
+    if config is None:
+        raise UserError(
+            f"{folder} holds a study, and no run: the last lines that a study prints"
+            " are the commands that train its best GANs as runs"
+        )
     refuse_code_inside(config, folder)
     return config
 
@@ -273,28 +278,3 @@ def check_letters(folder: pathlib.Path) -> None:
             f"--workdir={folder} has letters that are not in this locale: set"
             " PYTHONUTF8=1, or name a folder in plain ASCII"
         ) from error
-
-
-def differences(
-    there: dict[str, Any], here: dict[str, Any], but: Collection[str] = ("steps",)
-) -> str:
-    """The settings that differ, by the names of their flags; ``but`` may do so.
-
-    With a schedule, the number of steps is a setting as any other.
-    """
-    may = {*but} - ({"steps"} if "schedule" in here else set())
-    found = []
-    for name in (*here, *(there.keys() & _USUAL - here.keys())):
-        before, now = (flags.get(name, _USUAL.get(name)) for flags in (there, here))
-        if name in may or before == now:
-            continue
-        if (
-            name == "sources"
-            and isinstance(before, dict)
-            and before.keys() == now.keys()
-        ):
-            changed = [place for place in now if before[place] != now[place]]
-            found.append(f"with {', '.join(changed)} as it was then")
-        else:
-            found.append(f"--{name}={before} there and {now} now")
-    return ", ".join(found)

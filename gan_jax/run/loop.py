@@ -119,7 +119,8 @@ def train(
     begun = processes.from_first(begun)
     step = int(begun.step)
     if step:
-        say(f"{workdir} holds the run up to step {step}: going on from there")
+        on = "going on from there" if step < config.steps else "nothing is left"
+        say(f"{workdir} holds the run up to step {step}: {on}")
     state = placement.replicate(begun, devices)
     del like, drawn, saved, start, begun  # else they stay in memory while it is trained
     record, trackers = recorder.NullRecorder(), contextlib.nullcontext()

@@ -23,7 +23,7 @@ from gan_jax.run.checkpoints import (
     steps,
     without_key,
 )
-from gan_jax.run.configuration import differences
+from gan_jax.run.differing import differences
 from gan_jax.system import files
 from gan_jax.training import GANState
 

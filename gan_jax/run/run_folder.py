@@ -20,11 +20,11 @@ from gan_jax.run import checkpoints
 from gan_jax.run.configuration import (
     Config,
     check_letters,
-    differences,
     read_config,
     read_json,
     refuse_code_inside,
 )
+from gan_jax.run.differing import differences
 from gan_jax.run.tracking import trackers
 from gan_jax.system import locks, remote
 from gan_jax.system.files import PART, remove, remove_abandoned

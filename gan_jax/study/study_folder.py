@@ -16,6 +16,7 @@ from typing import Any
 from gan_jax.data import Description
 from gan_jax.errors import UserError, without_passwords
 from gan_jax.run import configuration
+from gan_jax.run.differing import differences
 from gan_jax.study import ledger, trainer
 from gan_jax.system.files import make_folder, reading, remove, write_text, writing
 from gan_jax.system.remote import Place, is_remote
@@ -46,7 +47,7 @@ def check(workdir: Place, settings: dict[str, Any], overwrite: bool) -> None:
         text = path.read_bytes()
     try:
         there = json.loads(text)["study"]
-        differing = configuration.differences(there, settings, but=())
+        differing = differences(there, settings, but=())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"--workdir={workdir} holds something else than a study: name another"

@@ -72,10 +72,11 @@ def test_another_configuration_is_refused_by_the_flags_that_differ(run):
 def test_every_setting_is_written_and_a_run_of_before_there_were_all_is_the_same(run):
     contents = json.loads((run / "config.json").read_text())
     recipe = {field.name for field in dataclasses.fields(CONFIG.recipe)}
-    rest = {"dataset", "seed", "steps", "num_examples", "shape", "sources"}
+    rest = {"dataset", "seed", "steps", "num_examples"}
+    rest |= {"shape", "sources", "init_from"}
     assert {*contents["flags"]} == recipe | rest  # and of a conditional one, classes
     later = {"network", "width", "spectral_norm", "schedule", "mirror", "augment"}
-    for name in {*later, "shape", "sources"}:
+    for name in {*later, "shape", "sources", "init_from"}:
         del contents["flags"][name]
     (run / "config.json").write_text(json.dumps(contents))
     assert configuration.read_config(run) == CONFIG
@@ -274,10 +275,18 @@ def test_overwriting_does_not_follow_links_out_of_the_folder(run, tmp_path):
     assert not (run / "checkpoints").exists()
 
 
+def test_a_study_is_no_damaged_run(tmp_path):
+    (tmp_path / "config.json").write_text('{"study": {}, "flags": {}}')
+    with pytest.raises(UserError, match="holds a study, and no run"):
+        configuration.read_config(tmp_path)
+
+
 def test_another_network_is_refused_by_its_name(run, tmp_path):
     recipe = dataclasses.replace(CONFIG.recipe, network="dcgan", width=8)
     other = dataclasses.replace(CONFIG, recipe=recipe)
-    refuses("--network=reference there and dcgan now, --width=None there", run, other)
+    refuses(
+        "--network=reference there and dcgan now, --width=not given there", run, other
+    )
     place = tmp_path / "dcgan"
     run_folder.prepare(place, other, overwrite=False)
     configuration.write_config(place, other)

@@ -84,7 +84,7 @@ def test_programs_are_compared_over_seeds_and_what_is_done_is_not_done_again(cal
     # A quick run is not taken up as a whole one.
     _, (status, _, stderr) = call("--dataset=garments", end)
     assert status == 2, stderr
-    assert "(--num_examples=640 there and None now)" in stderr.splitlines()[-1]
+    assert "(--num_examples=640 there and not given now)" in stderr.splitlines()[-1]
 
 
 @pytest.mark.slow

@@ -67,4 +67,4 @@ def test_it_measures_after_each_of_the_epochs_and_goes_on_to_more(call):
     assert "measured with num_samples=100, not 90: " in stderr.splitlines()[-1]
     _, status, _, stderr = call(*few, how="--dataset=garments")
     assert status == 2
-    assert "--num_examples=640 there and None now" in stderr.splitlines()[-1]
+    assert "--num_examples=640 there and not given now" in stderr.splitlines()[-1]
