@@ -13,12 +13,11 @@ images ten a row.
 """
 
 import math
-import os
 import pathlib
 
 from absl import flags
 
-from experiments.common import cli, results
+from experiments.common import cli, places, results
 from gan_jax import plots, training
 from gan_jax.errors import UserError
 from gan_jax.explore import latents
@@ -152,15 +151,12 @@ def _output() -> pathlib.Path:
             "--output must name a file that ends in .npz or .png, or a folder, with a"
             " slash at its end"
         )
-    if not output.parent.is_dir():
-        raise UserError(f"--output: there is no folder {output.parent}: make it first")
     if not _is_folder():
         cli.require_writable(_OUTPUT)
         return output
     if output.exists() and (output.is_file() or any(output.iterdir())):
         raise UserError(f"--output={output} is there already: name a new folder")
-    if not os.access(cli.path_of(_OUTPUT).parent, os.W_OK):
-        raise UserError(f"cannot write to --output={output}: choose another folder")
+    places.require("output", cli.path_of(_OUTPUT).absolute(), "folder")
     return output
 
 

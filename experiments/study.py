@@ -62,6 +62,8 @@ def _study(asked: study_flags.Asked) -> str | None:
     overwrite = study_flags.OVERWRITE.value
     if study_flags.ENGINE.value == "ray":  # devices are for its tasks
         jax.config.update("jax_platforms", "cpu")
+    else:  # before code of one's own is tried, which starts JAX
+        cli.a_device_a_core(study_flags.NUM_DEVICES.value)
     # Whatever can be refused is refused before what takes time.
     run_folder.check_folder(asked.workdir)
     storage = study_flags.STORAGE.value
@@ -127,7 +129,6 @@ def _engine(asked: study_flags.Asked) -> Iterator[driver.Engine]:
         **_where(),
     )
     if study_flags.ENGINE.value == "local":
-        cli.a_device_a_core(study_flags.NUM_DEVICES.value)
         available.choose_devices(study_flags.NUM_DEVICES.value)
         yield engines.Local(load(), stop)
         return

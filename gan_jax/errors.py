@@ -2,7 +2,22 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+
+# What other code and papers call it, and this project otherwise.
+_CALLED_ELSEWHERE = {
+    "wgan": "wasserstein",
+    "wgan_gp": "wasserstein_gp",
+    "lsgan": "least_squares",
+    "gan": "nonsaturating",
+    "ns": "nonsaturating",
+    "ns_gan": "nonsaturating",
+    "nsgan": "nonsaturating",
+    "rgan": "relativistic",
+    "r3gan": "relativistic",
+    "lr": "generator_lr discriminator_lr",
+    "learning_rate": "generator_lr discriminator_lr",
+}
 
 
 class UserError(ValueError):
@@ -11,6 +26,20 @@ class UserError(ValueError):
     The library raises it wherever an argument, a file or a folder is at fault;
     the entry points under ``experiments`` print it on stderr and exit with 2.
     """
+
+
+def meant(name: str, known: Container[str]) -> list[str]:
+    """What a name from elsewhere, such as "wgan" or "lr", is called here.
+
+    Args:
+      name: what the user wrote.
+      known: the names that exist.
+
+    Returns:
+      Those among them; none where it is called so nowhere.
+    """
+    names = _CALLED_ELSEWHERE.get(name.lower().replace("-", "_"), "").split()
+    return [each for each in names if each in known]
 
 
 def check_name(what: str, name: str, known: Iterable[str]) -> None:
@@ -22,13 +51,18 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
       known: the names that exist.
 
     Raises:
-      UserError: it is none of them; the message gives the nearest one, and all.
+      UserError: it is none of them; the message gives what is meant by it elsewhere,
+        or the nearest one, and all.
     """
     known = list(known)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else "; it is one of:"
-        raise UserError(f"unknown {what} {name!r}{hint} ({', '.join(known)})")
+        near = meant(name, known)
+        near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        those, all_of_them = " and ".join(map(repr, near)), ", ".join(known)
+        hint = f"did you mean {those}? ({all_of_them})"
+        if not near:
+            hint = f"it is one of: {all_of_them}"
+        raise UserError(f"unknown {what} {name!r}; {hint}")
 
 
 def without_passwords(text: str) -> str:

@@ -47,7 +47,10 @@ def check(what: str, flag: str, name: str, known: Any, count: int = 1) -> None:
     members = names.split(",")
     if not place or len(members) != count or not all(m.isidentifier() for m in members):
         how = HOW.replace("NAME", "Generator,Discriminator") if count == 2 else HOW
-        raise UserError(f"--{flag}={name} names nothing: write {how}")
+        found = "names nothing"
+        if count == 2 and len(members) == 1 and place and members[0].isidentifier():
+            found = "names one network, and a GAN has two"
+        raise UserError(f"--{flag}={name} {found}: write {how}")
 
 
 def find(flag: str, name: str) -> list[Any]:
@@ -65,12 +68,28 @@ def find(flag: str, name: str) -> list[Any]:
     module = _load(flag, place)
     for member in names.split(","):
         if not hasattr(module, member):
-            defined = [n for n in vars(module) if not n.startswith("_")]
             raise UserError(
                 f"--{flag}={name}: {place} has no {member}; it has"
-                f" {', '.join(defined) or 'nothing'}"
+                f" {', '.join(_defined(module)) or 'nothing of its own'}"
             )
     return [getattr(module, member) for member in names.split(",")]
+
+
+def _defined(module: types.ModuleType) -> list[str]:
+    """Names that a module gives; none that it has from one of another package."""
+    package = module.__name__.partition(".")[0]
+    others = [
+        vars(other)
+        for name, other in sys.modules.copy().items()
+        if name.partition(".")[0] != package and isinstance(other, types.ModuleType)
+    ]
+
+    def is_its_own(name: str, value: Any) -> bool:
+        if name.startswith("_") or isinstance(value, types.ModuleType):
+            return False
+        return not any(other.get(name) is value for other in others)
+
+    return [name for name, value in vars(module).items() if is_its_own(name, value)]
 
 
 def source(flag: str, name: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
+from experiments.common import places
 from gan_jax.errors import UserError, without_passwords
 from gan_jax.system import cores
 from gan_jax.system.files import write_text
@@ -57,7 +58,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     except (flags.Error, ValueError) as error:  # of --noquick=1 absl says ValueError
         from experiments.common import unknown_flag
 
-        _fail(f"{error}{unknown_flag.instead_of(error)}")
+        _fail(unknown_flag.line_of(error))
     except BrokenPipeError:
         _broken_pipe(0)
     if len(rest) > 1:
@@ -220,7 +221,7 @@ def require_writable(flag: flags.FlagHolder) -> None:
     """Refuses a file that cannot be written, before minutes of measuring; None passes.
 
     Raises:
-      UserError: the flag names a folder, or a place without permission.
+      UserError: the flag names a folder, or a place where no file can be made.
     """
     if flag.value is None:
         return
@@ -229,8 +230,7 @@ def require_writable(flag: flags.FlagHolder) -> None:
         raise UserError(f"--{flag.name}={path} is a folder: name a file in it")
     if path.exists() and not path.is_file():
         raise UserError(f"--{flag.name}={path} is a device or a pipe: name a file")
-    if not os.access(path.parent, os.W_OK):  # a new file takes its place
-        raise UserError(f"cannot write to --{flag.name}={path}: choose another file")
+    places.require(flag.name, path)  # a new file takes its place
 
 
 def path_of(flag: flags.FlagHolder) -> pathlib.Path:
@@ -294,6 +294,6 @@ def a_device_a_core(num_devices: int | None = None) -> None:
     """
     import jax
 
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError):  # as in a notebook, whose JAX has started
         if not os.environ.get("JAX_NUM_CPU_DEVICES"):
             jax.config.update("jax_num_cpu_devices", num_devices or cores.available())

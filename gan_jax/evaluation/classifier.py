@@ -178,7 +178,9 @@ def train(dataset: Dataset, *, seed: int = 0, epochs: int = _EPOCHS) -> Any:
         return jax.lax.fori_loop(first, last, partial(step, order), carry)
 
     carry = begin()
-    with progress.bar("training it", epochs * per_epoch, unit="step") as bar:
+    with progress.bar(
+        "training it", epochs * per_epoch, unit="step", lines=True
+    ) as bar:
         for number in range(epochs):
             for first in range(0, per_epoch, _CHUNK):
                 last = min(first + _CHUNK, per_epoch)

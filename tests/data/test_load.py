@@ -288,7 +288,7 @@ def test_a_folder_in_place_of_a_file_and_a_dangling_link_are_errors(server, tmp_
     [
         ("fashion-mnst", "; did you mean 'fashion_mnist'? (auto, fashion_mnist,"),
         ("garment", "; did you mean 'garments'?"),
-        ("imagenet22k", "; it is one of: (auto, fashion_mnist, mnist, kmnist, garm"),
+        ("imagenet22k", "; it is one of: auto, fashion_mnist, mnist, kmnist, garm"),
     ],
 )
 def test_an_unknown_data_set_is_refused_with_the_nearest_name(name, hint):

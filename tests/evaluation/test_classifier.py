@@ -1,6 +1,7 @@
 """The classifier: what it learns, and its cache."""
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from gan_jax import data
 from gan_jax.data import garments
 from gan_jax.errors import UserError
 from gan_jax.evaluation import classifier
+from gan_jax.system import progress
 from gan_jax.system.files import keyed_name
 
 REAL_DATA = os.environ.get("GAN_JAX_DATA_DIR")
@@ -115,6 +117,20 @@ def test_the_seed_decides_all_of_it(splits, train_once):
     one, two, other = (train_once(few, seed=seed, epochs=1) for seed in (1, 1, 2))
     jax.tree.map(np.testing.assert_array_equal, one, two)
     assert not np.array_equal(one["Dense_1"]["kernel"], other["Dense_1"]["kernel"])
+
+
+def test_without_a_terminal_lines_say_how_far_the_training_is(
+    splits, train_once, monkeypatch, capsys
+):
+    monkeypatch.setattr(progress, "_PAUSE", 0)
+    monkeypatch.setattr(progress, "bar", functools.partial(progress.bar, delay=1e-9))
+    few = dataclasses.replace(
+        splits[0], images=splits[0].images[:256], labels=splits[0].labels[:256]
+    )
+    train_once(few, epochs=2)
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [f"training it: {n} of 4 steps" for n in (2, 4)]
+    assert said.out == ""
 
 
 def test_other_data_or_training_is_another_classifier(cached, splits, tmp_path):

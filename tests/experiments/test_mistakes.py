@@ -70,7 +70,10 @@ TRAIN = {
     ),
     "schedule": (["--schedule=cosin"], "did you mean 'cosine'"),
     "augmentation": (["--augment=ada"], "none, diffaugment"),
-    "half a name": (["--network=mine.py:Generator"], "mine.py:Generator,Discriminator"),
+    "half a name": (
+        ["--network=mine.py:Generator"],
+        "names one network, and a GAN has two: write mine.py:Generator,Discriminator",
+    ),
     "no code": (["--loss=none.py:LOSS"], "cannot read .*none.py .No such file"),
     "no module": (["--network=no.where:G,D"], "cannot import no.where .ModuleNotFound"),
     "code with a mistake": (
@@ -126,6 +129,19 @@ TRAIN = {
     "arrays nowhere": (["--dataset=npy"], "--dataset=npy needs --data_dir"),
     "no arrays": (["--dataset=npy", "--data_dir={0}"], "cannot read .*images.npy"),
     "flag": (["--batchsize=64"], "batch_size"),
+    "one learning rate": (
+        ["--lr=1e-3"],
+        "flag 'lr': write --generator_lr=1e-3 and --discriminator_lr=1e-3$",
+    ),
+    "a rate without a value": (
+        ["--learning_rate"],
+        "flag 'learning_rate': write --generator_lr and --discriminator_lr$",
+    ),
+    "what a loss is called elsewhere": (["--loss=wgan"], "did you mean 'wasserstein'"),
+    "neither yes nor no": (
+        ["--conditional=yes"],
+        "train: --conditional=yes: write --conditional or --noconditional$",
+    ),
     "argument": (["wasserstein_gp"], "unexpected argument 'wasserstein_gp'.*--name"),
     "a negation with a value": (["--nooverwrite=1"], "does not take an argument"),
     # numbers
@@ -240,6 +256,10 @@ SAMPLE = {
     "no output": (["--workdir={0}/run"], "--output"),
     "format": (["--workdir={0}/run", "--output={0}/a.jpg"], ".npz or .png"),
     "output folder": (["--workdir={0}/run", "--output={0}/no/a.png"], "no folder"),
+    "folder in none": (
+        ["--workdir={0}/run", "--output={0}/no/a/"],
+        "--output: there is no folder .*/no: make it first",
+    ),
     "a pipe": (["--workdir={0}/trained", "--output={0}/pipe.png"], "name a file"),
     "no samples": (
         ["--workdir={0}/run", "--output={0}/a.png", "--num_samples=0"],
@@ -342,7 +362,10 @@ EXPORT = OF_A_RUN | {
         ["--workdir={0}/trained", "--output={0}/a.npz", "--format=stablehlo"],
         "must end in .stablehlo",
     ),
-    "no folder": (["--workdir={0}/trained", "--output={0}/none/a.npz"], "cannot write"),
+    "no folder": (
+        ["--workdir={0}/trained", "--output={0}/none/a.npz"],
+        "--output: there is no folder .*/none: make it first",
+    ),
     "pixels of weights": (
         ["--workdir={0}/trained", "--format=npz", "--pixels=float32"],
         "--pixels is for onnx and stablehlo",
@@ -471,6 +494,14 @@ STUDY = {
     "a flag that is a number of the sweep": (
         ["--network=dcgan"],
         "flag 'network'.*: write it into --sweep: network:dcgan$",
+    ),
+    "one learning rate": (
+        ["--lr=1e-3"],
+        "'lr': write it into --sweep: generator_lr:1e-3,discriminator_lr:1e-3$",
+    ),
+    "fewer images": (
+        ["--num_examples=512"],
+        "'num_examples': a study trains on all images: --steps=50 makes it shorter$",
     ),
     "recipe": (["--recipe=mine"], "unknown recipe 'mine'"),
     "clip": (["--sweep=clip:0.1|1"], "nonsaturating with clip:0.1: .* contradicts"),

@@ -16,7 +16,14 @@ import pytest
 from PIL import Image
 
 from gan_jax.run import configuration
-from tests.processes.running import FAST, ROOT, begin_study, call, wait_until
+from tests.processes.running import (
+    FAST,
+    ROOT,
+    Process,
+    begin_study,
+    call,
+    wait_until,
+)
 
 QUICK = ("--quick", "--num_samples=100", "--loss=nonsaturating", "--steps=3")
 SEEDS = "--sweep=batch_size:8,generator_lr:1e-4..1e-2:log,seed:0.."
@@ -138,6 +145,25 @@ def test_a_storage_in_the_folder_may_be_spelled_otherwise(tmp_path, evaluation_c
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert {"b.journal", "d.db"} <= names
     assert "e.db" not in names
+
+
+def test_code_of_ones_own_is_tried_on_the_devices_that_train(
+    tmp_path, evaluation_cache
+):
+    """What is tried starts JAX: a CPU is as many devices as are asked for by then."""
+    code = tmp_path / "mine.py"
+    code.write_text("from gan_jax.losses import LOSSES\n\nMINE = LOSSES['hinge']\n")
+    flags = (*QUICK, f"--loss={code}:MINE", "--sweep=batch_size:8,seed:0..1")
+    flags += ("--num_devices=2",)
+    process = Process(
+        ["experiments.study", f"--workdir={tmp_path / 'study'}", *flags],
+        XLA_FLAGS=FAST,
+        GAN_JAX_CACHE_DIR=str(evaluation_cache),
+        JAX_NUM_CPU_DEVICES="",
+    )
+    status, stdout, stderr = process.end()
+    assert status == 0, stderr
+    assert "2 cpu a wave" in stdout
 
 
 # In a process of its own: flags of one name cannot be defined twice in one.

@@ -203,6 +203,25 @@ def test_every_network_is_exported(network, conditional, form):
     assert files.largest_difference(sampler, gan, state) < 1e-4
 
 
+def test_classes_and_latents_are_chosen_as_the_page_says(run, tmp_path):
+    """By the code of docs/export.md."""
+    file = tmp_path / "generator.npz"
+    export.write(run, file, "npz")
+    code = block("gan_jax.load_exported(").replace("generator.onnx", str(file))
+    if run.name == "unconditional":
+        names = {}
+        exec(code, names)
+        assert names["images"].shape == (1, 28, 28, 1)
+        return
+    names = {"sampler": gan_jax.load_exported(file)}
+    exec(block("label=1"), names)
+    assert names["drawn"].images.shape == names["images"].shape == (16, 28, 28, 1)
+    assert {*names["drawn"].labels.tolist()} == {1}
+    np.testing.assert_array_equal(
+        names["images"], names["sampler"](names["z"], [1] * 16)
+    )
+
+
 def test_stablehlo_is_for_every_kind_of_device_and_needs_jax_alone(plain, tmp_path):
     """By the code of docs/export.md, without Flax and this project."""
     printed = run_block(

@@ -327,7 +327,7 @@ def test_ones_own_modules_are_given_what_they_have_attributes_for(own):
     ("names", "options", "message"),
     [
         ("Generator,Nobody", {}, "has no Nobody; it has .*Generator"),
-        ("Generator", {}, "names nothing: write mine.py:Generator,Discriminator"),
+        ("Generator", {}, "names one network, and a GAN has two: write mine"),
         ("Generator,function", {}, r"function is no flax.linen.Module \(it is functi"),
         (
             "Flat,Discriminator",

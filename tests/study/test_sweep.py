@@ -175,7 +175,7 @@ def test_names_and_truths_are_swept_too():
     [
         ("mirror:yes", "'yes', which is neither true nor false"),
         ("network:dcgna", "did you mean 'dcgan'"),
-        ("network:mine.py:G", "names nothing: write mine.py:Generator,Discriminator"),
+        ("network:mine.py:G", "names one network, .*: write mine.py:Generator,Disc"),
         ("width:32..33:log", "whole numbers"),
         ("network:r3gan,width:12", "loss hinge with network:r3gan, width:12: .*of 8"),
     ],

@@ -46,6 +46,17 @@ def test_what_is_short_shows_nothing(listen):
     assert stderr.getvalue().strip() == ""
 
 
+def test_lines_stand_in_for_a_bar_where_there_is_no_terminal(listen, monkeypatch):
+    monkeypatch.setattr(progress, "_PAUSE", 0)
+    stderr = listen()
+    with progress.bar("training it", 3, unit="step", delay=1e-9, lines=True) as bar:
+        for _ in range(3):
+            bar.update(1)
+    if not stderr.isatty():
+        said = [f"training it: {done} of 3 steps" for done in (1, 2, 3)]
+        assert stderr.getvalue().splitlines() == said
+
+
 def test_a_clock_goes_on_while_nothing_comes_back(listen, monkeypatch):
     monkeypatch.setattr(progress, "_PATIENCE", 0.01)
     stderr = listen()

@@ -23,14 +23,19 @@ def test_files_may_be_named_from_the_home_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("{}", "is a folder"), ("/dev/null", "is a device or a pipe")]
+    ("value", "said"),
+    [
+        ("{}", "is a folder"),
+        ("/dev/null", "is a device or a pipe"),
+        ("{}/no/a.onnx", "--output: there is no folder {}/no: make it first"),
+    ],
 )
 def test_what_is_no_file_is_not_replaced_by_one(value, said, tmp_path):
     values = flags.FlagValues()
     text = value.format(tmp_path)
     output = flags.DEFINE_string("output", text, "", flag_values=values)
     values.mark_as_parsed()
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=said.format(tmp_path)):
         cli.require_writable(output)
 
 
