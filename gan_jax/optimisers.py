@@ -50,11 +50,20 @@ def check(name: str) -> None:
     own_code.check("optimiser", "optimiser", name, sorted(aliases()))
 
 
-def has_betas(name: str) -> bool:
-    """Whether an optimiser has decays ``b1`` and ``b2``, as Adam has."""
-    if own_code.is_own(name):
-        return True  # not known before it is run; it takes them or leaves them
-    return {"b1", "b2"} <= inspect.signature(aliases()[name]).parameters.keys()
+def takes(name: str) -> set[str]:
+    """Which of Adam's decays ``b1`` and ``b2`` an optimiser is given.
+
+    Raises:
+      UserError: one's own code cannot be run, or is no function.
+    """
+    function = _function(name)
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # Python does not know
+        return set()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return {"b1", "b2"}
+    return {"b1", "b2"} & parameters.keys()
 
 
 def make(
@@ -70,13 +79,14 @@ def make(
 
     Args:
       name: an alias of optax, or ``mine.py:NAME``: a function of the learning rate, and
-        of ``b1`` and ``b2`` where it has such arguments.
+        of ``b1`` and ``b2`` where it has such arguments, or ``**`` all others.
       learning_rate: at its highest; a real number or a tracer.
       beta1: of those that have ``b1``.
       beta2: of those that have ``b2``.
       schedule: in `SCHEDULES`, the learning rate over the updates: "constant";
-        "cosine" and "linear", down to 0 at the last; "warmup_cosine", up from 0 in the
-        first 5 % of them, and then as cosine.
+        "cosine" and "linear", from the highest down to 0 after the last;
+        "warmup_cosine", in the first 5 % of them, of which there are w, up from a w-th
+        of the highest, and then as cosine.
       updates: how many there will be; a schedule that is not constant needs them.
 
     Returns:
@@ -122,8 +132,8 @@ def _function(name: str) -> Callable[..., Any]:
 
 def _made(name: str, rate: Any, beta1: Any, beta2: Any) -> optax.GradientTransformation:
     function = _function(name)
-    takes = inspect.signature(function).parameters
-    betas = {n: v for n, v in (("b1", beta1), ("b2", beta2)) if n in takes}
+    taken = takes(name)
+    betas = {n: v for n, v in (("b1", beta1), ("b2", beta2)) if n in taken}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what optax will do differently some day
         return function(rate, **betas, **_NUMBERS.get(name, {}))
@@ -143,7 +153,8 @@ def _scheduled(peak: Any, schedule: str, updates: int | None) -> Any:
         shape = optax.cosine_decay_schedule(1.0, updates)
     else:
         warmup = min(max(1, round(WARMUP * updates)), updates - 1)
-        shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, warmup, updates)
+        begin = 1 / max(1, warmup)  # at 0, the first update would change nothing
+        shape = optax.warmup_cosine_decay_schedule(begin, 1.0, warmup, updates)
     return lambda count: peak * shape(count)
 
 

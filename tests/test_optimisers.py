@@ -42,7 +42,7 @@ def test_an_alias_is_the_function_of_optax(name):
 
 @pytest.mark.parametrize("name", [n for n in WITH_BETAS if n in optimisers.aliases()])
 def test_those_with_betas_are_given_them(name):
-    assert optimisers.has_betas(name)
+    assert optimisers.takes(name) >= {"b1", "b2"}
     found = optimisers.make(name, 0.1, **NUMBERS)
     assert_same(found, getattr(optax, name)(0.1, b1=0.25, b2=0.75))
 
@@ -50,7 +50,7 @@ def test_those_with_betas_are_given_them(name):
 def test_rmsprop_has_the_numbers_that_wgan_was_published_with():
     expected = optax.rmsprop(0.1, decay=0.99, eps=1e-8, eps_in_sqrt=False)
     assert_same(optimisers.make("rmsprop", 0.1, **NUMBERS), expected)
-    assert not optimisers.has_betas("rmsprop")
+    assert not optimisers.takes("rmsprop") & {"b1", "b2"}
 
 
 def test_every_alias_makes_an_optimiser_or_says_why_not():
@@ -102,7 +102,7 @@ def test_schedules_are_their_formulas():
     cosine = 0.25 * (1 + np.cos(np.pi * place))
     np.testing.assert_allclose(rates("cosine", 40), cosine, atol=1e-6)
     warm = rates("warmup_cosine", 40)
-    np.testing.assert_allclose(warm[:3], [0, 0.25, 0.5], atol=1e-6)
+    np.testing.assert_allclose(warm[:3], [0.25, 0.375, 0.5], atol=1e-6)
     after = 0.25 * (1 + np.cos(np.pi * np.arange(39) / 38))
     np.testing.assert_allclose(warm[2:], after, atol=1e-6)
 
@@ -111,6 +111,16 @@ def test_schedules_are_their_formulas():
 @pytest.mark.parametrize("updates", [1, 2])
 def test_a_schedule_of_hardly_any_updates_is_finite(schedule, updates):
     assert np.isfinite(rates(schedule, updates)).all()
+
+
+@pytest.mark.parametrize("schedule", optimisers.SCHEDULES)
+@pytest.mark.parametrize("updates", [1, 2, 40])
+def test_every_update_has_a_learning_rate_and_what_is_after_the_last_has_none(
+    schedule, updates
+):
+    *during, after = rates(schedule, updates)
+    assert min(during) > 0
+    assert after == pytest.approx(0.5 if schedule == "constant" else 0, abs=1e-7)
 
 
 def test_each_player_is_scheduled_over_its_own_updates():
@@ -151,4 +161,4 @@ def test_a_learning_rate_may_be_a_tracer_with_a_schedule():
         return update
 
     found = jax.vmap(rate)(jnp.array([1.0, 3.0]))
-    np.testing.assert_allclose(found, [0.5, 1.5], rtol=1e-6)
+    np.testing.assert_allclose(found, [0.75, 2.25], rtol=1e-6)

@@ -15,6 +15,7 @@ from gan_jax.devices import parallel, placement
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES, GANLoss
 from gan_jax.run import configuration, run_folder
+from gan_jax.training import init_state
 
 MINE = """
 import jax.numpy as jnp
@@ -45,6 +46,9 @@ def words(learning_rate):
 
 def number(learning_rate):
     return learning_rate
+
+def more(learning_rate, **numbers):
+    return optax.adam(learning_rate, **numbers)
 
 line_search = optax.lbfgs
 """
@@ -106,6 +110,25 @@ def test_an_optimiser_of_ones_own_is_given_the_betas_that_it_takes(mine):
     np.testing.assert_allclose(state[1][0].mu["w"], 0.75 * 0.5, rtol=1e-6)
 
 
+def test_an_optimiser_that_takes_any_argument_is_given_both_betas(mine):
+    given = {"beta1": 0.25, "beta2": 0.5}
+    recipe = recipes.recipe("hinge", optimiser=mine + "more", **given)
+    optimiser = recipes.make_gan(recipe).generator_optimiser
+    params = {"w": jnp.zeros(2)}
+    _, state = optimiser.update({"w": jnp.full(2, 0.5)}, optimiser.init(params), params)
+    np.testing.assert_allclose(state[0].mu["w"], 0.75 * 0.5, rtol=1e-6)
+    np.testing.assert_allclose(state[0].nu["w"], 0.5 * 0.25, rtol=1e-6)
+
+
+def test_a_beta_that_an_optimiser_does_not_take_is_refused(mine):
+    name = mine + "optimiser"
+    with pytest.raises(UserError, match=r"--beta2: .*:optimiser has no argument b2"):
+        recipes.recipe("hinge", optimiser=name, beta1=0.25, beta2=0.5)
+    with pytest.raises(UserError, match="is GANLoss, and no function"):
+        recipes.recipe("hinge", optimiser=mine + "MINE", beta1=0.25)
+    assert recipes.recipe("hinge", optimiser=name).beta2 == 0.999  # the recipe's own
+
+
 def test_a_name_is_looked_for_in_the_folder_that_one_is_in_now(tmp_path, monkeypatch):
     for name in ("hinge", "kl"):
         (tmp_path / name).mkdir()
@@ -160,6 +183,38 @@ def refused(message, **names):
 @pytest.mark.parametrize("name", LOSSES_REFUSED)
 def test_what_is_no_loss_is_refused(mine, name):
     refused(LOSSES_REFUSED[name], loss=mine + name)
+
+
+FEW = """
+import jax.numpy as jnp
+from flax import linen as nn
+from gan_jax.losses import LOSSES, GANLoss
+from helper import scale
+
+_hidden, renamed = 3, jnp.mean
+LOSS = GANLoss(*LOSSES["hinge"])
+
+class Mine(nn.Module):
+    pass
+
+def penalty(critic, real, fake, keys, labels):
+    return renamed(scale(real))
+"""
+
+
+def test_what_a_file_has_is_what_it_defines(mine, package, tmp_path):
+    """Neither its modules, nor what it has from other files."""
+    (tmp_path / "few.py").write_text(FEW)
+    said = "has no nope; it has renamed, LOSS, Mine, penalty$"
+    refused(said, penalty=f"{tmp_path / 'few.py'}:nope")
+    (tmp_path / "their" / "losses.py").write_text(FEW.replace("helper", "their"))
+    said = said.replace("renamed", "scale, renamed")  # of the same package
+    refused(said, penalty=package + "nope")
+
+
+def test_a_file_that_only_imports_has_nothing_of_its_own(tmp_path):
+    (tmp_path / "a.py").write_text("import jax\nfrom gan_jax.losses import LOSSES\n")
+    refused("a.py has no B; it has nothing of its own", loss=f"{tmp_path / 'a.py'}:B")
 
 
 def test_what_is_no_penalty_is_refused(mine):
@@ -297,6 +352,7 @@ def test_a_module_with_another_sum_is_not_imported(config, tmp_path, monkeypatch
 
 TRIED = """
 from flax import linen as nn
+import jax
 import jax.numpy as jnp
 
 class Generator(nn.Module):
@@ -363,6 +419,39 @@ class Fine(nn.Module):
     @nn.compact
     def __call__(self, x, train):
         return nn.Dense(1)(x.reshape(*x.shape[:-3], -1))[..., 0]
+
+class Fours(nn.Module):  # a standard deviation over groups of four
+    @nn.compact
+    def __call__(self, x, train):
+        x = x.reshape(len(x), -1)
+        spread = x.reshape(4, len(x) // 4, -1).std(0).mean(-1)
+        return nn.Dense(1)(x)[:, 0] + jnp.tile(spread, 4)
+
+class Neighbours(nn.Module):  # of a group of two, which no device parts
+    @nn.compact
+    def __call__(self, x, train):
+        x = x.reshape(len(x), -1)
+        spread = x.reshape(len(x) // 2, 2, -1).std(1).mean(-1)
+        return nn.Dense(1)(x)[:, 0] + jnp.repeat(spread, 2)
+
+class Running(nn.Module):
+    averaged: bool = False
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, z, train):
+        x = nn.Dense(784)(z)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, (1, 784))
+        centred = x - mean.value
+        if train and not self.is_initializing():
+            now = x.mean(0, keepdims=True)
+            if self.averaged and self.axis_name is not None:
+                now = jax.lax.pmean(now, self.axis_name)
+            mean.value = 0.9 * mean.value + 0.1 * now
+        return centred.reshape(-1, 28, 28, 1)
+
+class RunningAveraged(Running):
+    averaged: bool = True
 
 listed = Discriminator([1])
 """
@@ -482,6 +571,63 @@ def test_networks_that_look_at_the_whole_batch_are_of_one_device(tmp_path):
     for pair, conditional in (("Works,Plain", True), ("Together,Normalised", False)):
         fine = recipes.recipe("hinge", network=name + pair, conditional=conditional)
         recipes.try_gan(fine, (28, 28, 1), 10, 2)
+
+
+@pytest.fixture
+def tried(tmp_path):
+    """Tries networks of the file: a name of each, a batch, and how many devices."""
+    (tmp_path / "tried.py").write_text(TRIED)
+
+    def tries(names, batch_size, num_devices=1, loss="hinge"):
+        name = f"{tmp_path / 'tried.py'}:{names}"
+        recipe = recipes.recipe(loss, network=name, batch_size=batch_size)
+        recipes.try_gan(recipe, (28, 28, 1), 10, num_devices)
+
+    return tries
+
+
+def test_a_batch_of_one_is_tried_as_one(tried):
+    tried("Works,Fine", 1)
+    tried("Works,Normalised", 2)
+    with pytest.raises(UserError, match=r"single number.*--batch_size of 2 or more"):
+        tried("Works,Normalised", 1)
+    tried("Together,Normalised", 4, 4)  # one on each device, and a mean over four
+
+
+def test_networks_are_tried_with_the_batch_that_is_trained(tried):
+    tried("Works,Fours", 8)
+    with pytest.raises(UserError, match=r"Fours cannot be called \(TypeError: .*"):
+        tried("Works,Fours", 6)
+    tried("Works,Neighbours", 8, 2)  # the same pairs as on one device
+    with pytest.raises(UserError, match="a training step cannot be made"):
+        tried("Works,Neighbours", 6, 2)  # three on each
+    for devices in (2, 8):  # on eight, each has one image
+        with pytest.raises(UserError, match=r"Spread.*num_devices=1"):
+            tried("Works,Spread", 8, devices)
+
+
+def test_networks_of_groups_are_initialised_with_the_batch_that_is_trained(tmp_path):
+    (tmp_path / "tried.py").write_text(TRIED)
+    name = f"{tmp_path / 'tried.py'}:Works,Fours"
+    gan = recipes.make_gan(recipes.recipe("hinge", network=name, batch_size=8))
+    state = jax.eval_shape(lambda: init_state(gan, jax.random.key(0), (28, 28, 1)))
+    assert state.discriminator.params["Dense_0"]["bias"].shape == (1,)
+
+
+def test_a_penalised_critic_is_asked_for_the_batch_that_is_trained(tried):
+    with pytest.raises(UserError, match="scores each image by itself"):
+        tried("Works,Spread", 5, loss="wasserstein_gp")
+    tried("Works,Spread", 1, loss="wasserstein_gp")  # there is no other image
+
+
+def test_running_statistics_are_the_same_on_all_devices_or_refused(tried):
+    tried("Running,Fine", 8)
+    tried("RunningAveraged,Fine", 8, 4)
+    with pytest.raises(
+        UserError, match=r"Running keeps \(mean\).*each of 4.*pmean.*num_devices=1"
+    ) as error:
+        tried("Running,Fine", 8, 4)
+    assert "\n" not in str(error.value)
 
 
 def test_a_precision_that_no_module_has_is_refused(tmp_path):

@@ -116,6 +116,17 @@ def test_clip_of_the_clipped_loss_can_be_changed():
     assert recipe("wasserstein", clip=0.1).clip == 0.1
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_a_penalty_takes_the_place_of_clipping(table):
+    clipped = recipe("wasserstein", table)
+    assert clipped.clip is not None
+    assert recipe("wasserstein", table, penalty="none") == clipped
+    penalised = recipe("wasserstein", table, penalty="gradient_penalty")
+    assert (penalised.clip, penalised.penalty_weight) == (None, 10)
+    both = recipe("wasserstein", table, penalty="r1", clip=0.1)
+    assert (both.clip, both.penalty) == (0.1, "r1")
+
+
 @pytest.mark.parametrize("loss", ["wasserstein_gp", "relativistic"])
 def test_penalty_none_removes_penalty_and_weight(loss):
     changed = recipe(loss, penalty="none")

@@ -122,9 +122,9 @@ OPTIMISER = flags.DEFINE_string(
 SCHEDULE = flags.DEFINE_string(
     "schedule",
     None,
-    "Both learning rates over the run: constant; cosine or linear, down to 0 at its"
-    " end; or warmup_cosine, up from 0 in its first 5 % before. With any but constant,"
-    " a finished run cannot be continued. Default: constant.",
+    "Both learning rates over the run: constant; cosine or linear, down to 0 after the"
+    " last update; or warmup_cosine, up from near 0 in its first 5 % before. With any"
+    " but constant, a finished run cannot be continued. Default: constant.",
 )
 BETA1 = flags.DEFINE_float(
     "beta1", None, "beta1 of Adam and its like. Default: the recipe's."

@@ -139,7 +139,9 @@ def check(name: str, width: int | None = None, spectral_norm: bool = False) -> N
         )
 
 
-def make_pair(name: str, wanted: Wanted, latent_size: int = 64) -> Pair:
+def make_pair(
+    name: str, wanted: Wanted, latent_size: int = 64, batch_size: int = 2
+) -> Pair:
     """A generator and a discriminator.
 
     Those of one's own are Linen modules, or classes of them, which are given what they
@@ -150,6 +152,7 @@ def make_pair(name: str, wanted: Wanted, latent_size: int = 64) -> Pair:
       name: in `NETWORKS`, or ``mine.py:Generator,Discriminator``.
       wanted: what they are for.
       latent_size: dimension of z.
+      batch_size: that one's own are asked to take.
 
     Raises:
       UserError: as `check`; such images cannot be made; one's own code cannot be run,
@@ -177,9 +180,8 @@ def make_pair(name: str, wanted: Wanted, latent_size: int = 64) -> Pair:
                 f"--{flag}: neither class of --network={name} has an attribute"
                 f" {option}: leave it out, or add one"
             )
-    generator, discriminator = pair
-    _try(name, generator, discriminator, wanted, latent_size)
-    return generator, discriminator
+    _try(name, pair, wanted, latent_size, batch_size)
+    return pair[0], pair[1]
 
 
 def _instance(
@@ -205,19 +207,16 @@ def _instance(
 
 
 def _try(
-    name: str,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    wanted: Wanted,
-    latent_size: int,
+    name: str, pair: list[nn.Module], wanted: Wanted, latent_size: int, batch_size: int
 ) -> None:
     """Looks at the shapes that one's own modules give, without computing anything."""
-    labels = [jax.ShapeDtypeStruct((2,), jnp.int32)] * (wanted.num_classes is not None)
-    images = jax.ShapeDtypeStruct((2, *wanted.shape), jnp.float32)
-    latents = jax.ShapeDtypeStruct((2, latent_size), jnp.float32)
+    batch = (batch_size,)
+    labels = [jax.ShapeDtypeStruct(batch, jnp.int32)] * (wanted.num_classes is not None)
+    images = jax.ShapeDtypeStruct((*batch, *wanted.shape), jnp.float32)
+    latents = jax.ShapeDtypeStruct((*batch, latent_size), jnp.float32)
     for module, takes, gives, what in (
-        (generator, latents, images.shape, "images"),
-        (discriminator, images, (2,), "logits"),
+        (pair[0], latents, images.shape, "images"),
+        (pair[1], images, batch, "logits"),
     ):
 
         def call(*inputs: jax.Array, module: nn.Module = module) -> Any:

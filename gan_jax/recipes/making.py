@@ -66,7 +66,9 @@ def make_gan(
             axis_name=axis_name,
             dtype=PRECISIONS[recipe.precision].dtype,
         )
-        pair = networks.make_pair(recipe.network, wanted, recipe.latent_size)
+        pair = networks.make_pair(
+            recipe.network, wanted, recipe.latent_size, recipe.batch_size
+        )
         generator, discriminator = generator or pair[0], discriminator or pair[1]
 
     def optimiser(learning_rate: Any, updates: int) -> optax.GradientTransformation:
@@ -89,10 +91,11 @@ def make_gan(
         generator_optimiser=optimiser(recipe.generator_lr, 1),
         discriminator_optimiser=optimiser(recipe.discriminator_lr, recipe.critic_steps),
         penalty=penalty,
-        penalty_weight=recipe.penalty_weight,
+        penalty_weight=1.0 if penalty is None else recipe.penalty_weight,
         clip=recipe.clip,
         critic_steps=recipe.critic_steps,
         latent_size=recipe.latent_size,
+        init_batch=recipe.batch_size,
         num_classes=classes,
         ema_decay=recipe.ema_decay,
         axis_name=axis_name,

@@ -138,13 +138,15 @@ def recipe(loss: str, table: str = "published", **overrides: Any) -> Recipe:
       loss: name in `LOSSES`, or of one's own: that has the recipe of all others, and
         no penalty.
       table: name in `TABLES`; what is tuned depends on the network.
-      **overrides: attributes of `Recipe`; None keeps the recipe's own.
+      **overrides: attributes of `Recipe`; None keeps the recipe's own. A penalty takes
+        the place of the recipe's clipping; with ``clip`` as well, there are both.
 
     Returns:
       The checked recipe.
 
     Raises:
-      UserError: an unknown name, a number out of range, or a contradiction.
+      UserError: an unknown name, a number out of range, a contradiction, or a beta for
+        an optimiser of one's own that cannot be run.
     """
     check_name("recipe", table, TABLES)
     own_code.check("loss", "loss", loss, TABLES[table])
@@ -164,17 +166,30 @@ def recipe(loss: str, table: str = "published", **overrides: Any) -> Recipe:
         )
     if penalty not in ("none", base.penalty):
         given.setdefault("penalty_weight", _PENALTY_WEIGHTS.get(penalty, 1.0))
+        given.setdefault("clip", None)
     if penalty == "none":
         given["penalty_weight"] = 0.0
     result = dataclasses.replace(base, **given)
     check(result)
-    betas = {"beta1", "beta2"} & given.keys()
-    if betas and not optimisers.has_betas(result.optimiser):
-        raise UserError(
-            f"--beta1 and --beta2 are Adam's, and --loss={loss} trains with"
-            f" {result.optimiser}: leave them out, or use --optimiser=adam"
-        )
+    _refuse_betas(result, {"beta1", "beta2"} & given.keys())
     return result
+
+
+def _refuse_betas(recipe: Recipe, given: set[str]) -> None:
+    """Refuses those that the optimiser does not take; runs one's own to know it."""
+    for name in sorted(given):
+        argument = name.replace("eta", "")
+        if argument in optimisers.takes(recipe.optimiser):
+            continue
+        if own_code.is_own(recipe.optimiser):
+            raise UserError(
+                f"--{name}: --optimiser={recipe.optimiser} has no argument {argument}:"
+                " leave it out, or add one"
+            )
+        raise UserError(
+            f"--beta1 and --beta2 are Adam's, and --loss={recipe.loss} trains with"
+            f" {recipe.optimiser}: leave them out, or use --optimiser=adam"
+        )
 
 
 def _base(loss: str, table: str, given: dict[str, Any]) -> Recipe:

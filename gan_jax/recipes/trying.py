@@ -27,9 +27,10 @@ def try_gan(
 ) -> None:
     """Refuses a recipe that trains no GAN on such images.
 
-    Where it names code of one's own, a step and a sample are traced, and a penalised
-    discriminator is asked for two logits. Of several devices, what is one's own is
-    asked for values of a batch and of its parts; nothing else is computed.
+    Where it names code of one's own, a step of its batch and a sample are traced, and a
+    penalised discriminator is asked for the logits of two batches. Of several devices,
+    what is one's own is asked for values of a batch and of its parts; nothing else is
+    computed.
 
     Args:
       recipe: as `make_gan` takes it.
@@ -59,48 +60,49 @@ def _try_alone(recipe: Recipe, shape: tuple[int, int, int], num_classes: int) ->
     check_batch(gan, recipe.batch_size)
     if not of_ones_own(recipe):
         return
-    labels = None
-    if gan.num_classes is not None:
-        labels = jax.ShapeDtypeStruct((gan.critic_steps, 2), jnp.int32)
-    real = jax.ShapeDtypeStruct((gan.critic_steps, 2, *shape), jnp.float32)
-    z = jax.ShapeDtypeStruct((2, gan.latent_size), jnp.float32)
+    batch = (gan.critic_steps, recipe.batch_size)
+    conditional = gan.num_classes is not None
+    labels = jax.ShapeDtypeStruct(batch, jnp.int32) if conditional else None
+    real = jax.ShapeDtypeStruct((*batch, *shape), jnp.float32)
 
-    def step(real: jax.Array, z: jax.Array, labels: jax.Array | None) -> Any:
+    def step(real: jax.Array, labels: jax.Array | None) -> Any:
         state = init_state(gan, jax.random.key(0), shape)
         state, _ = train_step(gan, state, real, labels)
-        return generate(gan, state, z, None if labels is None else labels[0])
+        z = jnp.zeros((2, gan.latent_size))  # samples are made in any number
+        return generate(gan, state, z, jnp.zeros(2, jnp.int32) if conditional else None)
 
     with _quoted(recipe):
         hash((gan.generator, gan.discriminator))  # their programs are found by it
-        jax.eval_shape(step, real, z, labels)
-    if gan.penalty is not None and own_code.is_own(recipe.network):
-        _refuse_mixing(gan, shape)
+        jax.eval_shape(step, real, labels)
+        if gan.penalty is not None and own_code.is_own(recipe.network):
+            _refuse_mixing(gan, recipe.batch_size, shape)
 
 
-def _refuse_mixing(gan: GAN, shape: tuple[int, int, int]) -> None:
+def _refuse_mixing(gan: GAN, batch_size: int, shape: tuple[int, int, int]) -> None:
     """A penalty is of each image's own logit: it may not depend on the other images.
 
     Raises:
       UserError: it does. What keeps statistics of a batch `init_state` has refused.
     """
-    images = jax.random.uniform(jax.random.key(0), (3, *shape), minval=-1)
-    labels = () if gan.num_classes is None else (jnp.zeros(2, jnp.int32),)
+    both = (2 * batch_size, *shape)
+    images = jax.random.uniform(jax.random.key(0), both, minval=-1)
+    labels = () if gan.num_classes is None else (jnp.zeros(batch_size, jnp.int32),)
     call = functools.partial(gan.discriminator.apply, train=True, mutable="batch_stats")
 
     @jax.jit
     def first_logits(images: jax.Array) -> tuple[jax.Array, jax.Array]:
         init = functools.partial(gan.discriminator.init, jax.random.key(0), train=True)
-        variables = init(images[:2], *labels)
+        variables = init(images[:batch_size], *labels)
         # A loop: both are the same program, and equal to the last bit.
-        others = jnp.array([[0, 1], [0, 2]])
-        return jax.lax.map(lambda i: call(variables, images[i], *labels)[0][0], others)
+        batches = images.reshape(2, batch_size, *shape).at[1, 0].set(images[0])
+        return jax.lax.map(lambda x: call(variables, x, *labels)[0][0], batches)
 
     one, other = first_logits(images)
     if one != other:
         raise UserError(
             "a gradient penalty needs a critic that scores each image by itself, and a"
             f" score of --network's changes from {one:g} to {other:g} with the other"
-            " image of its batch: take out what mixes them, as a standard deviation"
+            " images of its batch: take out what mixes them, as a standard deviation"
             " over the batch, or train it with --penalty=none"
         )
 
@@ -153,18 +155,13 @@ def _try_spread(
     if own_code.is_own(recipe.network):
         with networks.refuse_apart(num_devices):
             jax.eval_shape(lambda: init_state(gan, jax.random.key(0), shape))
-        labels = (jnp.zeros(4, jnp.int32),) if conditional else ()
-        z = jax.random.normal(keys[2], (8, gan.latent_size))
-        images = jax.random.uniform(keys[3], (8, *shape), minval=-1)
+        of_two = 2 * max(1, recipe.batch_size // num_devices)
+        labels = (jnp.arange(of_two) % gan.num_classes,) if conditional else ()
+        z = jax.random.normal(keys[2], (of_two, gan.latent_size))
+        images = jax.random.uniform(keys[3], (of_two, *shape), minval=-1)
         for module, inputs in ((gan.generator, z), (gan.discriminator, images)):
-            if _depends_on_parts(module, inputs, *labels):
-                raise UserError(
-                    f"--network={recipe.network}: what {type(module).__name__} gives"
-                    " for an example changes with the others, and each of"
-                    f" {num_devices} devices has its own part of the batch: take out"
-                    " what mixes them, as a standard deviation over the batch, or use"
-                    " --num_devices=1"
-                )
+            who = f"--network={recipe.network}: what {type(module).__name__}"
+            _refuse_networks_parts(who, num_devices, module, inputs, *labels)
 
 
 def _refuse_parts(
@@ -190,31 +187,58 @@ def _refuse_parts(
         )
 
 
-def _depends_on_parts(module: nn.Module, inputs: jax.Array, *labels: jax.Array) -> bool:
-    """Whether it matters beside which others of a batch an example is on a device.
+def _refuse_networks_parts(
+    who: str, num_devices: int, module: nn.Module, inputs: jax.Array, *labels: jax.Array
+) -> None:
+    """Refuses a network that computes something else on two devices than on one.
 
     Args:
+      who: for the message, as is ``num_devices``.
+      num_devices: that share a batch.
       module: with the device axis.
-      inputs: eight examples, for two devices.
-      *labels: of the four on a device, where it is conditional.
+      inputs: of two devices.
+      *labels: of the inputs, where it is conditional.
+
+    Raises:
+      UserError: its outputs are others, or its running statistics.
     """
+    first = len(inputs) // 2
+    inputs = jnp.concatenate([inputs[:first] / 10, inputs[first:]])  # of two kinds
 
     @jax.jit
-    def outputs(inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
-        inputs = jnp.concatenate([inputs[:4] / 10, inputs[4:]])  # of two kinds
-        variables = module.init(jax.random.key(0), inputs[:4], *labels, train=True)
+    def both(*batch: jax.Array) -> list[tuple[jax.Array, Any]]:
+        variables = module.init(
+            jax.random.key(0), *(x[:first] for x in batch), train=True
+        )
+        how = {"train": True, "mutable": "batch_stats"}
 
-        def call(x: jax.Array) -> jax.Array:
-            return module.apply(
-                variables, x, *labels, train=True, mutable="batch_stats"
-            )[0]
+        def on(devices: int) -> tuple[jax.Array, Any]:
+            parts = [x.reshape(devices, -1, *x.shape[1:]) for x in batch]
+            call = functools.partial(module.apply, variables, **how)
+            outputs, moved = jax.vmap(call, axis_name=_AXIS)(*parts)
+            return outputs.ravel(), jax.tree.map(lambda x: x.astype(float), moved)
 
-        on_devices = jax.vmap(call, axis_name=_AXIS)
-        apart = on_devices(inputs.reshape(2, 4, *inputs.shape[1:]))
-        turns = inputs.reshape(4, 2, *inputs.shape[1:]).swapaxes(0, 1)
-        mixed = on_devices(turns).swapaxes(0, 1)  # in the order of the inputs again
-        return apart.ravel(), mixed.ravel()
+        return [on(1), on(2)]
 
-    apart, mixed = outputs(inputs)
+    def largest(tree: Any) -> float:
+        return max(
+            (float(jnp.max(jnp.abs(x))) for x in jax.tree.leaves(tree)), default=0
+        )
+
+    (outputs, stats), (apart, stats_apart) = both(inputs, *labels)
+    on_devices = f"each of {num_devices} devices has its own part of the batch"
     # Sums over devices, as those of batch norm, are rounded in another order.
-    return bool(jnp.max(jnp.abs(mixed - apart)) > 1e-3 * jnp.max(jnp.abs(apart)))
+    if largest(apart - outputs) > 1e-3 * largest(outputs):
+        raise UserError(
+            f"{who} gives for an example changes with the others, and {on_devices}:"
+            " take out what mixes them, as a standard deviation over the batch, or use"
+            " --num_devices=1"
+        )
+    moved = jax.tree.map(jnp.subtract, stats_apart, stats).get("batch_stats", {})
+    for path, difference in jax.tree_util.tree_leaves_with_path(moved):
+        if largest(difference) > 1e-4 * largest(stats):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise UserError(
+                f"{who} keeps ({name}) is of a batch, and {on_devices}: average it with"
+                " jax.lax.pmean over an attribute axis_name, or use --num_devices=1"
+            )

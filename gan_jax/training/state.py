@@ -35,6 +35,8 @@ class GAN:
       clip: bound of the discriminator's weights after each of its steps, or None.
       critic_steps: discriminator steps per generator step.
       latent_size: dimension of z.
+      init_batch: examples that the networks are initialised for, which may take no
+        other number.
       num_classes: of the labels of a conditional GAN, None for an unconditional one.
       ema_decay: decay of the moving average of the generator, or None for none; at
         step t it is at most t / (t + 9), so that the initial weights are forgotten.
@@ -51,10 +53,11 @@ class GAN:
     generator_optimiser: optax.GradientTransformation
     discriminator_optimiser: optax.GradientTransformation
     penalty: penalties.Penalty | None = None
-    penalty_weight: float = 0.0
+    penalty_weight: float = 1.0
     clip: float | None = None
     critic_steps: int = 1
     latent_size: int = 64
+    init_batch: int = 2
     num_classes: int | None = None
     ema_decay: float | None = None
     axis_name: str | None = None
@@ -126,9 +129,10 @@ def init_state(gan: GAN, key: Array, example_shape: tuple[int, ...]) -> GANState
     @jax.jit  # one program instead of a hundred small ones
     def initialise(key: Array) -> GANState:
         keys = jax.random.split(key, 3)
-        z = jnp.zeros((2, gan.latent_size))
-        x = jnp.zeros((2, *example_shape))
-        labels = context(None if gan.num_classes is None else jnp.zeros(2, jnp.int32))
+        z = jnp.zeros((gan.init_batch, gan.latent_size))
+        x = jnp.zeros((gan.init_batch, *example_shape))
+        classes = None if gan.num_classes is None else jnp.zeros(len(x), jnp.int32)
+        labels = context(classes)
         generator = gan.generator.init(keys[0], z, *labels, train=True)
         discriminator = gan.discriminator.init(keys[1], x, *labels, train=True)
         if gan.penalty is not None:

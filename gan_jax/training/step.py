@@ -67,11 +67,10 @@ def _augmented(gan: GAN, real: Array, fake: Array, key: Array) -> tuple[Array, A
 def _is_known_not_to_mix(gan: GAN) -> bool:
     """Whether the discriminator scores each image by itself, if without batch norm.
 
-    Those of the project do, and those that have a penalty have to; another may look at
-    the batch as a whole, as by a standard deviation over it.
+    Those of the project do; another may look at the batch as a whole, as by a standard
+    deviation over it.
     """
-    built_in = type(gan.discriminator).__module__.startswith(f"{networks.__name__}.")
-    return built_in or gan.penalty is not None
+    return type(gan.discriminator).__module__.startswith(f"{networks.__name__}.")
 
 
 def _mean_over_devices(gan: GAN, tree: Any) -> Any:

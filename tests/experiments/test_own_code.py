@@ -75,6 +75,28 @@ def test_with_another_source_nothing_goes_on(trained):
     assert "step 6: d_loss" in run("train", *flags, "--steps=6")
 
 
+def test_a_batch_that_cannot_be_trained_deletes_no_run(trained):
+    folder, *_ = trained
+    before = sorted((folder / "run").rglob("*"))
+    normalised = folder / "normalised.py"
+    normalised.write_text(
+        CODE + "\n\nclass Normalised(Discriminator):\n    @nn.compact\n"
+        "    def __call__(self, x, train):\n"
+        "        x = nn.Dense(8)(x.reshape(*x.shape[:-3], -1))\n"
+        "        x = nn.BatchNorm(use_running_average=not train)(x)\n"
+        "        return nn.Dense(1)(x)[..., 0]\n"
+    )
+    line = run(
+        "train",
+        *("--dataset=garments", "--loss=hinge", "--recipe=published", "--batch_size=1"),
+        f"--network={normalised}:Generator,Normalised",
+        *("--steps=2", "--overwrite", f"--workdir={folder / 'run'}"),
+        status=2,
+    )
+    assert "batch norm over a single number" in line
+    assert sorted((folder / "run").rglob("*")) == before
+
+
 @pytest.mark.slow  # a minute
 def test_a_study_sweeps_names(trained):
     folder, mine, *_ = trained

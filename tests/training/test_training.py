@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import linen as nn
 
-from gan_jax import networks, recipes, training
+from gan_jax import networks, penalties, recipes, training
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
 from tests import small
@@ -359,6 +359,40 @@ def test_a_critic_that_mixes_examples_sees_real_and_fake_ones_apart():
         )
         expected = jnp.mean(training.score(gan, state, batch))
         np.testing.assert_allclose(metrics["real_logit"], expected, rtol=1e-5)
+
+
+def test_a_penalty_put_in_is_a_part_of_the_loss():
+    gan = dataclasses.replace(small_gan(), penalty=penalties.PENALTIES["r1"])
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    [real] = points(gan)
+    key = jax.random.key(1)
+    _, metrics, _ = training.discriminator_gradients(gan, state, real, key)
+    without = dataclasses.replace(gan, penalty=None)
+    _, plain, _ = training.discriminator_gradients(without, state, real, key)
+    expected = plain["d_loss"] + metrics["penalty"]
+    np.testing.assert_allclose(metrics["d_loss"], expected, rtol=1e-5)
+    assert metrics["penalty"] > 0
+
+
+class SpreadOrOne(nn.Module):
+    """The same, which takes one example as well, as a penalty asks it."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        spread = jnp.std(x, axis=0).mean() if x.ndim > 1 else jnp.zeros(())
+        spread = jnp.broadcast_to(spread, (*x.shape[:-1], 1))
+        return nn.Dense(1)(jnp.concatenate([x, spread], axis=-1))[..., 0]
+
+
+def test_a_penalised_critic_of_ones_own_sees_real_and_fake_ones_apart():
+    gan = small_gan("wasserstein_gp", discriminator=SpreadOrOne())
+    state = training.init_state(gan, jax.random.key(0), (2,))
+    [real] = points(gan)
+    _, metrics, _ = training.discriminator_gradients(
+        gan, state, real, jax.random.key(1)
+    )
+    expected = jnp.mean(training.score(gan, state, real))
+    np.testing.assert_allclose(metrics["real_logit"], expected, rtol=1e-5)
 
 
 class Norm(nn.Module):
