@@ -110,7 +110,7 @@ def conv2d(
 
 
 def grouped_conv2d(
-    x: jax.Array, kernel: jax.Array, *, groups: int, padding: int = 0
+    x: jax.Array, kernel: jax.Array, *, groups: int, stride: int = 1, padding: int = 0
 ) -> jax.Array:
     """A convolution of each group of channels with kernels of its own.
 
@@ -122,17 +122,18 @@ def grouped_conv2d(
       kernel: ``[size, size, channels / groups, features]``, as `flax.linen.Conv` has it
         for its ``feature_group_count``.
       groups: divides channels and features.
+      stride: step of the output grid, the same along both axes.
       padding: zeros added on each side of both axes.
 
     Returns:
       ``[..., out_height, out_width, features]``.
     """
     if _library_is_best():
-        return _lax_conv(x, kernel, 1, padding, groups)
+        return _lax_conv(x, kernel, stride, padding, groups)
     parts = zip(
         jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1), strict=True
     )
-    each = [conv2d(part, own, padding=padding) for part, own in parts]
+    each = [conv2d(part, own, stride=stride, padding=padding) for part, own in parts]
     return jnp.concatenate(each, axis=-1)
 
 

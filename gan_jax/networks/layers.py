@@ -1,15 +1,20 @@
 """Layers of the networks, of `gan_jax.networks.convolution`."""
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax import backend
+from gan_jax.errors import UserError, check_name
 from gan_jax.networks import resampling
-from gan_jax.networks.convolution import conv2d, grouped_conv2d, shuffled_conv2d
+from gan_jax.networks.convolution import (
+    conv2d,
+    grouped_conv2d,
+    pixel_shuffle,
+    shuffled_conv2d,
+)
 
 
 class Conv(nn.Module):
@@ -22,9 +27,10 @@ class Conv(nn.Module):
       padding: zeros added on each side, in pixels.
       shuffle: side of the blocks of a `pixel_shuffle` that comes first.
       resample: "up", a nearest upsampling by 2 comes first; "down", a mean over blocks
-        of 2 x 2 comes last; both of an odd kernel, of the same size but for that. Or
-        "transpose": the convolution is transposed, ``stride`` is that of the input.
-      groups: of channels, each with kernels of its own; of a stride of 1.
+        of 2 x 2 comes last; both of an odd kernel, of the same size but for that,
+        whatever ``padding`` is left at. Or "transpose": the convolution is transposed,
+        ``stride`` is that of the input.
+      groups: of channels, each with kernels of its own; without ``resample``.
       use_bias: whether a bias is added.
       kernel_init: initialiser of the kernel; the bias starts at 0.
       dtype: type of the computation; None for that of input and parameters.
@@ -43,10 +49,45 @@ class Conv(nn.Module):
     dtype: jnp.dtype | None = None
     param_dtype: jnp.dtype = jnp.float32
 
+    def __post_init__(self) -> None:
+        """Refuses arguments that do not go together.
+
+        Raises:
+          UserError: some do not, or there is no such way to resample.
+        """
+        if self.resample is not None:
+            self._check_resampling(self.resample)
+        super().__post_init__()
+
+    def _check_resampling(self, resample: str) -> None:
+        check_name("resample", resample, ("up", "down", "transpose"))
+        it, size = f"resample={resample!r}", self.kernel_size
+        if self.groups > 1:
+            raise UserError(f"groups={self.groups} and {it}: write one of the two")
+        if resample == "transpose":
+            return
+        if size % 2 == 0:
+            raise UserError(
+                f"{it} takes an odd kernel_size: {size - 1} or {size + 1}, not {size}"
+            )
+        if self.stride != 1:
+            raise UserError(f"{it} has no stride: leave stride={self.stride} out")
+        same = size // 2
+        if self.padding not in (0, same):
+            raise UserError(
+                f"{it} keeps the size of the image but for a factor of 2: write"
+                f" padding={same}, or leave padding={self.padding} out"
+            )
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """``[..., H, W, C]`` to ``[..., H', W', features]``."""
-        channels = x.shape[-1] // self.shuffle**2 // self.groups
+        """``[..., H, W, C]`` to ``[..., H', W', features]``.
+
+        Raises:
+          UserError: the channels are no multiple of what ``shuffle`` and ``groups``
+            need.
+        """
+        channels = self._channels(x.shape[-1])
         shape = (self.kernel_size, self.kernel_size, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
@@ -55,22 +96,42 @@ class Conv(nn.Module):
                 "bias", nn.initializers.zeros, (self.features,), self.param_dtype
             )
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = self._convolution()(x, kernel)
+        y = self._convolve(x, kernel)
         return y if bias is None else y + jnp.expand_dims(bias, range(y.ndim - 1))
 
-    def _convolution(self) -> Callable[[jax.Array, jax.Array], jax.Array]:
-        if self.resample == "up":
-            return resampling.upsampled_conv2d
-        if self.resample == "down":
-            return resampling.mean_pooled_conv2d
-        size = {"stride": self.stride, "padding": self.padding}
-        if self.resample == "transpose":
-            return partial(resampling.conv2d_transpose, **size)
+    def _channels(self, given: int) -> int:
+        """Input channels of a kernel."""
+        shuffled, left = divmod(given, self.shuffle**2)
+        if left:
+            raise UserError(
+                f"shuffle={self.shuffle} takes a multiple of {self.shuffle**2}"
+                f" channels, and there are {given}"
+            )
+        if shuffled % self.groups or self.features % self.groups:
+            raise UserError(
+                f"groups={self.groups} must divide the {shuffled} channels and"
+                f" features={self.features}"
+            )
+        return shuffled // self.groups
+
+    def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        how = {"stride": self.stride, "padding": self.padding}
         if self.shuffle > 1:
-            return partial(shuffled_conv2d, block=self.shuffle, padding=self.padding)
+            same = {"stride": 1, "padding": (self.kernel_size - 1) / 2}
+            if self.resample is None and self.groups == 1 and how == same:
+                return shuffled_conv2d(
+                    x, kernel, block=self.shuffle, padding=self.padding
+                )
+            x = pixel_shuffle(x, self.shuffle)
+        if self.resample == "up":
+            return resampling.upsampled_conv2d(x, kernel)
+        if self.resample == "down":
+            return resampling.mean_pooled_conv2d(x, kernel)
+        if self.resample == "transpose":
+            return resampling.conv2d_transpose(x, kernel, **how)
         if self.groups > 1:
-            return partial(grouped_conv2d, groups=self.groups, padding=self.padding)
-        return partial(conv2d, **size)
+            return grouped_conv2d(x, kernel, groups=self.groups, **how)
+        return conv2d(x, kernel, **how)
 
 
 class LayerNorm(nn.Module):

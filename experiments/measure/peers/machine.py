@@ -28,6 +28,7 @@ from gan_jax.recipes.recipe import PRECISIONS
 # gradient and twice that to differentiate it; elsewhere the pass before it as well.
 _PENALTY = {"none": 0, "r1": 3, "r2": 3, "r1_r2": 6}
 _ELSEWHERE = 4
+_WIDTH = 64  # of the reference networks
 _SIZES = {"cpu": (2048, 2**26), "gpu": (8192, 2**28)}  # side of a matrix; numbers
 _CALLS = 3  # timed together, so that the host's part of each is hidden
 _TRIES = 2
@@ -44,11 +45,14 @@ def step_flops(recipe: Recipe, shape: Sequence[int] = (28, 28, 1)) -> float:
         return _counted_flops(recipe, tuple(shape))
     # Multiplications of one pass of one example through the reference networks.
     height, width, channels = shape
-    pixels, flat = height * width, height * width * 4
-    discriminator = pixels // 4 * 32 * 16 * channels + pixels // 16 * 64 * 512
-    discriminator += flat * 512 + 512
-    generator = recipe.latent_size * 512 + 512 * flat
-    generator += pixels // 4 * 32 * 144 + pixels * 72 * channels
+    wide = recipe.width or _WIDTH
+    pixels, flat = height * width, height * width // 16 * wide
+    discriminator = pixels // 4 * wide // 2 * 16 * channels
+    discriminator += pixels // 16 * wide * 8 * wide
+    discriminator += flat * 8 * wide + 8 * wide
+    generator = recipe.latent_size * 8 * wide + 8 * wide * flat
+    generator += pixels // 4 * wide // 2 * 9 * wide // 4
+    generator += pixels * 9 * wide // 8 * channels
     penalty = _PENALTY.get(recipe.penalty, _ELSEWHERE)
     critic = generator + (2 * 3 + penalty) * discriminator
     # The generator's own step: forward, and back to its weights through both.

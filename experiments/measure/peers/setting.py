@@ -83,8 +83,11 @@ class Setting:
                 _positive(name, value)
             if not values or len(set(values)) < len(values):
                 raise UserError(f"--{name} must name one number or more, each once")
-        for peer in self.peers:
+        for i, peer in enumerate(self.peers):
             check_name("peer", peer, worker.PEERS)
+            if peer in self.peers[:i]:
+                so = " (--recorder names it, too)" if peer == "recorded" else ""
+                raise UserError(f"--peers names {peer} twice{so}: name each once")
             if peer not in worker.IN_JAX and (missing := self._not_in_pytorch()):
                 raise UserError(
                     f"there is no {missing} in PyTorch: leave the peers out, --peers="
@@ -132,9 +135,10 @@ def shapes(flag: flags.FlagHolder) -> list[tuple[int, int, int]]:
     found = []
     for text in flag.value:
         parts = text.split("x")
-        if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+        if len(parts) != 3 or not all(p.isdecimal() and int(p) for p in parts):
             raise UserError(
-                f"--{flag.name}={text} must be height, width and channels, as 28x28x1"
+                f"--{flag.name}={text} must be height, width and channels, each at"
+                " least 1, as 28x28x1"
             )
         found.append(tuple(map(int, parts)))
     return found

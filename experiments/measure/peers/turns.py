@@ -15,6 +15,7 @@ from typing import Any
 from experiments.measure.peers import machine, worker
 from experiments.measure.peers.child import Worker, WorkerError
 from experiments.measure.peers.setting import EPOCH, Program, Setting, programs
+from gan_jax.run.schedule import Schedule
 
 Result = dict[str, Any]
 Running = dict[str, tuple[Program, Worker]]  # by `Program.key`, gan_jax's first first
@@ -130,12 +131,23 @@ def _take_turns(
     The rates are measured first. Whose turn comes then moves on by one every round.
     """
     order = list(running)
-    for _, process in running.values():
-        process.run(min(setting.steps, 10))  # caches and clocks warm up
+    for program, process in running.values():
+        process.run(_warm_up(program, setting))
     for _ in range(setting.rounds):
         rates = scale.rates()
         yield rates, {key: running[key][1].run(setting.steps) for key in order}
         order.append(order.pop(0))
+
+
+def _warm_up(program: Program, setting: Setting) -> int:
+    """Steps before the first round, for caches and clocks.
+
+    In a run folder as many as a round has, which have written all that it writes, and
+    past the first grid: what draws it is compiled there.
+    """
+    if program.name == "recorded":
+        return max(setting.steps, Schedule().sample_every)
+    return min(setting.steps, 10)
 
 
 def _machine(scale: Worker, rates: Sequence[dict[str, float]]) -> Result:

@@ -126,6 +126,7 @@ def test_files_of_several_commands_make_one_document(measured):
         ({"num_examples": 63}, "63"),
         ({"precision": "float16"}, "bfloat16"),
         ({"peers": ["tensorflow"]}, "eager"),
+        ({"peers": ["stepwise", "stepwise"]}, "--peers names stepwise twice"),
         ({"data": "cifar"}, "garments"),
     ],
 )
@@ -141,6 +142,9 @@ MISTAKES = {
     "--batch_size=64,large": "--batch_size=64,large must be whole numbers",
     "--batch_size=": "--batch_size",
     "--images=": "--images is empty: name one or more",
+    "--images=28x28x0": "--images=28x28x0 must be height, width and channels",
+    "--images=28x0x1": "--images=28x0x1",
+    "--recorder --peers=recorded": "--recorder names it, too",
     "--batch_size=64,0": "--batch_size=0",
     "--gans=1.5": "--gans=1.5",
     "--precision=": "--precision",
@@ -152,9 +156,9 @@ MISTAKES = {
 
 def test_a_mistake_on_the_command_line_is_one_line():
     name = "experiments.measure.benchmark"
-    results = call({name: [[flag] for flag in MISTAKES]})[name]
-    for (flag, message), result in zip(MISTAKES.items(), results, strict=True):
-        assert result["status"] == 2, flag
+    results = call({name: [flags.split() for flags in MISTAKES]})[name]
+    for (flags, message), result in zip(MISTAKES.items(), results, strict=True):
+        assert result["status"] == 2, flags
         assert len(result["stderr"].splitlines()) == 1
         assert message in result["stderr"]
 

@@ -1,7 +1,9 @@
 """The programs of the benchmark train the same GAN, and the floor is of its work."""
 
+import dataclasses
 import math
 from functools import partial
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -9,8 +11,8 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from experiments.measure.peers import jax_programs, machine
-from experiments.measure.peers.setting import Setting
+from experiments.measure.peers import jax_programs, machine, turns
+from experiments.measure.peers.setting import Program, Setting
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
 
@@ -56,6 +58,53 @@ def test_many_gans_are_trained_on_several_devices(small_networks):
     assert 0 < later != first
 
 
+class InThisProcess:
+    """In place of a `child.Worker`: a program, and what each turn of it compiled."""
+
+    report: ClassVar = {"platform": "cpu"}
+
+    def __init__(self, run_steps, compiled):
+        self._run_steps, self._compiled = run_steps, compiled
+        self.turns = []
+
+    def run(self, steps):
+        self._compiled.clear()
+        self._run_steps(steps)
+        self.turns.append([*self._compiled])
+        return 1.0
+
+    def rates(self):
+        return {}
+
+
+@pytest.fixture
+def compiled():
+    """The programs that were compiled, by name, while it is there."""
+    names = []
+
+    def listen(event, _, **about):
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(about.get("fun_name"))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("name", [*jax_programs.PROGRAMS, "many_gans"])
+def test_nothing_is_compiled_in_a_round(name, compiled):
+    setting = Setting("nonsaturating", 4, network="mlp", width=8, steps=20, rounds=4)
+    spec = {"capacity": setting.steps, "gans": 2}
+    program = jax_programs.PROGRAMS.get(name, jax_programs.many_gans)
+    examples = jax.device_put(EXAMPLES)
+    run_steps = program(setting.recipe(), spec, examples, jax.devices()[:1])()
+    run_steps(1)
+    assert compiled
+    process = InThisProcess(run_steps, compiled)
+    list(turns._take_turns(setting, process, {name: (Program(name), process)}))
+    assert process.turns[-setting.rounds :] == [[]] * setting.rounds
+
+
 def product_flops(jaxpr):
     """Of the matrix products in a traced program; scans count as often as they run."""
     flops = 0
@@ -72,15 +121,17 @@ def product_flops(jaxpr):
 
 
 @pytest.mark.parametrize(
-    ("loss", "shape"),
+    ("loss", "shape", "width"),
     [
-        *((loss, SHAPE) for loss in recipes.PUBLISHED),
-        ("wasserstein_gp", (64, 64, 3)),
-        ("nonsaturating", (32, 48, 3)),
+        *((loss, SHAPE, None) for loss in recipes.PUBLISHED),
+        ("wasserstein_gp", (64, 64, 3), None),
+        ("nonsaturating", (32, 48, 3), None),
+        ("wasserstein_gp", SHAPE, 32),
+        ("wasserstein_gp", SHAPE, 256),
     ],
 )
-def test_the_floors_products_are_those_of_the_traced_step(loss, shape):
-    recipe = recipes.PUBLISHED[loss]
+def test_the_floors_products_are_those_of_the_traced_step(loss, shape, width):
+    recipe = dataclasses.replace(recipes.PUBLISHED[loss], width=width)
     gan = recipes.make_gan(recipe, shape=shape)
     key = jax.eval_shape(partial(jax.random.key, 0))
     state = jax.eval_shape(partial(training.init_state, gan, example_shape=shape), key)
