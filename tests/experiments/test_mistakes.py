@@ -97,7 +97,7 @@ TRAIN = {
     ),
     "images of another size": (
         ["--network={0}/mine.py:Tiny,Mixing"],
-        r"Tiny gives \[2, 3, 3, 1\] for \[2, 64\], and images are \[2, 28, 28, 1\]",
+        r"Tiny gives \[32, 3, 3, 1\] for \[32, 64\], .* are \[32, 28, 28, 1\]",
     ),
     "examples that are mixed": (
         ["--network={0}/mine.py:Generator,Mixing", "--loss=wasserstein_gp"],
@@ -404,7 +404,7 @@ QUALITY = {
     ),
     "samples": (["--num_samples=5"], "need at least 6 samples"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
-    "table": (["--markdown={0}/nowhere/a.md"], "cannot write"),
+    "table": (["--markdown={0}/nowhere/a.md"], "there is no folder .*nowhere"),
     "workdir is a file": (["--workdir={0}/file", "--programs=tuned"], "is a file"),
     "no workdir": (["--workdir=", "--programs=tuned"], "--workdir is empty"),
     "results of others": (
@@ -467,7 +467,7 @@ HALVING = {
     "seed in the sweep": (["--sweep=seed:0..4"], "--seed and --settings say which"),
     "value of the sweep": (["--sweep=batch_size:0"], "--batch_size=0 must be"),
     "data set": (["--dataset=fashion"], "did you mean 'fashion_mnist'"),
-    "table": (["--output={0}/nowhere/a.json"], "cannot write"),
+    "table": (["--output={0}/nowhere/a.json"], "there is no folder .*nowhere"),
 }
 
 CALIBRATION = {

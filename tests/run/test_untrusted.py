@@ -90,6 +90,7 @@ of_config = {
     "shape": st.just((28, 28, 1)) | st.tuples(sides, sides, sides),
     "num_classes": st.integers(0, 2**16),
     "sources": st.dictionaries(st.text(), st.text()).map(lambda d: (*d.items(),)),
+    "init_from": st.none() | st.text(),
 }
 
 
@@ -145,7 +146,7 @@ def test_a_setting_of_any_kind_is_checked(tmp_path, name, value):
         return
     # A whole number is a fine learning rate, and true is 1; pairs are sources as well.
     value = dict(value) if name == "sources" else value
-    assert (configuration._USUAL | config.flags())[name] == value
+    assert (configuration.USUAL | config.flags())[name] == value
     gan = attempt(config.make_gan)
     if gan is None:
         assert name == "shape"  # images that no pair of networks makes
