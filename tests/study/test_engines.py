@@ -21,7 +21,7 @@ def test_of_the_programs_the_last_few_stay_compiled(monkeypatch):
         return SimpleNamespace(of=wave.program.key())
 
     monkeypatch.setattr(engines, "Trainer", trainer)
-    subject = SimpleNamespace(images=None, device=None, dataset="images")
+    subject = SimpleNamespace(images=None, device=None, floor=0.5, dataset="images")
     local = engines.Local(subject)
     for program in (0, 1, 2, 3, 3, 0):
         assert local._trainer(wave(program)).of == program
