@@ -17,6 +17,7 @@ pytest.importorskip("ipywidgets")
 pytestmark = pytest.mark.notebook
 
 FOLDER = pathlib.Path(__file__).parents[2] / "notebooks"
+PROGRESS = re.compile(r"(training it: \d+ of \d+ steps\n)+")
 NAMES = ("train_and_look", "write_your_own", "why_gans_fail")
 # Of a cell, which takes up to ten. Now and then a reply that is there is seen only when
 # this time is over (with 600 s a test once took these), so it is not much longer.
@@ -94,7 +95,8 @@ def test_it_runs_without_errors_and_warnings(executed, name):
     notebook, _ = executed(name)
     for output in outputs(notebook):
         assert output["output_type"] != "error"
-        assert output.get("name") != "stderr", output["text"]
+        if output.get("name") == "stderr":  # how far a classifier has come, at most
+            assert PROGRESS.fullmatch(output["text"]), output["text"]
 
 
 @pytest.mark.parametrize(
