@@ -80,3 +80,12 @@ def small_networks(monkeypatch):
     from tests import small
 
     small.install(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="module")
+def small_networks_of_module():
+    """The same for all tests of a module, and for what they share."""
+    from tests import small
+
+    with small.installed():
+        yield

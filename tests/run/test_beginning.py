@@ -11,16 +11,10 @@ import pytest
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.run import beginning, configuration
-from tests import small
 from tests.run import making
 
 RECIPE = recipes.recipe("hinge", "tuned")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_networks():
-    with small.installed():
-        yield
+pytestmark = pytest.mark.usefixtures("small_networks_of_module")
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,8 @@ import pytest
 from gan_jax import recipes, training
 from gan_jax.errors import UserError
 from gan_jax.run import labels, sampling
-from tests import small
 
-
-@pytest.fixture(scope="module", autouse=True)
-def small_networks():
-    with small.installed():
-        yield
+pytestmark = pytest.mark.usefixtures("small_networks_of_module")
 
 
 @pytest.fixture(scope="module")

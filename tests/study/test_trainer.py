@@ -12,15 +12,9 @@ from gan_jax.devices import many
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, loop
 from gan_jax.study import sweep, trainer, waves
-from tests import small
 
 STEPS = 5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_networks():
-    with small.installed():
-        yield
+pytestmark = pytest.mark.usefixtures("small_networks_of_module")
 
 
 @pytest.fixture(scope="module")
