@@ -35,6 +35,7 @@ REFERENCE = {
     "beta2": 0.999,
     "latent_size": 64,
     "ema_decay": None,
+    "ema_grows_from": 0,
     "precision": "float32",
     "on_nan": "stop",
     "network": "reference",
@@ -127,6 +128,14 @@ def test_a_penalty_takes_the_place_of_clipping(table):
     assert (both.clip, both.penalty) == (0.1, "r1")
 
 
+def test_an_average_of_ones_own_does_not_grow_unless_it_is_said():
+    assert recipe("hinge", "tuned").ema_grows_from == 7_500
+    assert recipe("hinge", "tuned", ema_decay=0.99).ema_grows_from == 0
+    both = recipe("hinge", "tuned", ema_decay=0.99, ema_grows_from=100)
+    assert (both.ema_decay, both.ema_grows_from) == (0.99, 100)
+    assert recipe("hinge", "tuned", ema_grows_from=0).ema_decay == 0.986
+
+
 @pytest.mark.parametrize("loss", ["wasserstein_gp", "relativistic"])
 def test_penalty_none_removes_penalty_and_weight(loss):
     changed = recipe(loss, penalty="none")
@@ -173,6 +182,7 @@ def test_a_penalty_brings_its_published_weight_to_any_loss(loss, penalty, weight
             {"penalty": "none", "penalty_weight": 1.0},
             "--penalty_weight=1.0 without a penalty",
         ),
+        ("hinge", {"ema_grows_from": 9}, "--ema_grows_from=9 without a moving average"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it_and_the_way_on(loss, overrides, message):
@@ -191,6 +201,7 @@ OUT_OF_RANGE = [
     *(("width", v) for v in (0, MOST_WIDTH + 8)),
     *(("penalty_weight", v) for v in (-1.0, math.inf, math.nan)),
     *((n, v) for n in ("beta1", "beta2", "ema_decay") for v in (-0.1, 1.0, math.nan)),
+    *(("ema_grows_from", v) for v in (-1, 2**31, 1.5)),
 ]
 
 
@@ -238,6 +249,7 @@ def test_everything_of_a_recipe_reaches_the_gan():
         "critic_steps": 3,
         "latent_size": 7,
         "ema_decay": 0.9,
+        "ema_grows_from": 70,
         "mirror": True,
     }
     others = {"conditional": True, "precision": "bfloat16", "augment": "diffaugment"}
@@ -419,6 +431,8 @@ def test_a_tuned_recipe_is_the_best_that_a_kept_search_found(loss):
         expected[name] = two_digits(best[name])
     if loss == "relativistic":
         expected |= {"penalty": "r1_r2", "penalty_weight": 3.0}  # by hand
+    if not loss.startswith("wasserstein"):
+        expected["ema_grows_from"] = 60_000 // 8  # what was searched is one epoch
     assert dataclasses.asdict(recipe(loss, "tuned")) == {
         name: pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
         for name, value in expected.items()

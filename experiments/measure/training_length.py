@@ -3,11 +3,11 @@
     python -m experiments.measure.training_length --gans=relativistic,wasserstein_gp
 
 Of each GAN one run, measured after each of --epochs: FCD, precision and recall of the
-weights of the last step, of the recipe's own moving average, and of averages over
-shares of the training so far (Karras et al. 2024); and whether its discriminator knows
-its training images, and its samples are copies of them. Prints a table; leaves a run
-folder of each GAN, results.json and training_length.png in --workdir. Started again, it
-goes on; with more epochs, too.
+weights of the last step, of the recipe's moving average, at the length that one epoch
+wants, and of averages over shares of the training so far (Karras et al. 2024); and
+whether its discriminator knows its training images, and its samples are copies of them.
+Prints a table; leaves a run folder of each GAN, results.json and training_length.png in
+--workdir. Started again, it goes on; with more epochs, too.
 """
 
 import dataclasses
@@ -88,7 +88,11 @@ def main() -> None:
         averages.exponent(length)  # refuses what no average has
     if not any(_GANS.value):
         raise UserError("nothing to train: name at least one of --gans")
-    recipes = {gan: gans.recipe(gan, _RECIPE.value) for gan in _GANS.value}
+    # Averages of an average that grows as well would be longer than they say.
+    recipes = {
+        gan: dataclasses.replace(gans.recipe(gan, _RECIPE.value), ema_grows_from=0)
+        for gan in _GANS.value
+    }
     data_flags.check()
     workdir = results.folder(_WORKDIR, "measure.training_length")
     quick = _QUICK.value

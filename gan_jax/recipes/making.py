@@ -98,6 +98,7 @@ def make_gan(
         init_batch=recipe.batch_size,
         num_classes=classes,
         ema_decay=recipe.ema_decay,
+        ema_grows_from=recipe.ema_grows_from,
         axis_name=axis_name,
         mirror=recipe.mirror,
         augment=None if recipe.augment == "none" else AUGMENTS[recipe.augment],

@@ -52,6 +52,8 @@ class Recipe:
       beta2: decay of the second moment, likewise.
       latent_size: dimension of z.
       ema_decay: decay of the generator's moving average for sampling, or None.
+      ema_grows_from: step after which that average grows longer as training does
+        (`training.GAN`); 0 for never.
       precision: of the computation, name in `PRECISIONS`.
       on_nan: what becomes of an update whose gradient holds NaN or infinity: "stop",
         it ends the run; or "skip", it is left out (`optax.apply_if_finite`), up to
@@ -79,6 +81,7 @@ class Recipe:
     beta2: float = 0.999
     latent_size: int = 64
     ema_decay: float | None = None
+    ema_grows_from: int = 0
     precision: str = "float32"
     on_nan: str = "stop"
     network: str = "reference"
@@ -123,3 +126,12 @@ def check(recipe: Recipe) -> None:
         value = getattr(recipe, name)
         if (value is not None or name != "ema_decay") and not 0 <= value < 1:
             raise UserError(f"--{name}={value} must be at least 0 and below 1")
+    grows = recipe.ema_grows_from
+    if not isinstance(grows, int) or not 0 <= grows < 2**31:
+        raise UserError(
+            f"--ema_grows_from={grows} must be a number from 0 to {2**31 - 1}"
+        )
+    if grows and recipe.ema_decay is None:
+        raise UserError(
+            f"--ema_grows_from={grows} without a moving average: give its --ema_decay"
+        )

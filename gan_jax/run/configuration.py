@@ -19,6 +19,7 @@ from gan_jax.system.files import write_text
 from gan_jax.training import GAN
 
 _LATER = ("network", "width", "spectral_norm", "schedule", "mirror", "augment")
+_LATER += ("ema_grows_from",)
 # Left out of the settings: those that runs of before had no choice of.
 USUAL: dict[str, Any] = {"shape": [28, 28, 1], "num_classes": 10, "sources": {}}
 USUAL["init_from"] = None

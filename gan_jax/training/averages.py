@@ -17,6 +17,26 @@ from gan_jax.errors import UserError
 LONGEST = 12**-0.5  # of equal weights since the first step: gamma is 0
 
 
+def decay(usual: ArrayLike, grows_from: int, step: jax.Array) -> jax.Array:
+    """What a training step's moving average keeps of itself.
+
+    Args:
+      usual: decay while the average does not grow.
+      grows_from: step after which it does: its length, 1 / (1 - decay) steps, is then
+        in proportion to the step; 0 for never.
+      step: that has just been taken, from 1; integer.
+
+    Returns:
+      float32, at most step / (step + 9), so that the initial weights are forgotten.
+      Where it is 1 - c / step, the average is nearly the one above with gamma = c - 1.
+    """
+    taken = step.astype(jnp.float32)
+    if grows_from:
+        grown = 1 - (1 - usual) * grows_from / taken
+        usual = jnp.where(step > grows_from, grown, usual)
+    return jnp.minimum(usual, taken / (taken + 9))
+
+
 def exponent(length: float) -> float:
     """The gamma of an average of some length.
 

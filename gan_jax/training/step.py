@@ -16,6 +16,7 @@ import optax
 from flax import linen as nn
 
 from gan_jax import backend, networks, penalties
+from gan_jax.training import averages
 from gan_jax.training.augment import mirror
 from gan_jax.training.draws import (
     OF_FAKE,
@@ -288,9 +289,7 @@ def train_step(
     state = state.replace(step=state.step + 1, generator=player)
     if gan.ema_decay is not None:
         averaged = (player.params, player.batch_stats)
-        # The longest memory that has not yet seen the initial weights for too long.
-        taken = state.step.astype(jnp.float32)
-        decay = jnp.minimum(gan.ema_decay, taken / (taken + 9))
+        decay = averages.decay(gan.ema_decay, gan.ema_grows_from, state.step)
         ema = optax.incremental_update(averaged, state.ema, 1 - decay)
         state = state.replace(ema=ema)
     return state, metrics | more

@@ -73,6 +73,7 @@ of_recipe = {
     "beta2": unit,
     "latent_size": st.integers(1, 2**16),
     "ema_decay": st.none() | unit,
+    "ema_grows_from": st.integers(0, 2**31 - 1),
     "precision": st.sampled_from(sorted(PRECISIONS)),
     "on_nan": st.sampled_from(["stop", "skip"]),
     "network": st.sampled_from(sorted(NETWORKS)),
@@ -100,6 +101,8 @@ def made(values):
     if values["width"]:
         values["width"] *= network.step
     values["spectral_norm"] &= network.spectral_norm
+    if values["ema_decay"] is None:
+        values["ema_grows_from"] = 0
     return recipes.Recipe(**values)
 
 
@@ -186,7 +189,7 @@ flag_names = (
     *("precision", "on_nan", "sample_every", "checkpoint_every", "log_every"),
     *("keep_checkpoints", "evaluate_every", "workdir", "num_processes", "coordinator"),
     *("num_examples", "network", "width", "spectral_norm", "schedule", "mirror"),
-    "augment",
+    *("augment", "ema_grows_from"),
 )
 flag_values = (
     st.text(max_size=12)

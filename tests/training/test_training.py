@@ -12,6 +12,7 @@ from flax import linen as nn
 from gan_jax import networks, penalties, recipes, training
 from gan_jax.errors import UserError
 from gan_jax.losses import LOSSES
+from gan_jax.training import averages
 from tests import small
 
 LATENT, BATCH = 4, 8
@@ -252,6 +253,32 @@ def test_how_a_run_is_cut_into_chunks_changes_no_bit_of_it(loss):
     chex.assert_trees_all_equal(whole, run_points(gan, state, [5, 1, 6]))
     assert int(whole[0].step) == 12
     assert whole[1]["d_loss"].shape == (12,)
+
+
+def test_an_average_that_grows_is_the_same_before_and_a_power_function_later():
+    """Later it is nearly that of Karras et al. 2024; gamma is (1 - decay) step - 1."""
+    constant = small_gan(ema_decay=0.8)
+    growing = dataclasses.replace(constant, ema_grows_from=96)
+    state = training.init_state(growing, jax.random.key(0), (2,))
+    other = run_points(constant, state, [12] * 8)[0]
+    state = run_points(growing, state, [12] * 8)[0]
+    chex.assert_trees_all_equal(state, other)
+
+    step = jax.jit(partial(training.train_step, growing))
+    short = jax.jit(partial(training.train_step, constant))
+    power = jax.tree.map(lambda leaf: leaf[None], state.ema)
+    real = points(growing)
+    for last in range(96, 400):
+        state, other = step(state, real)[0], short(other, real)[0]
+        shares = averages.new_shares([0.2 * 96 - 1], last, last + 1)
+        weights = (state.generator.params, state.generator.batch_stats)
+        power = averages.update(power, weights, shares)
+    power = jax.tree.map(lambda leaf: leaf[0], power)
+
+    def apart(ema):
+        return float(optax.tree.norm(optax.tree.sub(ema, power)))
+
+    assert apart(state.ema) < 0.1 * apart(other.ema)
 
 
 def test_a_loop_traces_its_step_once():
