@@ -46,7 +46,7 @@ _NUM_SAMPLES = flags.DEFINE_integer(
     "num_samples",
     None,
     "How many samples of each; a file's first ones. Default: 10,000; of stacked images"
-    " 26,000, of which their modes are counted (Metz et al. 2017).",
+    " 26,000, of which their modes are counted (Srivastava et al. 2017).",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the latents.")
 _FEATURES = flags.DEFINE_enum(

@@ -129,7 +129,9 @@ def dragan_penalty(
 ) -> Array:
     """``E[(||grad critic(x + delta)||_2 - 1)^2]`` around the data only.
 
-    ``delta ~ N(0, scale^2 I)``, in the units of the data (pixels in [-1, 1]).
+    ``delta ~ N(0, scale^2 I)``, in the units of the data (pixels in [-1, 1]). The noise
+    is the paper's; its authors' code has 0.5 as well, of the batch's deviation and with
+    uniform numbers.
 
     Args:
       critic: as in `gradient_penalty`.

@@ -359,7 +359,7 @@ def test_dragan_looks_at_gaussian_noise_around_the_data(scale):
     np.testing.assert_allclose(value, expected, rtol=0.03)
 
 
-def test_the_published_scale_of_dragan_is_the_default():
+def test_the_scale_of_dragan_is_a_half_unless_given():
     real, fake, keys = batch_of((4, 2))
     arguments = half_square, *as_float32(real, fake), keys
     default = penalties.dragan_penalty(*arguments)

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-LEVEL = 0.95  # least share of draws whose interval holds the mean over draws
+LEVEL = 0.95  # about the share of draws whose interval holds the mean over draws
 REPLICATES = 200  # Efron & Tibshirani: seldom more are needed for a standard error
 
 

@@ -86,7 +86,7 @@ def of_channels(trained: classifier.Classifier) -> Features:
     """Those of a classifier of gray images, of each channel of stacked ones.
 
     The class is that of the triple: with ten classes, one of 1,000 modes (Metz et al.
-    2017; Srivastava et al. 2017, https://arxiv.org/abs/1705.07761, section 5.1).
+    2017; Srivastava et al. 2017, https://arxiv.org/abs/1705.07761).
     """
 
     def extract(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

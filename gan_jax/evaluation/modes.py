@@ -43,8 +43,8 @@ def modes(samples: Array, mixture: Mixture, *, deviations: float = 3.0) -> Modes
     Returns:
       Scalars and counts. Pure: ``vmap`` it over the samples of many generators.
 
-    Source: Srivastava et al. 2017 (VEEGAN), section 4.1, with PacGAN's numbers (Lin et
-    al. 2018, section 4.1), https://arxiv.org/abs/1712.04086
+    Source: Srivastava et al. 2017 (VEEGAN), https://arxiv.org/abs/1705.07761, with
+    PacGAN's numbers (Lin et al. 2018), https://arxiv.org/abs/1712.04086
     """
     chex.assert_rank(samples, 2)
     differences = samples[:, None] - mixture.means[None]

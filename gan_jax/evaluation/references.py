@@ -204,6 +204,8 @@ def _classifier(
 def floor(reference: Reference, num_samples: int, seed: int = 0) -> Samples:
     """Training images: as good as samples can be that are not copies of the test's.
 
+    But for class accuracy, which is that of images that the classifier has seen.
+
     Args:
       reference: whose training split.
       num_samples: how many; all there are, where there are fewer.

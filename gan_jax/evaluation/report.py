@@ -45,7 +45,7 @@ def measure(
 
       Of uncertainty ``fcd_interval`` and ``kid_interval``, ``[lower, upper]``, which
       hold the mean over other draws of as many samples, against the same reference, in
-      at least 95 % of draws; and with enough samples (`extrapolation.fewest`)
+      about 95 % of draws, or more; and with enough samples (`extrapolation.fewest`)
       ``fcd_infinity``, what infinitely many would score. Those of a Frechet distance
       are in its own name, and not there in Inception's 2,048 dimensions, where each
       distance takes seconds and there are hundreds.
