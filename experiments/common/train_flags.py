@@ -153,8 +153,8 @@ EMA_DECAY = flags.DEFINE_float(
 EMA_GROWS_FROM = flags.DEFINE_integer(
     "ema_grows_from",
     None,
-    "Step after which that average becomes longer as training does, so that it stays"
-    " the same share of it; 0 for never. Default: the recipe's; with --ema_decay, 0.",
+    "Step after which that average becomes longer as training does, up to 3 % of it; 0"
+    " for never. Default: the recipe's; with --ema_decay, 0.",
 )
 PRECISION = flags.DEFINE_string(
     "precision",

@@ -52,8 +52,8 @@ class Recipe:
       beta2: decay of the second moment, likewise.
       latent_size: dimension of z.
       ema_decay: decay of the generator's moving average for sampling, or None.
-      ema_grows_from: step after which that average grows longer as training does
-        (`training.GAN`); 0 for never.
+      ema_grows_from: step after which that average becomes longer as training does
+        (`training.averages.decay`); 0 for never.
       precision: of the computation, name in `PRECISIONS`.
       on_nan: what becomes of an update whose gradient holds NaN or infinity: "stop",
         it ends the run; or "skip", it is left out (`optax.apply_if_finite`), up to

@@ -39,8 +39,7 @@ PUBLISHED: dict[str, Recipe] = {
 # 16, but for wasserstein's, are here for 8, by the rule for Adam of Malladi et al.
 # 2022: rates by a square root, 1 - beta2 and 1 - the average's decay by the ratio.
 _SMALL_STEPS = {"batch_size": 8, "beta1": 0.0}
-# Their averages are as long as one epoch wants it. Later they stay the same share of
-# the training (docs/quality.md).
+# Their averages are as long as one epoch wants it, and longer later: docs/quality.md.
 _GROWS = {"ema_grows_from": 7_500}
 _WITH_R1 = (
     _SMALL_STEPS

@@ -256,21 +256,23 @@ def test_how_a_run_is_cut_into_chunks_changes_no_bit_of_it(loss):
 
 
 def test_an_average_that_grows_is_the_same_before_and_a_power_function_later():
-    """Later it is nearly that of Karras et al. 2024; gamma is (1 - decay) step - 1."""
+    """Later it is nearly that of Karras et al. 2024 with gamma = 1 / 0.03 - 1."""
     constant = small_gan(ema_decay=0.8)
-    growing = dataclasses.replace(constant, ema_grows_from=96)
+    before = int(5 / 0.03)  # the average of 5 steps is 3 % of them
+    growing = dataclasses.replace(constant, ema_grows_from=before)
     state = training.init_state(growing, jax.random.key(0), (2,))
-    other = run_points(constant, state, [12] * 8)[0]
-    state = run_points(growing, state, [12] * 8)[0]
+    chunks = [12] * (before // 12) + [before % 12]
+    other = run_points(constant, state, chunks)[0]
+    state = run_points(growing, state, chunks)[0]
     chex.assert_trees_all_equal(state, other)
 
     step = jax.jit(partial(training.train_step, growing))
     short = jax.jit(partial(training.train_step, constant))
     power = jax.tree.map(lambda leaf: leaf[None], state.ema)
     real = points(growing)
-    for last in range(96, 400):
+    for last in range(before, 4 * before):
         state, other = step(state, real)[0], short(other, real)[0]
-        shares = averages.new_shares([0.2 * 96 - 1], last, last + 1)
+        shares = averages.new_shares([1 / 0.03 - 1], last, last + 1)
         weights = (state.generator.params, state.generator.batch_stats)
         power = averages.update(power, weights, shares)
     power = jax.tree.map(lambda leaf: leaf[0], power)
