@@ -40,42 +40,30 @@ PUBLISHED: dict[str, Recipe] = {
 # 2022: rates by a square root, 1 - beta2 and 1 - the average's decay by the ratio.
 _SMALL_STEPS = {"batch_size": 8, "beta1": 0.0}
 # Their averages are as long as one epoch wants it, and longer later: docs/quality.md.
-_GROWS = {"ema_grows_from": 7_500}
-_WITH_R1 = (
-    _SMALL_STEPS
-    | _GROWS
-    | {  # of hinge
-        "generator_lr": 2.7e-3,
-        "discriminator_lr": 1.1e-3,
-        "beta2": 0.986,
-        "ema_decay": 0.986,
-        "penalty": "r1",
-        "penalty_weight": 5.2,
-    }
-)
-_LEAST_SQUARES = (
-    _SMALL_STEPS
-    | _GROWS
-    | {
-        "generator_lr": 2.4e-3,
-        "discriminator_lr": 7.3e-4,
-        "beta2": 0.981,
-        "ema_decay": 0.985,
-        "penalty": "r1",
-        "penalty_weight": 28.0,
-    }
-)
-_RELATIVISTIC = (
-    _SMALL_STEPS
-    | _GROWS
-    | {  # of nonsaturating, but for the weight
-        "generator_lr": 4.1e-3,
-        "discriminator_lr": 7.2e-4,
-        "beta2": 0.9923,
-        "ema_decay": 0.9909,
-        "penalty_weight": 3.0,
-    }
-)
+_GROWING = _SMALL_STEPS | {"ema_grows_from": 7_500}
+_WITH_R1 = _GROWING | {  # of hinge
+    "generator_lr": 2.7e-3,
+    "discriminator_lr": 1.1e-3,
+    "beta2": 0.986,
+    "ema_decay": 0.986,
+    "penalty": "r1",
+    "penalty_weight": 5.2,
+}
+_LEAST_SQUARES = _GROWING | {
+    "generator_lr": 2.4e-3,
+    "discriminator_lr": 7.3e-4,
+    "beta2": 0.981,
+    "ema_decay": 0.985,
+    "penalty": "r1",
+    "penalty_weight": 28.0,
+}
+_RELATIVISTIC = _GROWING | {  # of nonsaturating, but for the weight
+    "generator_lr": 4.1e-3,
+    "discriminator_lr": 7.2e-4,
+    "beta2": 0.9923,
+    "ema_decay": 0.9909,
+    "penalty_weight": 3.0,
+}
 _WASSERSTEIN_GP = _SMALL_STEPS | {
     "generator_lr": 7.9e-3,
     "discriminator_lr": 1.2e-3,
