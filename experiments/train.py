@@ -89,7 +89,7 @@ def _begin(asked: Plan, dataset: data.Dataset, devices: list[jax.Device]) -> Non
         "schedule": dataclasses.asdict(asked.schedule),
     }
     if asked.init_from is not None:
-        notes[beginning.NOTE] = str(asked.init_from.absolute())
+        notes[configuration.INIT_FROM] = str(asked.init_from.absolute())
     if dataset.warning:
         notes["warning"] = dataset.warning
     configuration.write_config(asked.workdir, config, **notes)

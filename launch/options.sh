@@ -82,6 +82,8 @@ require_program() {
 distribute() {
   [[ "$program" == train ]] ||
     fail "experiments.$program runs on one machine: only experiments.train takes several$1"
+  [[ -z "$(flag init_from)" ]] ||
+    fail "$(flag init_from) is for one process, and several machines have one each"
   [[ "$(flag distributed)" == --distributed ]] || flags+=(--distributed)
 }
 

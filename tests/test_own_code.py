@@ -448,6 +448,7 @@ class Running(nn.Module):
             if self.averaged and self.axis_name is not None:
                 now = jax.lax.pmean(now, self.axis_name)
             mean.value = 0.9 * mean.value + 0.1 * now
+        self.variable("batch_stats", "seen", lambda: jnp.full((), 1e4))
         return centred.reshape(-1, 28, 28, 1)
 
 class RunningAveraged(Running):

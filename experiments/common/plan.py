@@ -105,7 +105,10 @@ def plan(num_devices: int | None = None, own: data.Dataset | None = None) -> Pla
         side = data_flags.IMAGE_SIZE.value
         recipes.make_gan(recipe, shape=(side, side, 3), steps=1)
     if about is not None:
-        recipes.try_gan(recipe, about.shape, about.num_classes, num_devices or 1)
+        # Code of one's own starts JAX, which several processes join before that.
+        joined = num_devices is not None or not given.DISTRIBUTED.value
+        if joined or not recipes.of_ones_own(recipe):
+            recipes.try_gan(recipe, about.shape, about.num_classes, num_devices or 1)
         per_epoch = training.steps_per_epoch(recipe, num_examples, recipe.batch_size)
     steps = given.STEPS.value or given.EPOCHS.value * per_epoch
     if steps >= 2**31:
@@ -142,7 +145,7 @@ def _init_from() -> pathlib.Path | None:
     if not named:
         raise UserError("--init_from is empty: name a run folder")
     if given.DISTRIBUTED.value:
-        raise UserError("--init_from is for one process: leave out --distributed")
+        raise UserError("--init_from is for one process, and not for --distributed")
     return expand(named)
 
 

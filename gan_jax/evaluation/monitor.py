@@ -17,7 +17,7 @@ class Monitor:
 
     Attributes:
       floor: the distance of images of the test split, as many as samples, or all there
-        are; None of a single one. Samples as good as real images have it.
+        are. Samples as good as real images have it.
     """
 
     def __init__(
@@ -35,31 +35,30 @@ class Monitor:
         self._real = reference.training_moments
         usual = 26_000 if self._in.counts_modes else 5000
         self._num_samples, self._seed = num_samples or usual, seed
-        self.floor: float | None = None
         chosen = np.random.default_rng(seed).permutation(len(reference.features))
-        if len(chosen) > 1:
-            held_out = frechet.moments(reference.features[chosen[: self._num_samples]])
-            self.floor = frechet.frechet_distance_of_moments(held_out, self._real)
+        held_out = frechet.moments(reference.features[chosen[: self._num_samples]])
+        self.floor = frechet.frechet_distance_of_moments(held_out, self._real)
 
     def describe(self) -> str:
         """What is measured, and the floor, in a line."""
         name = DISTANCES[self._in.distance]
-        floor = "" if self.floor is None else f"; test images have {self.floor:.1f}"
-        return f"{name} of {self._num_samples} samples to the training images{floor}"
+        return (
+            f"{name} of {self._num_samples} samples to the training images; test images"
+            f" have {self.floor:.1f}"
+        )
 
     def __call__(self, gan: GAN, state: GANState) -> dict[str, float]:
         """``{"fcd": ...}`` of a state's samples, or the distance in other features.
 
-        Beside it the floor, where there is one, as ``fcd_floor``. Of stacked images
-        ``modes`` and ``class_kl`` as well, as in `measure`.
+        Beside it the floor as ``fcd_floor``. Of stacked images ``modes`` and
+        ``class_kl`` as well, as in `measure`.
         """
         samples = self._draw(gan, state, self._num_samples, seed=self._seed)
         fake, predicted = self._in.extract(samples.images)
         moments = frechet.moments(fake)
         distance = frechet.frechet_distance_of_moments(moments, self._real)
         values = {self._in.distance: distance}
-        if self.floor is not None:
-            values[f"{self._in.distance}_floor"] = self.floor
+        values[f"{self._in.distance}_floor"] = self.floor
         if self._in.counts_modes:
             found = of_classes(predicted, None, self._in)
             values |= {name: float(found[name]) for name in ("modes", "class_kl")}

@@ -15,8 +15,6 @@ from gan_jax import training
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, configuration, finite, sampling
 
-NOTE = "init_from"  # in config.json, beside the flags: the whole path of that run
-
 
 class Beginning(NamedTuple):
     """What another run has learnt.
@@ -39,8 +37,14 @@ def read(folder: pathlib.Path) -> Beginning:
       folder: run folder; nothing in it is changed.
 
     Raises:
-      UserError: as `sampling.restore`.
+      UserError: as `sampling.restore`; code of one's own that it names has changed.
     """
+    if (folder / "config.json").is_file():
+        for place in configuration.read_config(folder).changed_sources():
+            raise UserError(
+                f"--init_from={folder} was trained with {place} as it was then: put"
+                " that back, and what is new into another file"
+            )
     _, state = sampling.restore(folder)
     state = jax.device_get(state.replace(key=jax.random.key_data(state.key)))
     return Beginning(folder, state, checkpoints.digest(_taken(state)))
@@ -63,7 +67,8 @@ def find(
       The weights' SHA-256 and, where the run has yet to begin, the weights.
 
     Raises:
-      UserError: as `read`; both folders are the same.
+      UserError: as `read`; both folders are the same; the run was about to begin with
+        other weights.
     """
     if folder.resolve() == workdir.resolve():
         raise UserError(
@@ -74,7 +79,16 @@ def find(
     if known is not None and checkpoints.steps(workdir):
         return known, None
     found = read(folder)
-    return known or found.sha256, found
+    if known not in (None, found.sha256):
+        raise UserError(_changed(folder))
+    return found.sha256, found
+
+
+def _changed(folder: pathlib.Path | None) -> str:
+    return (
+        f"this run began with other weights than those that are in {folder} now:"
+        " train again with --overwrite"
+    )
 
 
 def _known(workdir: pathlib.Path, folder: pathlib.Path) -> str | None:
@@ -83,7 +97,8 @@ def _known(workdir: pathlib.Path, folder: pathlib.Path) -> str | None:
     if not path.is_file():
         return None
     config = configuration.read_config(workdir)
-    if configuration.read_json(path).get(NOTE) != str(folder.absolute()):
+    noted = configuration.read_json(path).get(configuration.INIT_FROM)
+    if noted != str(folder.absolute()):
         return None
     return config.init_from
 
@@ -106,11 +121,7 @@ def begin(
       UserError: the networks are not the same, or the weights are not those.
     """
     if sha256 != (beginning and beginning.sha256):
-        folder = beginning and beginning.folder
-        raise UserError(
-            f"this run began with other weights than those that are in {folder} now:"
-            " train again with --overwrite"
-        )
+        raise UserError(_changed(beginning and beginning.folder))
     if beginning is None:
         return fresh
     taken = _fitting(beginning, fresh)

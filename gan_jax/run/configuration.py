@@ -24,6 +24,7 @@ _LATER += ("ema_grows_from",)
 USUAL: dict[str, Any] = {"shape": [28, 28, 1], "num_classes": 10, "sources": {}}
 USUAL["init_from"] = None
 USUAL |= {f.name: f.default for f in dataclasses.fields(Recipe) if f.name in _LATER}
+INIT_FROM = "init_from"  # in config.json beside the flags: the path of that run
 _MOST = 2**16  # pixels of a side, and classes
 _OF_PLACE = {"dataset": str, "data_dir": str, "image_size": int, "channels": str}
 _OF_PLACE |= {"background": str, "skip_damaged": bool}
@@ -127,20 +128,29 @@ class Config:
         Raises:
           UserError: code that it names is not there, or is not as it was.
         """
-        for place, now in recipes.sources(self.recipe).items():
-            if dict(self.sources).get(place) != now:
-                raise UserError(
-                    f"{place} is not as it was when this run began, and its numbers"
-                    " would mean something else: put it back as it was, or train again"
-                    " with --overwrite"
-                )
-        return recipes.make_gan(
+        if changed := self.changed_sources():
+            raise UserError(
+                f"{changed[0]} is not as it was when this run began, and its numbers"
+                " would mean something else: put it back as it was, or train again"
+                " with --overwrite"
+            )
+        gan = recipes.make_gan(
             self.recipe,
             shape=self.shape,
             num_classes=self.num_classes,
             axis_name=axis_name,
             steps=self.steps,
         )
+        return dataclasses.replace(gan, ema_warmup=self.init_from is None)
+
+    def changed_sources(self) -> list[str]:
+        """Places of code that the recipe names, which is not as it was.
+
+        Raises:
+          UserError: the code is not there.
+        """
+        now = recipes.sources(self.recipe).items()
+        return [place for place, sha in now if dict(self.sources).get(place) != sha]
 
 
 def write_config(folder: pathlib.Path, config: Config, **notes: Any) -> None:

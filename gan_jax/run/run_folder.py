@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints
 from gan_jax.run.configuration import (
+    INIT_FROM,
     Config,
     check_letters,
     read_config,
@@ -188,6 +189,13 @@ def _refuse_other_program(folder: pathlib.Path) -> None:
 
 def _refuse_other_config(folder: pathlib.Path, config: Config) -> None:
     there, here = read_config(folder).flags(), config.flags()
+    if there.get(INIT_FROM) != here.get(INIT_FROM):
+        began = read_json(folder / "config.json").get(INIT_FROM)
+        raise UserError(
+            f"--workdir={folder} holds a run that began"
+            f" {f'with --init_from={began}' if began else 'without --init_from'}: go on"
+            " with it so, or use another --workdir, or --overwrite"
+        )
     if differing := differences(there, here):
         raise UserError(
             f"--workdir={folder} holds another run ({differing}): use another"

@@ -227,8 +227,8 @@ class Search:
         if not all(key(run) in there for run in runs):
             raise UserError(
                 f"Optuna's study {self._loss} has trials of which this folder has no"
-                " rows, with the seeds of --sweep: use the same seeds, or another"
-                " --storage or --workdir"
+                " rows, with the seeds of --sweep and the recipe of this version: use"
+                " the same seeds and version, or another --storage or --workdir"
             )
 
     def _runs(self, params: dict[str, Any]) -> list[Run]:

@@ -18,24 +18,28 @@ LONGEST = 12**-0.5  # of equal weights since the first step: gamma is 0
 _GROWTH = 0.03  # steps a step; the best share of 3 to 30 epochs: docs/quality.md
 
 
-def decay(usual: ArrayLike, grows_from: int, step: jax.Array) -> jax.Array:
+def decay(
+    usual: ArrayLike, step: jax.Array, *, grows_from: int = 0, warmup: bool = True
+) -> jax.Array:
     """What a training step's moving average keeps of itself.
 
     Args:
       usual: decay while the average does not grow.
+      step: that has just been taken, from 1; integer.
       grows_from: step after which it does: its length, 1 / (1 - decay) steps, becomes
         3 longer in 100 steps, and so 3 % of the training in the end; 0 for never.
-      step: that has just been taken, from 1; integer.
+      warmup: whether it is at most step / (step + 9), so that the initial weights are
+        forgotten.
 
     Returns:
-      float32, at most step / (step + 9), so that the initial weights are forgotten. An
-      average of decay 1 - c / step is nearly the one above with gamma = c - 1.
+      A float32 scalar. An average of decay 1 - c / step is nearly the one above with
+      gamma = c - 1.
     """
     taken = step.astype(jnp.float32)
     if grows_from:
         length = 1 / (1 - usual) + _GROWTH * (taken - grows_from)
         usual = jnp.where(step > grows_from, 1 - 1 / length, usual)
-    return jnp.minimum(usual, taken / (taken + 9))
+    return jnp.minimum(usual, taken / (taken + 9) if warmup else 1.0)
 
 
 def exponent(length: float) -> float:

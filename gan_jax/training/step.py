@@ -289,7 +289,8 @@ def train_step(
     state = state.replace(step=state.step + 1, generator=player)
     if gan.ema_decay is not None:
         averaged = (player.params, player.batch_stats)
-        decay = averages.decay(gan.ema_decay, gan.ema_grows_from, state.step)
+        how = {"grows_from": gan.ema_grows_from, "warmup": gan.ema_warmup}
+        decay = averages.decay(gan.ema_decay, state.step, **how)
         ema = optax.incremental_update(averaged, state.ema, 1 - decay)
         state = state.replace(ema=ema)
     return state, metrics | more

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data import Dataset
-from gan_jax.evaluation import comparison, monitor, references
+from gan_jax.evaluation import comparison, frechet, monitor, references
 from gan_jax.run import sampling
 
 LABELS = np.repeat([0, 1, 2], [90, 10, 0]).astype(np.int32)
@@ -37,8 +37,8 @@ def test_shares_are_counts_of_the_training_images():
 def test_a_monitor_draws_in_them(classes, shares):
     stands_in = SimpleNamespace(
         measured_in=SimpleNamespace(counts_modes=False),
-        training_moments=None,
-        features=np.zeros((1, 2)),  # of one image there is no distance
+        training_moments=frechet.moments(np.eye(3, 2)),
+        features=np.eye(3, 2),
         draw=REFERENCE.draw,
     )
     with pytest.raises(DrawnError) as caught:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 
 import pytest
 
@@ -45,6 +46,17 @@ def test_the_page_trains_and_the_run_knows_its_source(trained):
     assert flags["network"] == f"{mine}:Generator,Discriminator"
     assert flags["penalty_weight"] == 0.1
     assert list(flags["sources"]) == [str(mine)]
+
+
+def test_one_of_several_processes_joins_them_before_it_is_tried(trained, tmp_path):
+    _, _, flags, _ = trained
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        address = f"localhost:{one.getsockname()[1]}"
+    flags = [flag for flag in flags if not flag.startswith("--workdir")]
+    flags += ["--distributed", f"--coordinator={address}", "--num_processes=1"]
+    flags += ["--process_id=0", f"--workdir={tmp_path}"]
+    assert "step 2: d_loss" in run("train", *flags, "--steps=2")
 
 
 def test_it_is_sampled(trained):

@@ -663,6 +663,7 @@ def test_what_stands_behind_two_dashes_is_no_option_of_the_launcher(root, engine
         (["sky", "--program=sample", "--workdir=runs/none"], "runs/none holds none"),
         (["sky", "--program=evaluate", "--nodes=2"], "runs on one machine"),
         (["slurm", "--program=evaluate", "--nodes=2"], "runs on one machine"),
+        (["slurm", "--nodes=2", "--init_from=runs/a"], "--init_from=runs/a is for one"),
         (["tpu", "--zone=z", "--type=v6e-16", "--program=evaluate"], "runs on one"),
         (["tpu", "--zone=z", "--type=v6e-16", "--program=study"], "lends no TPUs"),
         (["tpu", "--zone=z", "--program=study", "--", "--engine=ray"], "lends no TPUs"),

@@ -75,7 +75,7 @@ def test_a_run_begins_there_and_goes_on_without_it(trained, dataset, tmp_path):
         config = dataclasses.replace(config_of(steps), init_from=init_sum)
         state = making.train(config, dataset, workdir, start=start)
         written = json.loads((workdir / "config.json").read_text())
-        written[beginning.NOTE] = str(source)
+        written[configuration.INIT_FROM] = str(source)
         (workdir / "config.json").write_text(json.dumps(written))
         return state
 
@@ -97,6 +97,44 @@ def test_weights_that_have_changed_are_not_begun_with(trained, dataset, tmp_path
         making.train(config, dataset, tmp_path / "run", start=found)
     with pytest.raises(UserError, match="other weights"):
         making.train(config, dataset, tmp_path / "run")
+
+
+def test_weights_that_changed_before_the_first_checkpoint_are_refused(
+    trained, tmp_path
+):
+    config = dataclasses.replace(config_of(), init_from="0" * 64)
+    configuration.write_config(tmp_path, config, init_from=str(trained[0]))
+    with pytest.raises(UserError, match="other weights than those that are in"):
+        beginning.find(trained[0], tmp_path, overwrite=False)
+    assert beginning.find(trained[0], tmp_path, overwrite=True)[1] is not None
+
+
+def test_the_average_that_is_taken_over_is_not_forgotten_at_once(
+    trained, dataset, tmp_path
+):
+    found = beginning.read(trained[0])
+    raised = jax.tree.map(lambda leaf: leaf + 1, found.state.ema)
+    other = found._replace(state=found.state.replace(ema=raised))
+    config = dataclasses.replace(config_of(steps=4), init_from=found.sha256)
+    averages = [
+        making.train(config, dataset, tmp_path / name, start=start).ema
+        for name, start in (("found", found), ("other", other))
+    ]
+    moved = jax.tree.map(lambda a, b: b - a, *averages)
+    expected = jax.tree.map(lambda leaf: 0 * leaf + RECIPE.ema_decay**4, moved)
+    chex.assert_trees_all_close(moved, expected, rtol=1e-5)
+
+
+def test_code_that_has_changed_since_is_said_to_be_the_other_run_s(trained, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(trained[0], folder)
+    mine = tmp_path / "mine.py"
+    mine.write_text("loss = 1")
+    written = json.loads((folder / "config.json").read_text())
+    written["flags"] |= {"loss": f"{mine}:loss", "sources": {str(mine): "0" * 64}}
+    (folder / "config.json").write_text(json.dumps(written))
+    with pytest.raises(UserError, match=f"--init_from={folder} was trained with"):
+        beginning.read(folder)
 
 
 @pytest.mark.parametrize("changed", [{"conditional": True}, {"latent_size": 3}])
