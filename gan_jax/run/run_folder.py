@@ -191,10 +191,12 @@ def _refuse_other_config(folder: pathlib.Path, config: Config) -> None:
     there, here = read_config(folder).flags(), config.flags()
     if there.get(INIT_FROM) != here.get(INIT_FROM):
         began = read_json(folder / "config.json").get(INIT_FROM)
+        how = "without --init_from: leave that out"
+        if began:
+            how = f"with --init_from={began}: give that"
         raise UserError(
-            f"--workdir={folder} holds a run that began"
-            f" {f'with --init_from={began}' if began else 'without --init_from'}: go on"
-            " with it so, or use another --workdir, or --overwrite"
+            f"--workdir={folder} holds a run that began {how} to go on with it, or use"
+            " another --workdir, or --overwrite"
         )
     if differing := differences(there, here):
         raise UserError(

@@ -27,7 +27,7 @@ def test_a_run_begins_with_another_one_s_weights_and_says_so(tmp_path):
     assert "going on from there" in stdout
     status, _, stderr = train("--loss=hinge", f"--workdir={second}", "--steps=6")
     assert status == 2
-    assert f"began with --init_from={first}: go on with it so" in stderr
+    assert f"began with --init_from={first}: give that to go on" in stderr
     # And what does not fit leaves nothing.
     other = tmp_path / "other"
     flags = (f"--init_from={first}", f"--workdir={other}", "--conditional")
