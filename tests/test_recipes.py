@@ -278,6 +278,7 @@ def test_everything_of_a_recipe_reaches_the_gan():
         ),
         "num_classes": 6,
         "init_batch": 64,
+        "ema_warmup": True,
         "axis_name": "devices",
         "augment": training.AUGMENTS["diffaugment"],
         "products": "default",
