@@ -46,8 +46,11 @@ def draw(rows: Rows) -> Any:
         ticks = sorted({row["epochs"] for row in rows})
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         axes.set_xticks([], minor=True)
-    panels[0].set(ylim=(0, None))
     panels[3].set(xscale="log", xlabel="length of the average / training")
+    for axes in (panels[0], panels[3]):  # one that breaks does not hide the others
+        axes.set(yscale="log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     return figure
 
 
