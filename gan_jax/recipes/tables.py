@@ -38,10 +38,9 @@ PUBLISHED: dict[str, Recipe] = {
 # Found by experiments.measure.tune (docs/results/tuning_*.json). Those in batches of
 # 16, but for wasserstein's, are here for 8, by the rule for Adam of Malladi et al.
 # 2022: rates by a square root, 1 - beta2 and 1 - the average's decay by the ratio.
-_SMALL_STEPS = {"batch_size": 8, "beta1": 0.0}
-# Their averages are as long as one epoch wants it, and longer later: docs/quality.md.
-_GROWING = _SMALL_STEPS | {"ema_grows_from": 7_500}
-_WITH_R1 = _GROWING | {  # of hinge
+# Averages are as long as one epoch wants it, and longer later: docs/quality.md.
+_SMALL_STEPS = {"batch_size": 8, "beta1": 0.0, "ema_grows_from": 7_500}
+_WITH_R1 = _SMALL_STEPS | {  # of hinge
     "generator_lr": 2.7e-3,
     "discriminator_lr": 1.1e-3,
     "beta2": 0.986,
@@ -49,7 +48,7 @@ _WITH_R1 = _GROWING | {  # of hinge
     "penalty": "r1",
     "penalty_weight": 5.2,
 }
-_LEAST_SQUARES = _GROWING | {
+_LEAST_SQUARES = _SMALL_STEPS | {
     "generator_lr": 2.4e-3,
     "discriminator_lr": 7.3e-4,
     "beta2": 0.981,
@@ -57,7 +56,7 @@ _LEAST_SQUARES = _GROWING | {
     "penalty": "r1",
     "penalty_weight": 28.0,
 }
-_RELATIVISTIC = _GROWING | {  # of nonsaturating, but for the weight
+_RELATIVISTIC = _SMALL_STEPS | {  # of nonsaturating, but for the weight
     "generator_lr": 4.1e-3,
     "discriminator_lr": 7.2e-4,
     "beta2": 0.9923,
