@@ -118,7 +118,7 @@ def test_each_is_the_gan_that_its_seed_and_numbers_alone_give(
 
 def test_a_number_that_is_swept_changes_the_gan(examples):
     devices = jax.devices()[:1]
-    make = maker("hinge")
+    make = maker("kl")
     keys = jnp.stack([jax.random.key(0)] * 2)
     rates = np.array([1e-3, 2e-3], np.float32)
     keys, settings = many.spread((keys, {"generator_lr": rates}), devices)
@@ -135,7 +135,7 @@ def test_a_number_that_is_swept_changes_the_gan(examples):
 
 
 def test_seeds_differ_in_weights_and_in_the_order_of_the_examples():
-    make, devices = maker("hinge"), jax.devices()[:2]
+    make, devices = maker("kl"), jax.devices()[:2]
     keys = many.spread(jnp.stack([jax.random.key(s) for s in SEEDS]), devices)
     states = many.initialise(make, {}, keys, SHAPE, devices)
     kernels = np.asarray(states.generator.params["Dense_0"]["kernel"]).reshape(4, -1)

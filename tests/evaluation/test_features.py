@@ -216,11 +216,12 @@ def test_of_too_many_images_some_are_measured(monkeypatch):
 )
 def test_the_classifier_pools_where_there_is_something_to_pool(features_of_shape):
     shape, flat = features_of_shape
-    made = classifier.Network().init(jax.random.key(0), np.zeros((1, *shape)))
+    init = classifier.Network().init
+    made = jax.eval_shape(init, jax.random.key(0), np.zeros((1, *shape)))
     assert made["params"]["Dense_0"]["kernel"].shape == (flat, 128)
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 1), (4, 4, 1), (10, 13, 3)])
+@pytest.mark.parametrize("shape", [(1, 8, 1), (10, 13, 3)])
 def test_networks_take_images_of_any_side(shape):
     images = noise(shape, 40)
     labels = (np.arange(40) % 2).astype(np.int32)

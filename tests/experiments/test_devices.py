@@ -200,14 +200,6 @@ def test_ones_own_images_train_on_either_side_and_are_known_again(own, tmp_path)
     assert len(stderr.splitlines()) == 1
 
 
-def test_ones_own_images_without_labels_are_not_for_a_conditional_gan(own, tmp_path):
-    flags = ("--dataset=npy", f"--data_dir={own}", *FLAGS, "--conditional")
-    status, _, stderr = start(tmp_path / "run", *flags).end()
-    assert (status, len(stderr.splitlines())) == (2, 1)
-    assert "--conditional needs labels" in stderr
-    assert not (tmp_path / "run").exists()
-
-
 def images_of(size):
     """So many that take no memory."""
     images = np.broadcast_to(np.zeros((28, 28, 1), np.uint8), (size, 28, 28, 1))

@@ -8,8 +8,6 @@ import os
 import pathlib
 import signal
 import socket
-import subprocess
-import sys
 import time
 import types
 
@@ -19,7 +17,7 @@ import pytest
 from gan_jax.errors import UserError
 from gan_jax.explore import latents
 from tests.explore import making
-from tests.processes.running import ROOT, Process, wait_until
+from tests.processes.running import Process, wait_until
 
 # Gradio as if it were not installed, whether it is or not.
 WITHOUT = """
@@ -34,15 +32,10 @@ runpy.run_module("experiments.explore", run_name="__main__")
 
 
 def test_without_gradio_it_is_one_line_that_says_what_to_install(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr == "explore: it needs Gradio: pip install 'gan_jax[app]'\n"
+    code = ["tests.processes.run_code", WITHOUT, tmp_path]
+    status, stdout, stderr = Process(code, small=False).end()
+    assert (status, stdout) == (2, ""), stderr
+    assert stderr == "explore: it needs Gradio: pip install 'gan_jax[app]'\n"
 
 
 def own_code(run):

@@ -1,6 +1,7 @@
 """A user's mistake is one line that says what to do, status 2, and nothing written."""
 
 import dataclasses
+import functools
 import gzip
 import json
 import os
@@ -631,12 +632,18 @@ def _save_run(folder, config):
     """A run with a checkpoint of untrained networks."""
     run_folder.prepare(folder, config, overwrite=False)
     configuration.write_config(folder, config)
-    gan = recipes.make_gan(config.recipe)
-    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
     about = {"flags": config.flags(), "versions": configuration.versions()}
     writer = checkpoints.Writer(folder, about, keep=1)
-    writer.save(1, state.replace(step=state.step + 1))
+    writer.save(1, _untrained())
     writer.close()
+
+
+@functools.cache
+def _untrained():
+    """The state of them all: of the same networks and optimisers."""
+    gan = recipes.make_gan(recipes.recipe("minimax"))
+    state = training.init_state(gan, jax.random.key(0), (28, 28, 1))
+    return state.replace(step=state.step + 1)
 
 
 def call_cases(module, cases, folder):

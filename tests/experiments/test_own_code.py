@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.processes.running import ROOT, Process
+from tests.processes.running import ROOT, Process, data_flags
 
 PAGE = (ROOT / "docs" / "own.md").read_text()
 (CODE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -29,7 +29,7 @@ def trained(tmp_path_factory):
     mine.write_text(CODE)
     command = re.search(r"experiments.train (--network.*?:clipped)", PAGE, re.DOTALL)
     flags = command[1].replace("\\\n", " ").replace("mine.py", str(mine))
-    flags = [*re.split(r"\s+(?=--)", flags), "--dataset=garments", "--num_examples=200"]
+    flags = [*re.split(r"\s+(?=--)", flags), *data_flags()]
     flags.append(f"--workdir={folder / 'run'}")
     said = run("train", *flags, "--steps=4")
     return folder, mine, flags, said
@@ -100,7 +100,8 @@ def test_a_batch_that_cannot_be_trained_deletes_no_run(trained):
     )
     line = run(
         "train",
-        *("--dataset=garments", "--loss=hinge", "--recipe=published", "--batch_size=1"),
+        *data_flags(),
+        *("--loss=hinge", "--recipe=published", "--batch_size=1"),
         f"--network={normalised}:Generator,Normalised",
         *("--steps=2", "--overwrite", f"--workdir={folder / 'run'}"),
         status=2,

@@ -169,23 +169,16 @@ def test_a_study_of_them_is_named_by_its_features(
         for path in pictures.rglob("*.png"):
             shutil.copy(path, place / f"{path.parent.name}_{path.name}")
     own = ("--dataset=folder", f"--data_dir={place}", "--image_size=16")
-    flags = (
-        "study",
-        *own,
-        *STUDY,
-        "--num_devices=1",
-        f"--workdir={tmp_path / 'study'}",
-    )
-    small = {"small": True, **trained[2]}
-    said = run(*flags, **small)
+    flags = [*own, *STUDY, "--num_devices=1", f"--workdir={tmp_path / 'study'}"]
+    calls = [(0, flags), (0, flags)]
+    if not labelled:  # refused before what is there is deleted
+        calls.append((2, [*flags, "--conditional", "--overwrite"]))
+    said, again, *refused = run_all("study", calls, **trained[2])
     title, key = ("FCD", "fcd") if labelled else ("Frechet (random)", "frechet_random")
     assert f"hinge seed=1  {title} " in said
     command = shlex.join([f"--data_dir={place}", "--image_size=16"])
     assert f"--dataset=folder {command}" in said
     header = (tmp_path / "study" / "runs.csv").read_text().splitlines()[0]
     assert f",{key},{key}_train,classes," in header
-    assert "2 of them are done already" in run(*flags, **small)
-    if not labelled:  # refused before what is there is deleted
-        said = run(*flags, "--conditional", "--overwrite", status=2, **small)
-        assert "--conditional needs labels" in said
-        assert (tmp_path / "study" / "runs.csv").exists()
+    assert "2 of them are done already" in again
+    assert all("--conditional needs labels" in line for line in refused)

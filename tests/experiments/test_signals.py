@@ -101,8 +101,15 @@ def test_a_second_starter_is_told_who_has_the_folder(sittings):
     )
 
 
-@pytest.mark.parametrize("name", STATUS)
-@pytest.mark.parametrize("place", ["compiled", "swallowed"])
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("compiled", "SIGTERM"),
+        ("swallowed", "SIGINT"),
+        pytest.param("compiled", "SIGINT", marks=pytest.mark.slow),
+        pytest.param("swallowed", "SIGTERM", marks=pytest.mark.slow),
+    ],
+)
 def test_with_nothing_to_save_a_signal_ends_any_program_wherever_it_is(place, name):
     """In a compiled program, and where an exception would be swallowed."""
     process = Process(["tests.processes.endless", place])
@@ -152,8 +159,11 @@ def test_a_file_that_is_half_written_does_not_stay(tmp_path):
 @pytest.mark.parametrize(
     "function",
     [
-        "gan_jax.devices.parallel.compile_train_steps",  # before the files are open
-        "gan_jax.run.loop._permutations",  # while they are, and the loop is compiled
+        # Before the files are open; and while they are, and the loop is compiled.
+        pytest.param(
+            "gan_jax.devices.parallel.compile_train_steps", marks=pytest.mark.slow
+        ),
+        "gan_jax.run.loop._permutations",
     ],
 )
 def test_a_signal_while_programs_are_compiled_leaves_nothing_in_the_way(

@@ -18,7 +18,6 @@ from PIL import Image
 from gan_jax.run import configuration
 from tests.processes.running import (
     FAST,
-    ROOT,
     Process,
     begin_study,
     call,
@@ -134,6 +133,7 @@ def test_a_storage_in_the_folder_may_be_spelled_otherwise(tmp_path, evaluation_c
     calls.append([*mine, "--workdir=files", "--storage=e.db"])
     results = call(
         {"experiments.study": calls},
+        small=True,
         cwd=tmp_path,
         GAN_JAX_CACHE_DIR=str(evaluation_cache),
         XLA_FLAGS=FAST,
@@ -181,15 +181,11 @@ for engine, given in (("ray", None), ("ray", "/pictures"), ("local", None)):
 
 def test_the_folder_of_the_data_is_told_to_tasks_of_ray():
     """They have the environment in which the node's Ray was started."""
-    said = subprocess.run(
-        [sys.executable, "-c", WHERE],
-        env={**os.environ, "GAN_JAX_DATA_DIR": "/data/of/mine"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = [ast.literal_eval(line)["data_dir"] for line in said.stdout.splitlines()]
+    code = ["tests.processes.run_code", WHERE]
+    asked = Process(code, small=False, GAN_JAX_DATA_DIR="/data/of/mine")
+    status, stdout, stderr = asked.end()
+    assert status == 0, stderr
+    found = [ast.literal_eval(line)["data_dir"] for line in stdout.splitlines()]
     assert found == ["/data/of/mine", "/pictures", None]
 
 

@@ -281,10 +281,10 @@ def test_a_node_that_does_not_come_is_named(cluster):
 
 def test_a_head_that_does_not_start_and_one_that_is_nowhere_are_told(cluster):
     (cluster.folder / "broken-0").touch()
-    cluster.start(0, 1, GAN_JAX_NODES_SECONDS="3")
+    cluster.start(0, 1, GAN_JAX_NODES_SECONDS="1")
     assert cluster.statuses() == [1, 0]
     assert cluster.said(0).endswith("Ray's head ended: no port\n")
-    assert f"no Ray at 127.0.0.1:{cluster.port} within 3 s" in cluster.said(1)
+    assert f"no Ray at 127.0.0.1:{cluster.port} within 1 s" in cluster.said(1)
 
 
 def test_nodes_end_when_the_study_is_killed(cluster):

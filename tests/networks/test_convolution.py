@@ -1,6 +1,7 @@
 """The convolution and the reshapes against their definitions, and XLA's own."""
 
 import math
+from functools import partial
 
 import chex
 import jax
@@ -138,7 +139,7 @@ def test_layers_of_the_reference_networks_are_those_of_lax_in_float32(
 @pytest.mark.parametrize("channels", PATHS)
 def test_any_number_of_batch_axes_is_a_loop_over_images(batch, channels):
     x, kernel = inputs((*batch, 5, 6), 3, *channels)
-    measured = conv2d(x, kernel, stride=2, padding=1)
+    measured = jax.jit(partial(conv2d, stride=2, padding=1))(x, kernel)
     flat = x.reshape(-1, *x.shape[-3:])
     exact, bounds = by_definition(flat, kernel, stride=2, padding=1)
     assert measured.shape == (*batch, *exact[0].shape[1:])
@@ -259,7 +260,8 @@ def test_layer_has_the_parameters_of_linen_and_gives_the_same(stride, padding):
     params = jax.tree.map(lambda p: jnp.float32(rng.normal(size=p.shape)), params)
     params = jax.tree.map(jnp.abs, params)  # then sums are those of absolute values
     x = jnp.abs(x)
-    y, expected = ours.apply(params, x), np.float64(theirs.apply(params, x))
+    y, expected = (jax.jit(net.apply)(params, x) for net in (ours, theirs))
+    expected = np.float64(expected)
     assert_sums(y, expected, 2 * expected, 4 * 4 * 3 + 1)  # both are rounded
 
 
@@ -268,7 +270,7 @@ def test_layer_computes_in_its_dtype_and_keeps_float32_parameters():
     x = jax.random.normal(jax.random.key(0), (2, 6, 6, 3))
     params = jax.jit(layer.init)(jax.random.key(1), x)
     chex.assert_type(jax.tree.leaves(params), jnp.float32)
-    y = layer.apply(params, x)
+    y = jax.jit(layer.apply)(params, x)
     assert y.dtype == jnp.bfloat16
     kernel = params["params"]["kernel"]
     exact, bounds = by_definition(x, kernel)

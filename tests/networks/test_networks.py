@@ -120,11 +120,11 @@ def test_one_example_is_a_row_of_a_batch(network):
     variables = jax.tree.map(np.float64, random_variables(network))
     x = np.random.default_rng(1).normal(size=(2, 3, *INPUTS[network]))
     with jax.enable_x64(True):
-        apply = partial(network().apply, variables, train=False)
-        rows = apply(x.reshape(6, *INPUTS[network]))
-        grid = apply(x)
+        apply = jax.jit(partial(network().apply, train=False))
+        rows = apply(variables, x.reshape(6, *INPUTS[network]))
+        grid = apply(variables, x)
         assert_same_algebra(grid.reshape(rows.shape), rows)
-        assert_same_algebra(apply(x[1, 2]), rows[5])
+        assert_same_algebra(apply(variables, x[1, 2]), rows[5])
     assert grid.shape == (2, 3, *OUTPUTS[network])
 
 
@@ -258,7 +258,7 @@ def test_discriminator_is_its_definition(discriminator_variables):
     x = np.random.default_rng(1).uniform(-1, 1, (3, 28, 28, 1)).astype(np.float32)
     expected = discriminator_in_numpy(discriminator_variables, np.float64(x))
     for dtype, tolerance in ((None, 1e-4), (jnp.bfloat16, 0.05)):
-        logits = Discriminator(dtype=dtype).apply(discriminator_variables, x)
+        logits = jax.jit(Discriminator(dtype=dtype).apply)(discriminator_variables, x)
         scale = np.abs(expected).max()
         np.testing.assert_allclose(logits, expected, rtol=0, atol=tolerance * scale)
 
@@ -295,9 +295,10 @@ def test_discriminators_keep_examples_apart(network):
 def test_weights_of_a_critic_twice_as_large_are_sixteen_times_its_score():
     # Of four layers; the biases start at 0. What a bound of the weights does to it.
     x = np.random.default_rng(1).normal(size=(3, 28, 28, 1)).astype(np.float32)
-    variables = Discriminator().init(jax.random.key(0), x)
-    logits = Discriminator().apply(variables, x)
-    twice = Discriminator().apply(jax.tree.map(lambda w: 2 * w, variables), x)
+    variables = jax.jit(Discriminator().init)(jax.random.key(0), x)
+    apply = jax.jit(Discriminator().apply)
+    logits = apply(variables, x)
+    twice = apply(jax.tree.map(lambda w: 2 * w, variables), x)
     np.testing.assert_allclose(twice, 16 * logits, rtol=1e-4, atol=1e-5)
     assert np.abs(logits).min() > 1e-3
 
@@ -311,7 +312,8 @@ def conditional(network):
     shape = (4, *INPUTS[network])
     x = jax.random.normal(jax.random.key(0), shape)
     labels = jnp.asarray([0, 3, 9, 3])
-    return module, module.init(jax.random.key(1), x, labels, train=True), x, labels
+    init = jax.jit(partial(module.init, train=True))
+    return module, init(jax.random.key(1), x, labels), x, labels
 
 
 @pytest.mark.parametrize(
@@ -319,7 +321,7 @@ def conditional(network):
     [(Generator, CLASSES * 512), (Discriminator, (CLASSES - 1) * (512 + 1))],
 )
 def test_labels_cost_one_row_of_parameters_for_each_class(network, more):
-    _, variables, _, _ = conditional(network)
+    variables = jax.eval_shape(lambda: conditional(network)[1])
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     assert count == TOTALS[network] + more
 
@@ -328,7 +330,8 @@ def test_labels_cost_one_row_of_parameters_for_each_class(network, more):
 def test_the_conditional_logit_is_the_projection_on_the_row_of_the_label(network):
     """``onehot(y) . (A phi + b)``: with A and b of one class, the plain network's."""
     module, variables, x, labels = conditional(network)
-    logits = module.apply(variables, x, labels)
+    logits = jax.jit(module.apply)(variables, x, labels)
+    apply = jax.jit(network().apply)
     params = dict(variables["params"])
     last = max(name for name in params if name.startswith("Dense"))
     for i, label in enumerate(np.asarray(labels)):
@@ -336,7 +339,7 @@ def test_the_conditional_logit_is_the_projection_on_the_row_of_the_label(network
             "kernel": params[last]["kernel"][:, label : label + 1],
             "bias": params[last]["bias"][label : label + 1],
         }
-        plain = network().apply({"params": params | {last: row}}, x)
+        plain = apply({"params": params | {last: row}}, x)
         np.testing.assert_allclose(logits[i], plain[i], rtol=1e-5, atol=1e-6)
 
 
@@ -354,6 +357,9 @@ def test_the_conditional_generator_is_the_plain_one_on_z_and_one_hot_labels(netw
 
 @pytest.mark.parametrize("network", INPUTS)
 def test_a_conditional_network_without_labels_says_so(network):
-    module, variables, x, _ = conditional(network)
-    with pytest.raises(ValueError, match="num_classes=10 needs labels"):
+    def without():
+        module, variables, x, _ = conditional(network)
         module.apply(variables, x, train=False)
+
+    with pytest.raises(ValueError, match="num_classes=10 needs labels"):
+        jax.eval_shape(without)

@@ -14,7 +14,13 @@ from gan_jax.run import beginning, configuration
 from tests.run import making
 
 RECIPE = recipes.recipe("hinge", "tuned")
-pytestmark = pytest.mark.usefixtures("small_networks_of_module")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks(small_networks_of_module):
+    with pytest.MonkeyPatch.context() as patch:
+        making.compile_once(patch.setattr)
+        yield
 
 
 @pytest.fixture(scope="module")

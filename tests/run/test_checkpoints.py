@@ -6,8 +6,6 @@ import functools
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import chex
 import jax
@@ -20,6 +18,7 @@ from gan_jax.devices import placement
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, configuration, restoring
 from tests import small
+from tests.processes.running import Process
 
 CONFIG = configuration.Config(
     recipes.recipe("wasserstein_gp", latent_size=3, ema_decay=0.9), "garments", 0, 100
@@ -118,14 +117,10 @@ from tests.run.test_checkpoints import restore
 state, said = restore(pathlib.Path({str(tmp_path)!r}))
 print(len(jax.devices()), state.generator.params["Dense_0"]["kernel"].sum())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "JAX_NUM_CPU_DEVICES": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    devices, total = done.stdout.split()
+    code = ["tests.processes.run_code", code]
+    status, stdout, stderr = Process(code, small=False, JAX_NUM_CPU_DEVICES="1").end()
+    assert status == 0, stderr
+    devices, total = stdout.split()
     assert devices == "1"
     expected = state.generator.params["Dense_0"]["kernel"].sum()
     assert float(total) == pytest.approx(float(expected), rel=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import recipes, training
+from gan_jax import plots, recipes, training
 from gan_jax.devices import compilation, parallel
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, loop, recorder, sample_grids
@@ -19,11 +19,14 @@ from tests import small
 from tests.run import making
 
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
+SAVE_CURVES = plots.save_curves
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_networks():
-    with small.installed(curves=True):
+    with pytest.MonkeyPatch.context() as patch:
+        small.install(patch.setattr)
+        making.compile_once(patch.setattr)
         yield
 
 
@@ -58,7 +61,9 @@ def train(workdir, dataset, config, schedule=SCHEDULE, evaluate=None):
 def whole(tmp_path_factory, dataset):
     """A run of 13 steps, into its second epoch, that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
-    return workdir, *train(workdir, dataset, config(13))
+    with pytest.MonkeyPatch.context() as patch:  # this one draws its curves
+        patch.setattr(plots, "save_curves", SAVE_CURVES)
+        return workdir, *train(workdir, dataset, config(13))
 
 
 def test_a_run_leaves_everything_that_a_run_folder_holds(whole):
@@ -210,12 +215,12 @@ def test_the_clock_leaves_measuring_out_however_slowly_files_are_written(
     begun, written, paused = [], [], []
 
     def save_slowly(*arguments):
-        time.sleep(0.1)
+        time.sleep(0.02)
         save(*arguments)
 
     def evaluate(gan, state):
         before = time.perf_counter()
-        time.sleep(0.4)
+        time.sleep(0.1)
         paused.append(time.perf_counter() - before)
         return {"fcd": 1.0}
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gan_jax import recipes
-from gan_jax.devices import parallel
 from gan_jax.losses import LOSSES
 from gan_jax.run import checkpoints, configuration, loop
 from gan_jax.run.metrics_log import read_metrics
@@ -22,16 +21,7 @@ SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)
 def small_networks(small_networks, monkeypatch):
     # One program for the sittings of a test. (Processes that are really killed compile
     # or load it anew: tests/experiments/measure/test_torture.py.)
-    compile_train_steps, compiled = parallel.compile_train_steps, {}
-
-    def compile_once(gan, state, *rest, **sizes):
-        structure = jax.tree.structure(state)
-        key = str((gan.loss, gan.penalty, gan.critic_steps, structure, sizes))
-        if key not in compiled:
-            compiled[key] = compile_train_steps(gan, state, *rest, **sizes)
-        return compiled[key]
-
-    monkeypatch.setattr(parallel, "compile_train_steps", compile_once)
+    making.compile_once(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="module")

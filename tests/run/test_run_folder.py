@@ -3,8 +3,7 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
+import signal
 
 import jax
 import numpy as np
@@ -15,6 +14,7 @@ from gan_jax.data import Dataset
 from gan_jax.errors import UserError
 from gan_jax.run import configuration, run_folder
 from gan_jax.system import files, processor
+from tests.processes.running import Process, wait_until
 
 CONFIG = configuration.Config(
     recipe=recipes.recipe("wasserstein_gp", ema_decay=0.9, batch_size=8),
@@ -190,12 +190,13 @@ with run_folder.lock(pathlib.Path(sys.argv[1])):
 @pytest.fixture
 def holder(tmp_path):
     """Another process that trains in a folder."""
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
+    code = ["tests.processes.run_code", HOLD, tmp_path / "run"]
+    process = Process(code, small=False)
+    wait_until(lambda: process.said("stdout") == "held\n", process)
     yield process
-    process.kill()
-    process.communicate()
+    if process.poll() is None:
+        process.send_signal(signal.SIGKILL)
+    process.end()
 
 
 def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
@@ -216,8 +217,8 @@ def test_a_process_that_was_killed_holds_nothing_and_its_half_files_go(
         halves[-1].touch()
     mine = tmp_path / "run" / "thesis.part"
     mine.write_text("not ours")
-    holder.kill()
-    holder.wait()
+    holder.send_signal(signal.SIGKILL)
+    holder.end()
     with run_folder.lock(tmp_path / "run"):
         assert not any(half.exists() for half in halves)
         for half in halves[1:]:

@@ -13,7 +13,9 @@ from gan_jax.devices import parallel, placement
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, configuration, loop
 from tests.run import making
-from tests.run.test_resume import everything
+from tests.run.test_resume import everything, small_networks
+
+__all__ = ["small_networks"]  # a fixture
 
 STEPS = 9
 SCHEDULE = loop.Schedule(log_every=2, sample_every=3, checkpoint_every=4)

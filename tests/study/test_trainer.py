@@ -12,6 +12,7 @@ from gan_jax.devices import many
 from gan_jax.errors import UserError
 from gan_jax.run import checkpoints, loop
 from gan_jax.study import sweep, trainer, waves
+from tests.run import making
 
 STEPS = 5
 pytestmark = pytest.mark.usefixtures("small_networks_of_module")
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("small_networks_of_module")
 
 @pytest.fixture(scope="module")
 def dataset():
-    return data.load("garments", garments_size=64)
+    return making.noise(64)
 
 
 def plan(num_devices=2, at_once=1, every=2, steps=STEPS, size=64):
@@ -40,6 +41,10 @@ def wave_of(program, plan, begin=0, end=STEPS):
     return [*waves.pack(program, plan, program.runs, begin=begin, end=end)]
 
 
+# One program for the calls of this file, where none has to be compiled anew.
+TRAINERS = {}
+
+
 def train(
     program,
     dataset,
@@ -48,12 +53,18 @@ def train(
     should_stop=lambda: False,
     say=print,
     recorded=True,
+    kept=TRAINERS,
     **how,
 ):
     """Every wave, until one is broken off: its runs and how they ended."""
     how = {"end": plan.steps} | how
-    each = wave_of(program, plan.fit(len(program.runs)), **how)
-    taught = trainer.Trainer(each[0], dataset, say)
+    plan = plan.fit(len(program.runs))
+    each = wave_of(program, plan, **how)
+    key = str((program.recipe, program.names, plan, len(dataset.images)))
+    if key not in kept:
+        kept[key] = trainer.Trainer(each[0], dataset)
+    taught = kept[key]
+    taught._say = say
     found = []
     for wave in each:
         trained = taught.train(wave, folder, should_stop)
@@ -90,9 +101,7 @@ def assert_same_bytes(found, expected):
 def whole(dataset, tmp_path_factory):
     """Three GANs on two devices: a wave of two, and one that is filled up."""
     folder = tmp_path_factory.mktemp("whole")
-    said = []
-    found = finish(train(RATES, dataset, plan(), folder, say=said.append))
-    assert len(said) == 1  # compiled once, for both waves
+    found = finish(train(RATES, dataset, plan(), folder))
     assert saved_in(folder) == []
     return found
 
@@ -112,7 +121,9 @@ def test_a_program_is_compiled_once_for_all_its_waves(dataset, monkeypatch):
 
     for name in ("compile_initialise", "compile_train_steps"):
         counted(name)
-    assert len(train(RATES, dataset, plan(), None)) == 2
+    said = []
+    assert len(train(RATES, dataset, plan(), None, say=said.append, kept={})) == 2
+    assert len(said) == 1
     assert sorted(calls) == ["compile_initialise", "compile_train_steps"]
 
 
@@ -151,7 +162,8 @@ def test_a_wave_that_was_broken_off_ends_in_the_same_bytes(
     assert train(RATES, dataset, plan(), tmp_path, lambda: next(asked)) == []
     assert len(saved_in(tmp_path)) == (stop > 0)
     said = []
-    found = finish(train(RATES, dataset, plan(), tmp_path, say=said.append))
+    how = {"say": said.append, "kept": {}}  # compiled anew, as in another process
+    found = finish(train(RATES, dataset, plan(), tmp_path, **how))
     assert any("going on" in line for line in said) == (stop > 0)
     assert_same_bytes(found, whole)
 
@@ -204,7 +216,8 @@ def test_gans_go_on_from_a_rung_in_other_company(whole, dataset, tmp_path):
     assert len([*(tmp_path / trainer.RUNG).iterdir()]) == 3
     best = RATES._replace(runs=[RATES.runs[0], RATES.runs[2]])
     said = []
-    found = finish(train(best, dataset, plan(), tmp_path, begin=2, say=said.append))
+    how = {"begin": 2, "say": said.append, "kept": {}}
+    found = finish(train(best, dataset, plan(), tmp_path, **how))
     assert "going on with a wave at step 2" in said
     assert_same_bytes(found, [whole[0], whole[2]])
 
@@ -280,7 +293,7 @@ def test_more_side_by_side_or_more_devices_are_the_same_gans(whole, dataset, tmp
 
 
 def test_data_that_are_too_few_for_a_step_are_refused(tmp_path):
-    few = data.load("garments", garments_size=4)
+    few = making.noise(4)
     with pytest.raises(UserError, match="--batch_size"):
         train(RATES, few, plan(size=4), tmp_path)
     assert list(pathlib.Path(tmp_path).iterdir()) == []

@@ -54,6 +54,7 @@ def dense(model, output_loss):
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), PARAMS)
         flat, unravel = ravel_pytree(params)
 
+        @jax.jit
         def outputs(flat):
             return model(unravel(flat))["logits"].ravel()
 

@@ -120,14 +120,17 @@ def product_flops(jaxpr):
     return flops
 
 
+# Their products are those of the nonsaturating loss.
+SAME = ("minimax", "kl", "hinge", "least_squares")
+
+
 @pytest.mark.parametrize(
     ("loss", "shape", "width"),
     [
-        *((loss, SHAPE, None) for loss in recipes.PUBLISHED),
+        *((loss, SHAPE, None) for loss in recipes.PUBLISHED if loss not in SAME),
         ("wasserstein_gp", (64, 64, 3), None),
         ("nonsaturating", (32, 48, 3), None),
         ("wasserstein_gp", SHAPE, 32),
-        ("wasserstein_gp", SHAPE, 256),
     ],
 )
 def test_the_floors_products_are_those_of_the_traced_step(loss, shape, width):

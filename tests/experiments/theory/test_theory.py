@@ -2,13 +2,11 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
 
-from tests.processes.running import FAST, call, selected
+from tests.processes.running import FAST, Process, call, selected
 
 ROOT = pathlib.Path(__file__).parents[3]
 NAMES = (
@@ -201,11 +199,10 @@ for last in ({"nonsaturating": 170, "wasserstein_gp": 90, "wasserstein": 365},
 
 
 def test_rows_fail_where_their_claim_does():
-    result = subprocess.run(
-        [sys.executable, "-c", WRONG], capture_output=True, text=True, cwd=ROOT
-    )
-    assert result.returncode == 0, result.stderr
-    right, wrong, won, lost = map(json.loads, result.stdout.splitlines())
+    code = ["tests.processes.run_code", WRONG]
+    status, stdout, stderr = Process(code, small=False).end()
+    assert status == 0, stderr
+    right, wrong, won, lost = map(json.loads, stdout.splitlines())
     assert len(right) > 5
     assert all(right.values())
     assert {q for q, ok in wrong.items() if ok} <= {
