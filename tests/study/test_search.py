@@ -279,7 +279,7 @@ def test_a_storage_of_another_folder_is_refused(tmp_path):
     mine = search_of(tmp_path, LR)
     course.search(mine)
     mine.require_rows(course.rows.keys(), course.key)
-    with pytest.raises(UserError, match="use the same seeds, or another --storage"):
+    with pytest.raises(UserError, match="use the same seeds and version, or another"):
         mine.require_rows([*course.rows][1:], course.key)
 
 
