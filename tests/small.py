@@ -102,8 +102,8 @@ def install(set_attribute=setattr, *, curves=False):
 
 
 @contextlib.contextmanager
-def installed(**how):
+def installed():
     """They are in place inside of it."""
     with pytest.MonkeyPatch.context() as patch:
-        install(patch.setattr, **how)
+        install(patch.setattr)
         yield

@@ -234,14 +234,11 @@ def _refuse_networks_parts(
             " take out what mixes them, as a standard deviation over the batch, or use"
             " --num_devices=1"
         )
-    paired = jax.tree_util.tree_map_with_path(
-        lambda *leaves: leaves, stats, stats_apart
-    ).get("batch_stats", {})
-    for path, one, other in jax.tree.leaves(
-        paired, is_leaf=lambda node: isinstance(node, tuple)
-    ):
+    kept, kept_apart = (tree.get("batch_stats", {}) for tree in (stats, stats_apart))
+    named = jax.tree_util.tree_leaves_with_path(kept)
+    for (path, one), other in zip(named, jax.tree.leaves(kept_apart), strict=True):
         if largest(other - one) > max(1e-4 * largest(one), 1e-6 * largest(stats)):
-            name = jax.tree_util.keystr(path[1:], simple=True, separator="/")
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise UserError(
                 f"{who} keeps ({name}) is of a batch, and {on_devices}: average it with"
                 " jax.lax.pmean over an attribute axis_name, or use --num_devices=1"

@@ -39,12 +39,11 @@ def read(folder: pathlib.Path) -> Beginning:
     Raises:
       UserError: as `sampling.restore`; code of one's own that it names has changed.
     """
-    if (folder / "config.json").is_file():
-        for place in configuration.read_config(folder).changed_sources():
-            raise UserError(
-                f"--init_from={folder} was trained with {place} as it was then: put"
-                " that back, and what is new into another file"
-            )
+    if changed := configuration.read_config(folder).changed_sources():
+        raise UserError(
+            f"--init_from={folder} was trained with {changed[0]} as it was then: put"
+            " that back, and what is new into another file"
+        )
     _, state = sampling.restore(folder)
     state = jax.device_get(state.replace(key=jax.random.key_data(state.key)))
     return Beginning(folder, state, checkpoints.digest(_taken(state)))

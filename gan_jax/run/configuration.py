@@ -18,13 +18,15 @@ from gan_jax.system import remote
 from gan_jax.system.files import write_text
 from gan_jax.training import GAN
 
-_LATER = ("network", "width", "spectral_norm", "schedule", "mirror", "augment")
-_LATER += ("ema_grows_from",)
+INIT_FROM = "init_from"  # a setting; in config.json beside them, that run's path
+_LATER = (
+    *("network", "width", "spectral_norm", "schedule", "mirror", "augment"),
+    "ema_grows_from",
+)
 # Left out of the settings: those that runs of before had no choice of.
 USUAL: dict[str, Any] = {"shape": [28, 28, 1], "num_classes": 10, "sources": {}}
-USUAL["init_from"] = None
+USUAL[INIT_FROM] = None
 USUAL |= {f.name: f.default for f in dataclasses.fields(Recipe) if f.name in _LATER}
-INIT_FROM = "init_from"  # in config.json beside the flags: the path of that run
 _MOST = 2**16  # pixels of a side, and classes
 _OF_PLACE = {"dataset": str, "data_dir": str, "image_size": int, "channels": str}
 _OF_PLACE |= {"background": str, "skip_damaged": bool}

@@ -33,8 +33,10 @@ REAL = (
     "beta2",
     "ema_decay",
 )
-_WHOLE = ("seed", "batch_size", "critic_steps", "latent_size", "width")
-_WHOLE += ("ema_grows_from",)
+_WHOLE = (
+    *("seed", "batch_size", "critic_steps", "latent_size", "width"),
+    "ema_grows_from",
+)
 _WORDS = ("penalty", "optimiser", "precision", "network", "schedule", "augment")
 _TRUTHS = ("spectral_norm", "mirror")
 _SCALES = ("log", "linear")

@@ -14,6 +14,8 @@ RESULTS = ROOT / "docs" / "results"
 TUNED = json.loads((RESULTS / "quality_tuned.json").read_text())
 # Seed 0, and 1000 and later, chose the numbers of the tuned recipes.
 CHOSE = {"seed_0"}
+# Published with twice as many seeds, beside PyTorch's.
+BESIDE = {"nonsaturating", "wasserstein_gp", "nonsaturating_conditional"}
 
 
 def distances(gan, program):
@@ -38,8 +40,7 @@ def test_every_claim_of_the_theory_held_at_full_size(name):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_tuned_samples_are_better_than_published_ones_by_more_than_their_seeds(loss):
     published, tuned = (distances(loss, program) for program in ("published", "tuned"))
-    assert len(tuned) == 5
-    assert len(published) in (3, 6)
+    assert (len(published), len(tuned)) == (6 if loss in BESIDE else 3, 5)
     assert max(tuned) < 0.5 * min(published)
     if loss == "wasserstein":  # which shows no garments after an epoch as published
         assert min(published) > 250
@@ -53,8 +54,7 @@ def test_tuned_samples_are_better_than_published_ones_by_more_than_their_seeds(l
 def test_and_so_are_those_with_labels_which_make_them_better_still(loss):
     gan = f"{loss}_conditional"
     published, tuned = (distances(gan, program) for program in ("published", "tuned"))
-    assert len(tuned) == 5
-    assert len(published) in (3, 6)
+    assert (len(published), len(tuned)) == (6 if gan in BESIDE else 3, 5)
     assert max(tuned) < 0.5 * min(published)
     assert statistics.mean(tuned) < statistics.mean(distances(loss, "tuned"))
 

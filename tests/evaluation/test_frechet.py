@@ -189,6 +189,7 @@ def test_infinity_has_a_fifth_of_the_bias_of_few_samples(shift):
     bias, left = np.mean(plain) - truth, np.mean(extrapolated) - truth
     error = np.std(extrapolated) / 10
     assert bias > 5 * error
+    assert abs(left) < bias / 10 + 2 * error
     assert abs(left) < bias / 5
 
 

@@ -2,11 +2,10 @@
 
 import json
 import re
-import socket
 
 import pytest
 
-from tests.processes.running import ROOT, Process, data_flags
+from tests.processes.running import ROOT, Process, data_flags, free_address
 
 PAGE = (ROOT / "docs" / "own.md").read_text()
 (CODE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -50,12 +49,9 @@ def test_the_page_trains_and_the_run_knows_its_source(trained):
 
 def test_one_of_several_processes_joins_them_before_it_is_tried(trained, tmp_path):
     _, _, flags, _ = trained
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        address = f"localhost:{one.getsockname()[1]}"
     flags = [flag for flag in flags if not flag.startswith("--workdir")]
-    flags += ["--distributed", f"--coordinator={address}", "--num_processes=1"]
-    flags += ["--process_id=0", f"--workdir={tmp_path}"]
+    flags += ["--distributed", f"--coordinator={free_address()}"]
+    flags += ["--num_processes=1", "--process_id=0", f"--workdir={tmp_path}"]
     assert "step 2: d_loss" in run("train", *flags, "--steps=2")
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import time
 
 import jax
@@ -15,6 +14,7 @@ from tests.processes import process_worker
 from tests.processes.running import (
     Process,
     digest,
+    free_address,
     lines_in,
     listens,
     numbers,
@@ -24,12 +24,6 @@ from tests.processes.running import (
 
 STEPS = 40
 FLAGS = ("--batch_size=8", "--log_every=2", "--checkpoint_every=4")
-
-
-def free_address():
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        return f"localhost:{one.getsockname()[1]}"
 
 
 def start_two(folder, *flags, others=None):

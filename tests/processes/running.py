@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -173,6 +174,13 @@ def listens(process):
     with open(f"/proc/{process.pid}/status") as file:
         caught = next(line for line in file if line.startswith("SigCgt"))
     return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def free_address():
+    """Of this machine, for processes that join each other."""
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return f"localhost:{one.getsockname()[1]}"
 
 
 def numbers(folder):
